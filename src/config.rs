@@ -1,0 +1,234 @@
+//! The configuration: one struct for each section of `config.toml`, parsed and checked in one step.
+//!
+//! Does not open, bind or create anything, so `doorward config check` is safe at any time.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::secret::Secret;
+
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    pub server: Server,
+    pub store: Store,
+    pub email: Email,
+    pub password: Password,
+    pub two_factor: TwoFactor,
+    pub auth: Auth,
+    pub signup: Signup,
+    pub login: Login,
+    pub limits: Limits,
+    pub metrics: Metrics,
+    pub log: Log,
+}
+
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Server {
+    pub listen: SocketAddr,
+    /// Without a slash at the end.
+    pub public_url: String,
+    pub data_dir: PathBuf,
+    /// Empty: `<data_dir>/secret.key`.
+    pub secret_key_file: PathBuf,
+    pub trusted_proxies: Vec<String>,
+    pub max_body_bytes: usize,
+    pub request_timeout_ms: u64,
+    pub max_connections: usize,
+    pub shutdown_timeout_ms: u64,
+    pub cors_origins: Vec<String>,
+}
+
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Store {
+    pub engine: Engine,
+    pub sled: Sled,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Engine {
+    Sled,
+    Memory,
+}
+
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sled {
+    pub cache_mib: u64,
+}
+
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Email {
+    pub transport: MailTransport,
+    pub from: String,
+    pub verification: Verification,
+    pub allow_plus_addresses: bool,
+    pub smtp: Smtp,
+    pub file: MailFile,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MailTransport {
+    Off,
+    Smtp,
+    File,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verification {
+    Token,
+    Code,
+    Both,
+}
+
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Smtp {
+    pub host: String,
+    pub port: u16,
+    pub tls: SmtpTls,
+    pub username: String,
+    #[serde(skip_serializing)]
+    pub password: Secret,
+    pub password_file: PathBuf,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SmtpTls {
+    Starttls,
+    Implicit,
+    None,
+}
+
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct MailFile {
+    pub dir: PathBuf,
+}
+
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Password {
+    pub memory_kib: u32,
+    pub iterations: u32,
+    pub parallelism: u32,
+    /// 0: one for each core.
+    pub max_parallel_hashes: usize,
+    pub min_length: usize,
+}
+
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct TwoFactor {
+    pub issuer: String,
+    pub backup_codes: usize,
+    pub expose_backup_codes_in_status: bool,
+    pub remember_days: u32,
+}
+
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Auth {
+    pub session_days: u32,
+    pub allow_key_in_query: bool,
+    pub allow_keys_on_two_factor: bool,
+}
+
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Signup {
+    pub enabled: bool,
+    pub allow_multiple_organizations: bool,
+}
+
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Login {
+    pub email_code: OnOff,
+    pub failures_max: u32,
+    pub lock_seconds: u32,
+    pub account_failures_max: u32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnOff {
+    Off,
+    On,
+}
+
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Limits {
+    pub user_authentication: Rate,
+    pub email_verification_request: Rate,
+    pub verify_email: Rate,
+    pub verify_email_address: Rate,
+    pub two_factor_login: Rate,
+    pub login_precheck: Rate,
+}
+
+/// So many events in so many seconds; `6/20m` in the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Rate {
+    pub count: u32,
+    pub seconds: u32,
+}
+
+impl TryFrom<String> for Rate {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let parse = || {
+            let (count, period) = text.split_once('/')?;
+            let (number, unit) = period.split_at_checked(period.len().checked_sub(1)?)?;
+            let unit = match unit {
+                "s" => 1,
+                "m" => 60,
+                "h" => 3_600,
+                "d" => 86_400,
+                _ => return None,
+            };
+            let seconds = number.parse::<u32>().ok()?.checked_mul(unit)?;
+            let count = count.parse().ok()?;
+            (count > 0 && count <= 1000 && seconds > 0).then_some(Self { count, seconds })
+        };
+        parse().ok_or_else(|| format!("`{text}` is not a rate such as \"6/20m\" (count 1 to 1000; period in s, m, h, d)"))
+    }
+}
+
+impl From<Rate> for String {
+    fn from(rate: Rate) -> Self {
+        format!("{}/{}s", rate.count, rate.seconds)
+    }
+}
+
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Metrics {
+    pub listen: String,
+}
+
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Log {
+    pub format: LogFormat,
+    pub level: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LogFormat {
+    Text,
+    Json,
+}

@@ -1,0 +1,106 @@
+//! What an audit entry says (spec §4.11). Append-only; the chain is the store's ([`crate::store::Batch::append`]).
+
+use serde::{Deserialize, Serialize};
+
+use super::id::UserId;
+use super::time::Timestamp;
+
+macro_rules! events {
+    ($($variant:ident = $name:literal,)+) => {
+        /// An event of the audit trail, by the names of spec §4.11 (and ours, where an operator acts).
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+        pub enum Event { $(#[serde(rename = $name)] $variant,)+ }
+
+        impl Event {
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
+
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $name,)+ }
+            }
+        }
+    };
+}
+
+events! {
+    UserCreated = "user.created",
+    UserLoggedIn = "user.logged_in",
+    UserLoginFailed = "user.login_failed",
+    UserLoggedOut = "user.logged_out",
+    UserVerificationRequested = "user.verification_requested",
+    UserEmailVerified = "user.email_verified",
+    UserEmailChangeRequested = "user.email_change_requested",
+    UserEmailChangeCancelled = "user.email_change_cancelled",
+    UserEmailChanged = "user.email_changed",
+    UserUpdated = "user.updated",
+    UserDeactivated = "user.deactivated",
+    UserReactivated = "user.reactivated",
+    UserDeleted = "user.deleted",
+    UserPasswordChanged = "user.password_changed",
+    UserPasswordResetRequested = "user.password_reset_requested",
+    UserPasswordReset = "user.password_reset",
+    TwoFactorSetupStarted = "two_factor.setup_started",
+    TwoFactorEnabled = "two_factor.enabled",
+    TwoFactorReplaced = "two_factor.replaced",
+    TwoFactorDisabled = "two_factor.disabled",
+    TwoFactorReset = "two_factor.reset",
+    TwoFactorUnlocked = "two_factor.unlocked",
+    TwoFactorLocked = "two_factor.locked",
+    TwoFactorValidateFailed = "two_factor.validate_failed",
+    TwoFactorLoginFailed = "two_factor.login_failed",
+    TwoFactorBackupCodesRegenerated = "two_factor.backup_codes_regenerated",
+    TwoFactorBackupCodesRevoked = "two_factor.backup_codes_revoked",
+    TwoFactorBackupCodeUsed = "two_factor.backup_code_used",
+    TwoFactorCodesViewed = "two_factor.codes_viewed",
+    SessionRevoked = "session.revoked",
+    SessionRevokedOthers = "session.revoked_others",
+    ApiKeyCreated = "api_key.created",
+    ApiKeyDeleted = "api_key.deleted",
+}
+
+/// One entry: who did what to whom, from where, with what outcome. Holds no secret and no value of a changed field.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuditRecord {
+    pub at: Timestamp,
+    pub event: Event,
+    pub actor: AuditActor,
+    /// The user it happened to.
+    pub target: Option<AuditTarget>,
+    pub address: Option<String>,
+    pub user_agent: Option<String>,
+    pub request_id: String,
+    /// `done`, `failed` or `refused`.
+    pub outcome: Outcome,
+    pub reason: Option<String>,
+    /// How an operator checked the caller.
+    pub verified_by: Option<String>,
+    /// Facts by name, such as the names of changed fields or what a reset removed.
+    pub details: Vec<(String, String)>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    Done,
+    Failed,
+    Refused,
+}
+
+/// Who acted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum AuditActor {
+    Anonymous,
+    System,
+    /// A user, through a session or an API key (the id of either).
+    User { id: UserId, email: String, session: Option<String>, api_key: Option<String> },
+    /// An operator at the console or command line: the uid is what the system says, the name what was claimed.
+    Operator { uid: u32, name: String },
+}
+
+/// The user an entry is about, as known at that moment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuditTarget {
+    pub id: UserId,
+    pub email: String,
+}

@@ -1,0 +1,41 @@
+//! Identifiers. A type of its own for each, so that one cannot be passed for another.
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+macro_rules! uuid_id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(pub Uuid);
+
+        impl $name {
+            /// Reads the hyphenated form; `None` for anything else.
+            #[must_use]
+            pub fn parse(text: &str) -> Option<Self> {
+                (text.len() == 36).then(|| Uuid::try_parse(text).ok().map(Self)).flatten()
+            }
+
+            #[must_use]
+            pub fn as_bytes(&self) -> &[u8; 16] {
+                self.0.as_bytes()
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                self.0.hyphenated().fmt(formatter)
+            }
+        }
+    };
+}
+
+uuid_id!(
+    /// A user: UUIDv7, `uuid` on the wire.
+    UserId
+);
+uuid_id!(
+    /// A login session: derived one-way from the session key (spec §2.11).
+    SessionId
+);

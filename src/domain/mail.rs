@@ -1,0 +1,64 @@
+//! The mails there are (spec §4.10), as values: what is said, not how it looks. Rendering and delivery are `mail`'s.
+
+use serde::{Deserialize, Serialize};
+
+use super::email::EmailAddress;
+use super::secret::Secret;
+use super::time::Timestamp;
+
+/// A mail to be sent. Carries single-use links and e-mail codes at most, never another secret.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Mail {
+    pub to: EmailAddress,
+    /// How the person is addressed; may be empty.
+    pub name: String,
+    pub kind: MailKind,
+    pub at: Timestamp,
+}
+
+/// What a mail is about. The variant's name in snake case is its template's name under `assets/mail`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum MailKind {
+    /// `Verify your email address`: link, and a six-digit code where codes are on.
+    VerifyEmail { link: Secret, code: Option<Secret> },
+    /// To the old address after a change.
+    EmailChangedOld,
+    /// To the new address after a change.
+    EmailChangedNew,
+    PasswordChanged,
+    PasswordReset { link: Secret },
+    TwoFactorEnabled,
+    /// Disabled by the user.
+    TwoFactorDisabled,
+    /// Reset by an operator or staff: who can be asked about it, not why.
+    TwoFactorReset { sessions_ended: bool, keys_revoked: bool },
+    BackupCodeUsed { remaining: u32 },
+    BackupCodesRevoked,
+    NewDevice { device: String, address: String },
+    /// An operator cancelled the change; to both addresses.
+    EmailChangeCancelled,
+    AccountDeleted,
+}
+
+impl MailKind {
+    /// The template's name.
+    #[must_use]
+    pub const fn template(&self) -> &'static str {
+        match self {
+            Self::VerifyEmail { .. } => "verify_email",
+            Self::EmailChangedOld => "email_changed_old",
+            Self::EmailChangedNew => "email_changed_new",
+            Self::PasswordChanged => "password_changed",
+            Self::PasswordReset { .. } => "password_reset",
+            Self::TwoFactorEnabled => "two_factor_enabled",
+            Self::TwoFactorDisabled => "two_factor_disabled",
+            Self::TwoFactorReset { .. } => "two_factor_reset",
+            Self::BackupCodeUsed { .. } => "backup_code_used",
+            Self::BackupCodesRevoked => "backup_codes_revoked",
+            Self::NewDevice { .. } => "new_device",
+            Self::EmailChangeCancelled => "email_change_cancelled",
+            Self::AccountDeleted => "account_deleted",
+        }
+    }
+}

@@ -1,0 +1,22 @@
+//! The rules of accounts and second factors. Pure: no I/O, no clock, no randomness, no async; those come in as values.
+
+pub mod api_key;
+pub mod audit;
+pub mod backoff;
+pub mod backup_code;
+pub mod email;
+pub mod fields;
+pub mod id;
+pub mod mail;
+pub mod notification;
+pub mod password;
+pub mod secret;
+pub mod session;
+pub mod text;
+pub mod time;
+pub mod token;
+pub mod totp;
+pub mod user;
+pub mod user_agent;
+pub mod user_patch;
+pub mod vault;

@@ -1,0 +1,3 @@
+//! wip
+/// wip
+pub fn is_invisible(_c: char) -> bool { false }

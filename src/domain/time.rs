@@ -1,0 +1,80 @@
+//! Moments and their two wire formats (spec §1.4). Does not read the clock.
+
+use serde::{Deserialize, Serialize};
+
+/// A moment: microseconds since the Unix epoch, UTC.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Timestamp(i64);
+
+impl Timestamp {
+    #[must_use]
+    pub const fn from_micros(micros: i64) -> Self {
+        Self(micros)
+    }
+
+    #[must_use]
+    pub const fn from_seconds(seconds: i64) -> Self {
+        Self(seconds.saturating_mul(1_000_000))
+    }
+
+    #[must_use]
+    pub const fn as_micros(self) -> i64 {
+        self.0
+    }
+
+    /// Whole seconds since the epoch, rounded down.
+    #[must_use]
+    pub const fn as_seconds(self) -> i64 {
+        self.0.div_euclid(1_000_000)
+    }
+
+    /// Whole milliseconds since the epoch, rounded down.
+    #[must_use]
+    pub const fn as_millis(self) -> i64 {
+        self.0.div_euclid(1_000)
+    }
+
+    /// This moment and so many seconds (may be negative).
+    #[must_use]
+    pub const fn plus_seconds(self, seconds: i64) -> Self {
+        Self(self.0.saturating_add(seconds.saturating_mul(1_000_000)))
+    }
+
+    /// Seconds from `earlier` to this moment, rounded down; negative when `earlier` is later.
+    #[must_use]
+    pub const fn seconds_since(self, earlier: Self) -> i64 {
+        self.0.saturating_sub(earlier.0).div_euclid(1_000_000)
+    }
+
+    /// Model timestamps: `2025-09-01T12:34:56.789012Z`, the fraction left out when it is zero (spec §1.4).
+    #[must_use]
+    pub fn to_rfc3339_z(self) -> String {
+        format!("{}Z", self.to_wire())
+    }
+
+    /// Computed timestamps: the same with the offset spelled out, `+00:00` (spec §1.4).
+    #[must_use]
+    pub fn to_rfc3339_offset(self) -> String {
+        format!("{}+00:00", self.to_wire())
+    }
+
+    fn to_wire(self) -> String {
+        let at = jiff::Timestamp::from_microsecond(self.0).unwrap_or(jiff::Timestamp::MIN);
+        let form = if self.0.rem_euclid(1_000_000) == 0 { "%Y-%m-%dT%H:%M:%S" } else { "%Y-%m-%dT%H:%M:%S.%6f" };
+        at.strftime(form).to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_two_wire_formats() {
+        let at = Timestamp::from_micros(1_756_730_096_789_012);
+        assert_eq!(at.to_rfc3339_z(), "2025-09-01T12:34:56.789012Z");
+        assert_eq!(at.to_rfc3339_offset(), "2025-09-01T12:34:56.789012+00:00");
+        assert_eq!(Timestamp::from_seconds(1_756_730_096).to_rfc3339_z(), "2025-09-01T12:34:56Z");
+    }
+}

@@ -1,0 +1,53 @@
+//! Single-use tokens: e-mail verification, set-password links, first set-up (spec §3.3, §3.7, W-37).
+
+use super::time::Timestamp;
+
+/// Seconds a verification or reset token lives (spec §7.2).
+pub const TOKEN_SECONDS: i64 = 86_400;
+/// Seconds an e-mailed code lives, and the attempts it allows (spec §3.3).
+pub const CODE_SECONDS: i64 = 600;
+pub const CODE_ATTEMPTS_MAX: u32 = 5;
+/// Seconds the link to the first staff account lives.
+pub const SETUP_SECONDS: i64 = 3_600;
+
+/// What a token is for; one live token per user and purpose (W-37).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Purpose {
+    VerifyEmail,
+    ResetPassword,
+    /// Makes the first staff account; belongs to no user.
+    Setup,
+}
+
+/// A live token, stored as a hash.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Token {
+    /// SHA-256 of the token.
+    pub hash: [u8; 32],
+    pub expires_at: Timestamp,
+    /// Digest of the facts it depends on; when they change the token is dead (spec §3.3).
+    pub binding: [u8; 32],
+    /// A code sent along with it, which dies with it.
+    pub code: Option<Code>,
+}
+
+/// A six-digit code (Era C).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Code {
+    /// HMAC of the code: six digits would not survive a plain hash.
+    pub mac: [u8; 32],
+    pub expires_at: Timestamp,
+    pub failures: u32,
+}
+
+/// Folds a typed code: blanks, invisible characters and hyphens dropped, wide digits folded (spec §3.3). `None`
+/// unless exactly six digits remain.
+#[must_use]
+pub fn fold_code(typed: &str) -> Option<String> {
+    use unicode_normalization::UnicodeNormalization;
+    let folded: String = typed
+        .nfkc()
+        .filter(|c| !c.is_whitespace() && !super::text::is_invisible(*c) && !matches!(c, '-' | '\u{2010}'..='\u{2015}' | '\u{2212}'))
+        .collect();
+    (folded.len() == 6 && folded.bytes().all(|byte| byte.is_ascii_digit())).then_some(folded)
+}

@@ -1,0 +1,193 @@
+//! A user: the account's fields (spec §2.2) and the state of its second factor (spec §2.12, §2.13).
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+use super::backoff::Failures;
+use super::email::EmailAddress;
+use super::id::UserId;
+use super::time::Timestamp;
+use super::vault::Sealed;
+
+/// Everything kept about one user, in one record: what must hold together changes together.
+#[derive(Clone, Debug, PartialEq)]
+pub struct User {
+    /// `uuid` on the wire.
+    pub id: UserId,
+    /// `id` on the wire: positive, in order of creation.
+    pub number: u64,
+    pub distinct_id: String,
+    pub email: EmailAddress,
+    /// Address waiting for verification (spec §4.6).
+    pub pending_email: Option<EmailAddress>,
+    pub pending_email_at: Option<Timestamp>,
+    /// `None` is a legacy account, which login treats as verified.
+    pub is_email_verified: Option<bool>,
+    /// When `email` was last replaced.
+    pub email_changed_at: Option<Timestamp>,
+    pub first_name: String,
+    pub last_name: String,
+    /// PHC string; `None` when no password can be used.
+    pub password_hash: Option<PasswordHash>,
+    pub password_changed_at: Option<Timestamp>,
+    pub requested_password_reset_at: Option<Timestamp>,
+    /// Inactive users cannot log in, use keys or be found.
+    pub is_active: bool,
+    pub is_staff: bool,
+    pub date_joined: Timestamp,
+    pub last_login: Option<Timestamp>,
+    pub preferences: Preferences,
+    pub current_organization: Option<Uuid>,
+    pub current_team: Option<u64>,
+    /// Sessions carry the epoch they were made in; raising it ends all of them at once (spec §1.7).
+    pub session_epoch: u32,
+    /// The same for remembered devices (spec §4.3).
+    pub remember_epoch: u32,
+    pub second_factor: SecondFactor,
+}
+
+/// A PHC string. Does not print.
+#[derive(Clone, PartialEq, Eq)]
+pub struct PasswordHash(pub String);
+
+impl std::fmt::Debug for PasswordHash {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("[password hash]")
+    }
+}
+
+/// What the owner may set freely; stored and returned as it is (spec §2.2).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Preferences {
+    /// What is stored; the wire shows the defaults overlaid with it (spec §2.3).
+    pub notification_settings: Map<String, Value>,
+    pub anonymize_data: Option<bool>,
+    pub toolbar_mode: Option<String>,
+    pub events_column_config: Value,
+    pub has_seen_product_intro_for: Value,
+    pub scene_personalisation: Value,
+    pub theme_mode: Option<String>,
+    pub hedgehog_config: Value,
+    pub role_at_organization: Option<String>,
+    pub allow_impersonation: Option<bool>,
+    pub allow_sidebar_suggestions: Option<bool>,
+    pub shortcut_position: Option<String>,
+    pub hide_mcp_hints: bool,
+    pub ui_configuration: Value,
+}
+
+impl Default for Preferences {
+    fn default() -> Self {
+        Self {
+            notification_settings: Map::new(),
+            anonymize_data: Some(false),
+            toolbar_mode: Some("toolbar".to_owned()),
+            events_column_config: serde_json::json!({"active": "DEFAULT"}),
+            has_seen_product_intro_for: Value::Null,
+            scene_personalisation: Value::Array(Vec::new()),
+            theme_mode: None,
+            hedgehog_config: Value::Null,
+            role_at_organization: None,
+            allow_impersonation: None,
+            allow_sidebar_suggestions: None,
+            shortcut_position: Some("above".to_owned()),
+            hide_mcp_hints: false,
+            ui_configuration: Value::Null,
+        }
+    }
+}
+
+/// The second factor of one user.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct SecondFactor {
+    pub totp: Option<TotpDevice>,
+    /// Unused codes, in creation order.
+    pub backup_codes: Vec<BackupCode>,
+    /// How many the present set had when it was made, and when.
+    pub backup_codes_issued: u32,
+    pub backup_codes_made_at: Option<Timestamp>,
+    pub backup_code_used_at: Option<Timestamp>,
+    /// Wrong codes in a row, a counter for each kind (W-13).
+    pub totp_failures: Failures,
+    pub backup_code_failures: Failures,
+    /// An operator's reset demands a new enrolment; until then the gate of spec §4.8 stands.
+    pub must_enrol: bool,
+    /// Raised whenever a device comes, goes or is replaced; pending enrolments and logins carry the one they saw.
+    pub generation: u32,
+    pub last_reset_at: Option<Timestamp>,
+}
+
+/// A TOTP device (spec §2.12): SHA-1, six digits, 30 s.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TotpDevice {
+    /// 20 bytes, sealed for this user.
+    pub secret: Sealed,
+    pub confirmed_at: Timestamp,
+    pub last_used_at: Option<Timestamp>,
+    /// The step of the last accepted code: only later ones are accepted (RFC 6238 §5.2).
+    pub last_step: i64,
+    /// Set after 100 wrong codes in a row; the device must be bound again (NIST SP 800-63B-4 §3.2.2).
+    pub disabled: bool,
+}
+
+/// One unused backup code: an HMAC for look-up, and a sealed copy for display.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BackupCode {
+    pub mac: [u8; 32],
+    pub sealed: Sealed,
+}
+
+/// The one word for the state of a second factor; console, command line and the index use it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FactorState {
+    /// No device.
+    Off,
+    /// A device that works.
+    On,
+    /// None, and an operator demanded one.
+    Enrol,
+    /// Disabled after too many wrong codes.
+    Locked,
+}
+
+impl FactorState {
+    pub const ALL: [Self; 4] = [Self::Off, Self::On, Self::Enrol, Self::Locked];
+
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::On => "on",
+            Self::Enrol => "enrol",
+            Self::Locked => "locked",
+        }
+    }
+}
+
+impl SecondFactor {
+    #[must_use]
+    pub fn state(&self) -> FactorState {
+        match &self.totp {
+            Some(device) if device.disabled => FactorState::Locked,
+            Some(_) => FactorState::On,
+            None if self.must_enrol => FactorState::Enrol,
+            None => FactorState::Off,
+        }
+    }
+
+    /// Whether login asks for it: a disabled device still protects the account.
+    #[must_use]
+    pub fn is_enabled(&self) -> bool {
+        self.totp.is_some()
+    }
+}
+
+impl User {
+    /// First and last name, or nothing.
+    #[must_use]
+    pub fn full_name(&self) -> String {
+        format!("{} {}", self.first_name, self.last_name).trim().to_owned()
+    }
+}

@@ -1,0 +1,258 @@
+//! The store contract: ordered bytes to bytes, changed by atomic, durable batches.
+//!
+//! The store knows keys, values and versions. It does not know users, does not interpret a value (except the
+//! counters of [`Batch::add`] and the links of [`Batch::append`], which it writes itself) and offers no
+//! interactive transaction: a caller reads, decides, and commits with the versions it decided on.
+
+pub mod contract;
+pub mod memory;
+pub mod sled;
+
+use async_trait::async_trait;
+use futures_util::stream::BoxStream;
+
+/// Longest key, in bytes.
+pub const KEY_BYTES_MAX: usize = 512;
+/// Longest value, in bytes. With its header a value stays below 64 KiB: from 128 KiB sled writes files of its own that
+/// nobody makes durable.
+pub const VALUE_BYTES_MAX: usize = 60 * 1024;
+/// Most expectations and writes together in one batch.
+pub const BATCH_OPERATIONS_MAX: usize = 100;
+/// Largest batch, keys and values together, in bytes.
+pub const BATCH_BYTES_MAX: usize = 1024 * 1024;
+/// Most entries in one page of a scan.
+pub const PAGE_ENTRIES_MAX: usize = 1000;
+
+/// An engine that keeps entries. Every engine passes the one suite in [`contract`].
+#[async_trait]
+pub trait Store: Send + Sync + 'static {
+    /// The entry of one key, or `None`. May show a commit shortly before it is durable.
+    async fn get(&self, key: &[u8]) -> Result<Option<Entry>, StoreError>;
+
+    /// The entries of several keys, in the order asked; each is read by itself, not at one point in time.
+    async fn get_many(&self, keys: &[&[u8]]) -> Result<Vec<Option<Entry>>, StoreError>;
+
+    /// One page of the entries whose keys start with `prefix`, beginning behind `after` in the given order. At most
+    /// `limit` (and [`PAGE_ENTRIES_MAX`]) entries. A page is not a snapshot: pages may see different commits.
+    async fn scan(
+        &self,
+        prefix: &[u8],
+        after: Option<&Cursor>,
+        limit: usize,
+        order: Order,
+    ) -> Result<Page, StoreError>;
+
+    /// Applies a batch, all or nothing. `Done` means on disk: it survives a power cut. `Conflict` means an
+    /// expectation did not hold and nothing changed; it may be spurious. A batch of expectations alone writes nothing
+    /// and is answered when everything it could have seen is durable.
+    async fn commit(&self, batch: Batch) -> Result<Commit, StoreError>;
+
+    /// The committed changes below `prefix` with a version above `from`, in order, as they become durable. An engine
+    /// keeps only recent changes; a reader that fell behind (or asks for older ones) gets [`StoreError::Lagged`] as the
+    /// last item and has to read the present state instead.
+    fn watch(&self, prefix: &[u8], from: Version) -> BoxStream<'static, Result<Change, StoreError>>;
+
+    /// The version of the newest durable commit.
+    fn version(&self) -> Version;
+
+    /// Stops taking commits, waits for those under way and releases the files. Later calls answer `Unavailable`.
+    async fn close(&self);
+}
+
+/// The number of the commit that wrote an entry. Versions rise and never repeat, also after a delete and re-create and
+/// across restarts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Version(pub u64);
+
+/// A key with its value and version.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    pub key: Vec<u8>,
+    pub value: Vec<u8>,
+    pub version: Version,
+}
+
+/// One answer of [`Store::scan`]; `next` continues behind it and is `None` at the end.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Page {
+    pub entries: Vec<Entry>,
+    pub next: Option<Cursor>,
+}
+
+/// A place between keys: scans continue strictly behind it. Any key can serve, present or not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cursor(pub Vec<u8>);
+
+/// The direction of a scan, by key bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    Ascending,
+    Descending,
+}
+
+/// What must hold for a batch to be applied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expect {
+    /// The key is not there.
+    Absent,
+    /// The key is there, written by this very commit.
+    Version(Version),
+}
+
+/// The outcome of a commit. Losing a race is normal: read again, decide again, a bounded number of times.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use = "a conflict means that nothing was written"]
+pub enum Commit {
+    Done(Receipt),
+    Conflict,
+}
+
+/// What a successful commit tells.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Receipt {
+    /// The version that every entry of the batch now has.
+    pub version: Version,
+    /// The sequence numbers given to the batch's [`Write::Append`]s, in their order.
+    pub appended: Vec<u64>,
+}
+
+/// One committed change to one key; `value` is `None` for a delete.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    pub key: Vec<u8>,
+    pub value: Option<Vec<u8>>,
+    pub version: Version,
+}
+
+/// One write in a batch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Write {
+    Put { key: Vec<u8>, value: Vec<u8> },
+    Delete { key: Vec<u8> },
+    Add { key: Vec<u8>, delta: i64 },
+    Append { log: Vec<u8>, payload: Vec<u8>, indexes: Vec<Vec<u8>> },
+}
+
+/// Expectations and writes that hold or fail together. Writes apply in the order they were added.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Batch {
+    pub expectations: Vec<(Vec<u8>, Expect)>,
+    pub writes: Vec<Write>,
+}
+
+impl Batch {
+    /// Requires something of a key, as it is before the batch.
+    #[must_use]
+    pub fn expect(mut self, key: impl Into<Vec<u8>>, expect: Expect) -> Self {
+        self.expectations.push((key.into(), expect));
+        self
+    }
+
+    /// Sets a key.
+    #[must_use]
+    pub fn put(mut self, key: impl Into<Vec<u8>>, value: impl Into<Vec<u8>>) -> Self {
+        self.writes.push(Write::Put { key: key.into(), value: value.into() });
+        self
+    }
+
+    /// Removes a key; removing what is not there is fine.
+    #[must_use]
+    pub fn delete(mut self, key: impl Into<Vec<u8>>) -> Self {
+        self.writes.push(Write::Delete { key: key.into() });
+        self
+    }
+
+    /// Adds to the counter at a key (absent counts as 0; the value is an `i64`, little endian, see
+    /// [`decode_counter`]). Concurrent adds never conflict: the engine applies them one after the other.
+    #[must_use]
+    pub fn add(mut self, key: impl Into<Vec<u8>>, delta: i64) -> Self {
+        self.writes.push(Write::Add { key: key.into(), delta });
+        self
+    }
+
+    /// Appends to a hash-chained log: the engine gives the entry the next sequence number `n` (from 1) and writes a
+    /// [`LogEntry`] at `log` + `n` (eight bytes, big endian), an empty value at each of `indexes` + `n`, and the new
+    /// end of the chain at [`log_head_key`]. Concurrent appends never conflict.
+    #[must_use]
+    pub fn append(
+        mut self,
+        log: impl Into<Vec<u8>>,
+        payload: impl Into<Vec<u8>>,
+        indexes: Vec<Vec<u8>>,
+    ) -> Self {
+        self.writes.push(Write::Append { log: log.into(), payload: payload.into(), indexes });
+        self
+    }
+}
+
+/// An entry of a hash-chained log, as [`Batch::append`] writes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogEntry {
+    /// Position in the log, from 1, without gaps.
+    pub sequence: u64,
+    /// [`LogEntry::hash`] of the entry before; zeroes for the first.
+    pub previous: [u8; 32],
+    pub payload: Vec<u8>,
+}
+
+impl LogEntry {
+    /// SHA-256 over the previous hash, the sequence (big endian) and the payload.
+    #[must_use]
+    pub fn hash(&self) -> [u8; 32] {
+        use sha2::{Digest, Sha256};
+        let mut hasher = Sha256::new();
+        hasher.update(self.previous);
+        hasher.update(self.sequence.to_be_bytes());
+        hasher.update(&self.payload);
+        hasher.finalize().into()
+    }
+
+    /// The stored form: sequence (big endian), previous hash, payload.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(40 + self.payload.len());
+        bytes.extend_from_slice(&self.sequence.to_be_bytes());
+        bytes.extend_from_slice(&self.previous);
+        bytes.extend_from_slice(&self.payload);
+        bytes
+    }
+
+    /// Reads the stored form; `None` when it is too short to be one.
+    #[must_use]
+    pub fn decode(bytes: &[u8]) -> Option<Self> {
+        let (sequence, rest) = bytes.split_first_chunk::<8>()?;
+        let (previous, payload) = rest.split_first_chunk::<32>()?;
+        Some(Self { sequence: u64::from_be_bytes(*sequence), previous: *previous, payload: payload.to_vec() })
+    }
+}
+
+/// Where the end of a log's chain is kept: the sequence (big endian) and hash of its newest entry, 40 bytes.
+#[must_use]
+pub fn log_head_key(log: &[u8]) -> Vec<u8> {
+    [b"log_head/", log].concat()
+}
+
+/// Reads a counter of [`Batch::add`]; `None` when the value is not eight bytes.
+#[must_use]
+pub fn decode_counter(value: &[u8]) -> Option<i64> {
+    Some(i64::from_le_bytes(value.try_into().ok()?))
+}
+
+/// Trouble with the store itself. A lost race is not an error but [`Commit::Conflict`].
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    #[error("the store is not available: {0}")]
+    Unavailable(String),
+    #[error("the store has more writes waiting than it takes")]
+    Overloaded,
+    /// The write may or may not have happened; look before trying again.
+    #[error("the store failed during a write, whose outcome is unknown: {0}")]
+    OutcomeUnknown(String),
+    #[error("the store holds damaged data: {0}")]
+    Corrupt(String),
+    #[error("{0} is larger than the store takes")]
+    TooLarge(&'static str),
+    /// A watcher fell behind the changes the engine keeps.
+    #[error("the watcher fell behind")]
+    Lagged,
+}
