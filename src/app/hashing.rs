@@ -70,6 +70,12 @@ impl Hasher {
         password::needs_rehash(hash, self.parameters)
     }
 
+    /// Other work on a password that takes long (crafted text keeps the strength check busy for half a second): under
+    /// the same limits.
+    pub async fn check<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
+        self.run(move |_| work()).await
+    }
+
     async fn dummy(&self) -> Result<PasswordHash> {
         if let Some(dummy) = self.dummy.get() {
             return Ok(dummy.clone());

@@ -8,6 +8,7 @@ pub mod accounts;
 pub mod api_keys;
 pub mod audit;
 pub mod authentication;
+pub mod directory;
 pub mod email;
 pub mod hashing;
 pub mod instance;
@@ -15,6 +16,7 @@ pub mod login;
 pub mod outbox;
 pub mod permission;
 pub mod random;
+pub mod passwords;
 pub mod reset;
 pub mod second_factor;
 pub mod sessions;
@@ -215,8 +217,12 @@ impl Context<'_> {
 
     /// Commits; `None` means that somebody else was faster and the operation has to decide again.
     async fn commit(&self, batch: Batch) -> Result<Option<Receipt>> {
+        let has_mail = outbox::has_mail(&batch);
         match self.records().store().commit(batch).await? {
-            Commit::Done(receipt) => Ok(Some(receipt)),
+            Commit::Done(receipt) => {
+                self.app.ring_for_mail(has_mail);
+                Ok(Some(receipt))
+            }
             Commit::Conflict => Ok(None),
         }
     }

@@ -36,6 +36,12 @@ impl Records {
         self.read(&keys::token(purpose, user)).await
     }
 
+    /// Keys of the failed logins of an account, address by address.
+    pub async fn login_failure_keys_of(&self, email: &str, limit: usize) -> Result<Vec<Vec<u8>>> {
+        let page = self.scan(&keys::attempts_of_account(email), limit).await?;
+        Ok(page.entries.into_iter().map(|entry| entry.key).collect())
+    }
+
     /// Failed logins under a key of [`keys::attempts`].
     pub async fn login_failures(&self, key: &[u8]) -> Result<Option<Versioned<LoginFailures>>> {
         self.read(key).await
@@ -102,6 +108,7 @@ struct CodeV1 {
     mac: [u8; 32],
     expires_at: i64,
     failures: u32,
+    used: bool,
 }
 
 #[derive(Encode, Decode)]
@@ -163,6 +170,7 @@ impl From<&Token> for TokenV1 {
                 mac: code.mac,
                 expires_at: code.expires_at.as_micros(),
                 failures: code.failures,
+                used: code.used,
             }),
         }
     }
@@ -178,6 +186,7 @@ impl From<TokenV1> for Token {
                 mac: code.mac,
                 expires_at: Timestamp::from_micros(code.expires_at),
                 failures: code.failures,
+                used: code.used,
             }),
         }
     }

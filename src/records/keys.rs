@@ -4,6 +4,7 @@ use crate::domain::id::{SessionId, UserId};
 use crate::domain::time::Timestamp;
 use crate::domain::token::Purpose;
 use crate::domain::user::FactorState;
+use crate::domain::vault::sha256;
 
 pub const USER: &[u8] = b"user/";
 pub const USER_CREATED: &[u8] = b"user_created/";
@@ -23,6 +24,8 @@ pub const AUDIT: &[u8] = b"audit/";
 pub const USERS_COUNTER: &[u8] = b"counter/users";
 /// The highest number (`id` on the wire) given to a user.
 pub const USER_NUMBER_COUNTER: &[u8] = b"counter/user_number";
+/// Moved by whoever takes the staff flag (or the activity) from a user, so that the last one keeps it.
+pub const STAFF_GUARD: &[u8] = b"guard/staff";
 /// Mails in the outbox.
 pub const OUTBOX_COUNTER: &[u8] = b"counter/outbox";
 /// Names the secret key that this store is sealed with.
@@ -126,6 +129,11 @@ pub fn user_api_key(user: UserId, id: &str) -> Vec<u8> {
     join(&[&user_api_key_prefix(user), id.as_bytes()])
 }
 
+/// Moved by every new key of a user, so that the limit on their number holds.
+pub fn api_key_guard(user: UserId) -> Vec<u8> {
+    join(&[b"user_api_key_guard/", user.as_bytes()])
+}
+
 pub fn remembered(hash: &[u8; 32]) -> Vec<u8> {
     join(&[REMEMBERED, hash])
 }
@@ -147,7 +155,12 @@ pub fn token(purpose: Purpose, user: Option<UserId>) -> Vec<u8> {
     join(&[TOKEN, purpose, user.as_ref().map_or(&[][..], |id| id.as_bytes())])
 }
 
-/// Failed logins; `kind` is `account`, `address` or `pair`, `what` a hash of it.
+/// Failed logins of one account, address by address: continue with the address's hash.
+pub fn attempts_of_account(email: &str) -> Vec<u8> {
+    join(&[ATTEMPTS, b"pair/", &sha256(email.as_bytes())])
+}
+
+/// Failed logins; `kind` is `account` or `address`, `what` a hash of it.
 pub fn attempts(kind: &str, what: &[u8; 32]) -> Vec<u8> {
     join(&[ATTEMPTS, kind.as_bytes(), b"/", what])
 }

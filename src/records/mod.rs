@@ -7,6 +7,7 @@ pub mod codec;
 pub mod keys;
 
 mod audit;
+mod expiry;
 mod keyed;
 mod outbox;
 mod sessions;
@@ -63,19 +64,6 @@ impl Records {
 
     async fn scan(&self, prefix: &[u8], limit: usize) -> Result<Page> {
         self.store.scan(prefix, None, limit, Order::Ascending).await
-    }
-
-    /// Everything that expired before `now`, oldest first: the key it is about, and the key of the note itself.
-    pub async fn expired(&self, now: crate::domain::time::Timestamp, limit: usize) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
-        let page = self.scan(keys::EXPIRY, limit).await?;
-        Ok(page
-            .entries
-            .into_iter()
-            .filter_map(|entry| {
-                let (at, key) = keys::parse_expiry(&entry.key)?;
-                (at <= now).then(|| (key.to_vec(), entry.key.clone()))
-            })
-            .collect())
     }
 }
 

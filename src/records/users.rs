@@ -198,6 +198,7 @@ struct UserV1 {
     pending_email: Option<String>,
     pending_email_at: Option<i64>,
     is_email_verified: Option<bool>,
+    previous_email: Option<String>,
     email_changed_at: Option<i64>,
     first_name: String,
     last_name: String,
@@ -213,6 +214,7 @@ struct UserV1 {
     current_team: Option<u64>,
     session_epoch: u32,
     remember_epoch: u32,
+    known_devices: Vec<[u8; 8]>,
     second_factor: SecondFactorV1,
 }
 
@@ -275,6 +277,7 @@ impl From<&User> for UserV1 {
             pending_email: user.pending_email.as_ref().map(|email| email.as_str().to_owned()),
             pending_email_at: micros(user.pending_email_at),
             is_email_verified: user.is_email_verified,
+            previous_email: user.previous_email.as_ref().map(|email| email.as_str().to_owned()),
             email_changed_at: micros(user.email_changed_at),
             first_name: user.first_name.clone(),
             last_name: user.last_name.clone(),
@@ -290,6 +293,7 @@ impl From<&User> for UserV1 {
             current_team: user.current_team,
             session_epoch: user.session_epoch,
             remember_epoch: user.remember_epoch,
+            known_devices: user.known_devices.clone(),
             second_factor: (&user.second_factor).into(),
         }
     }
@@ -307,6 +311,7 @@ impl TryFrom<UserV1> for User {
             pending_email: stored.pending_email.map(EmailAddress::try_from).transpose().map_err(|_| ())?,
             pending_email_at: timestamp(stored.pending_email_at),
             is_email_verified: stored.is_email_verified,
+            previous_email: stored.previous_email.map(EmailAddress::try_from).transpose().map_err(|_| ())?,
             email_changed_at: timestamp(stored.email_changed_at),
             first_name: stored.first_name,
             last_name: stored.last_name,
@@ -322,6 +327,7 @@ impl TryFrom<UserV1> for User {
             current_team: stored.current_team,
             session_epoch: stored.session_epoch,
             remember_epoch: stored.remember_epoch,
+            known_devices: stored.known_devices,
             second_factor: stored.second_factor.into(),
         })
     }
