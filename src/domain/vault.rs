@@ -110,7 +110,7 @@ fn associated(purpose: &str, owner: &[u8]) -> Vec<u8> {
 fn hmac(key: &[u8; KEY_BYTES], parts: &[&[u8]]) -> [u8; 32] {
     // SHA-256 takes keys up to its block of 64 bytes as they are, padded with zeroes (RFC 2104 §2).
     let mut block = Zeroizing::new([0u8; 64]);
-    block[..KEY_BYTES].copy_from_slice(key);
+    block.iter_mut().zip(key).for_each(|(place, byte)| *place = *byte);
     let mut mac = <Hmac<Sha256> as KeyInit>::new((&*block).into());
     for part in parts {
         mac.update(part);
