@@ -16,7 +16,7 @@ enum Kind {
     Flag,
     /// A number from 0 to 1.
     Share,
-    /// From the id of something (the word says of what) to a flag.
+    /// From ids, which the word names, to flags.
     Flags(&'static str),
 }
 
@@ -45,7 +45,7 @@ pub fn merge(stored: &Map<String, Value>, change: &Value) -> Result<Map<String, 
         match kind {
             Kind::Flag => check_flag(value)?,
             Kind::Share => check_share(key, value)?,
-            Kind::Flags(of) => check_flags(key, of, value)?,
+            Kind::Flags(ids) => check_flags(key, ids, value)?,
         }
         match (settings.get_mut(key), value) {
             (Some(Value::Object(present)), Value::Object(entries)) => present.extend(entries.clone()),
@@ -87,30 +87,37 @@ fn kind_of(key: &str) -> Option<Kind> {
         | "materialized_view_sync_failed_immediate"
         | "web_analytics_weekly_digest" => Kind::Flag,
         "data_pipeline_error_threshold" => Kind::Share,
-        "project_weekly_digest_disabled"
-        | "error_tracking_weekly_digest_project_enabled"
-        | "web_analytics_weekly_digest_project_enabled" => Kind::Flags("project"),
-        "pipeline_notifications_disabled" => Kind::Flags("pipeline"),
-        "organization_member_join_email_disabled" => Kind::Flags("organization"),
+        "project_weekly_digest_disabled" => Kind::Flags("project IDs"),
+        "error_tracking_weekly_digest_project_enabled"
+        | "web_analytics_weekly_digest_project_enabled"
+        | "pipeline_notifications_disabled"
+        | "organization_member_join_email_disabled" => Kind::Flags("IDs"),
         _ => return None,
     })
 }
 
 fn check_flag(value: &Value) -> Result<(), FieldError> {
-    if value.is_boolean() { Ok(()) } else { Err(wrong_type(value, "bool")) }
+    if value.is_boolean() {
+        return Ok(());
+    }
+    let value = text::printed(value);
+    Err(invalid(format!("{value} is not a valid type for notification settings, should be <class 'bool'>")))
 }
 
 fn check_share(key: &str, value: &Value) -> Result<(), FieldError> {
-    let share = value.as_f64().ok_or_else(|| wrong_type(value, "float"))?;
+    let Some(share) = value.as_f64() else {
+        let kind = text::type_name(value);
+        return Err(invalid(format!("{key} must be a number, got <class '{kind}'> instead")));
+    };
     if (0.0..=1.0).contains(&share) {
         return Ok(());
     }
-    Err(invalid(format!("{key} must be a number between 0 and 1")))
+    Err(invalid(format!("{key} must be between 0.0 and 1.0, got {value}")))
 }
 
-fn check_flags(key: &str, of: &str, value: &Value) -> Result<(), FieldError> {
+fn check_flags(key: &str, ids: &str, value: &Value) -> Result<(), FieldError> {
     let Value::Object(entries) = value else {
-        return Err(invalid(format!("{key} must be a dictionary mapping {of} IDs to boolean values")));
+        return Err(invalid(format!("{key} must be a dictionary mapping {ids} to boolean values")));
     };
     entries.values().find(|entry| !entry.is_boolean()).map_or(Ok(()), |entry| {
         let kind = text::type_name(entry);
@@ -119,19 +126,10 @@ fn check_flags(key: &str, of: &str, value: &Value) -> Result<(), FieldError> {
 }
 
 fn check_size(settings: Map<String, Value>) -> Result<Map<String, Value>, FieldError> {
-    let settings = Value::Object(settings);
-    if settings.to_string().len() > SETTINGS_BYTES_MAX {
+    if serde_json::to_string(&settings).map_or(0, |text| text.len()) > SETTINGS_BYTES_MAX {
         return Err(invalid(format!("Notification settings may not be larger than {SETTINGS_BYTES_MAX} bytes")));
     }
-    match settings {
-        Value::Object(settings) => Ok(settings),
-        _ => Ok(Map::new()),
-    }
-}
-
-fn wrong_type(value: &Value, wanted: &str) -> FieldError {
-    let value = text::printed(value);
-    invalid(format!("{value} is not a valid type for notification settings, should be <class '{wanted}'>"))
+    Ok(settings)
 }
 
 fn invalid(detail: String) -> FieldError {

@@ -234,7 +234,8 @@ pub fn check_password(password: &str, min_length: usize, user_inputs: &[&str]) -
         return Err(PasswordProblem { kind: PasswordProblemKind::TooLong, detail });
     }
     let start: String = password.chars().take(STRENGTH_CHARS_MAX).collect();
-    let strength = zxcvbn::zxcvbn(&start, user_inputs);
+    let known: Vec<&str> = user_inputs.iter().copied().filter(|input| !input.is_empty()).collect();
+    let strength = zxcvbn::zxcvbn(&start, &known);
     if strength.score() >= zxcvbn::Score::Three {
         return Ok(());
     }
