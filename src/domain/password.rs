@@ -44,7 +44,7 @@ pub enum HashError {
 }
 
 /// The working memory of one hash at a time. Kept and used again, because getting fresh pages from the system is up to
-/// half the cost of a hash. What remains in it is worth no more than the hash itself.
+/// half the cost of a hash. It is not wiped in between: who can read it can read the passwords as they arrive.
 pub struct HashMemory {
     blocks: Vec<Block>,
 }
