@@ -345,7 +345,9 @@ mod tests {
         ] {
             assert!(needs_rehash(&made, other), "{other:?}");
         }
-        assert!(needs_rehash(&PasswordHash(made.0.replace("argon2id", "argon2i")), CHEAP));
+        for (ours, other) in [("argon2id", "argon2i"), ("v=19", "v=16")] {
+            assert!(needs_rehash(&PasswordHash(made.0.replace(ours, other)), CHEAP), "{other}");
+        }
     }
 
     #[test]
@@ -367,6 +369,8 @@ mod tests {
             assert_eq!(problem, PasswordProblem { kind: PasswordProblemKind::TooWeak, detail }, "{password}");
         }
         assert_eq!(check_password("lorry-cinnamon-9-quartz", 8, &[]), Ok(()));
+        let strong_too_late = "a".repeat(STRENGTH_CHARS_MAX) + "lorry-cinnamon-9-quartz";
+        assert!(check_password(&strong_too_late, 8, &[]).is_err());
     }
 
     #[test]

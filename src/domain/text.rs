@@ -175,6 +175,8 @@ mod tests {
         assert_eq!(base62(&[61]), "0z");
         assert_eq!(base62(&[62]), "10");
         assert_eq!(base62(&[255]), "47");
+        assert_eq!(base62(&[1, 0]), "048");
+        assert_eq!(base62(&[255, 255]), "H31");
         assert_eq!(base62(&[0; 32]), "0".repeat(43));
         assert_eq!(base62(&[255; 32]).len(), 43);
     }
@@ -228,6 +230,7 @@ mod tests {
             ("李小龍 ❤\u{fe0f}", None),
             ("Ada\nLovelace", Some("invalid_control_char")),
             ("Ada\u{2028}Lovelace", Some("invalid_control_char")),
+            ("Ada\u{2029}", Some("invalid_control_char")),
             ("Ada\u{0}", Some("invalid_control_char")),
             ("Ada\u{200b}", Some("invalid_invisible_char")),
             ("\u{202e}adA", Some("invalid_invisible_char")),

@@ -228,6 +228,7 @@ mod tests {
             assert_eq!(locate(SECRET, &code_at(SECRET, step), now, window), found.then_some(step));
         }
         assert_eq!(locate(SECRET, "no code", now, i64::MAX), None);
+        assert_eq!(locate(SECRET, &code_at(SECRET, 0), at(-60), 5), Some(0), "there is no step before 0");
     }
 
     #[test]

@@ -560,6 +560,8 @@ mod tests {
         };
         assert_eq!(user, expected);
         assert_eq!(patch.changed_fields(&user), ["set_current_organization", "set_current_team"]);
+        (user.current_organization, user.current_team) = (Some(organization), Some(7));
+        assert!(patch.changed_fields(&user).is_empty());
     }
 
     #[test]
@@ -595,14 +597,16 @@ mod tests {
     }
 
     #[test]
-    fn a_new_password_is_not_the_name_of_the_same_change() {
+    fn a_new_password_is_not_a_name_or_the_address() {
         let body = json!({"first_name": "qxvrntplakwdzm", "password": "qxvrntplakwdzm", "current_password": "old"});
         assert!(patch(body).unwrap().new_password(&ada(), &RULES).is_err());
         let mut user = ada();
         user.last_name = "qxvrntplakwdzm".to_owned();
         let body = json!({"password": "qxvrntplakwdzm", "current_password": "old"});
         assert!(patch(body.clone()).unwrap().new_password(&user, &RULES).is_err());
-        assert!(patch(body).unwrap().new_password(&ada(), &RULES).is_ok());
+        assert!(patch(body.clone()).unwrap().new_password(&ada(), &RULES).is_ok());
+        user = User { email: EmailAddress::parse("qxvrntplakwdzm@example.com").unwrap(), ..ada() };
+        assert!(patch(body).unwrap().new_password(&user, &RULES).is_err());
     }
 
     #[test]
