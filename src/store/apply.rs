@@ -42,11 +42,7 @@ pub(super) fn effects(
 }
 
 impl Effects {
-    fn write(
-        &mut self,
-        write: Write,
-        read: &impl Fn(&[u8]) -> Result<Stored, StoreError>,
-    ) -> Result<(), StoreError> {
+    fn write(&mut self, write: Write, read: &impl Fn(&[u8]) -> Result<Stored, StoreError>) -> Result<(), StoreError> {
         match write {
             Write::Put { key, value } => {
                 self.writes.insert(key, Some(value));

@@ -40,8 +40,7 @@ struct Ring {
 impl Feed {
     /// An empty feed of a store that is at `version`.
     pub fn new(version: Version) -> Arc<Self> {
-        let ring =
-            Ring { changes: VecDeque::new(), bytes: 0, forgotten: 0, complete_above: version, closed: None };
+        let ring = Ring { changes: VecDeque::new(), bytes: 0, forgotten: 0, complete_above: version, closed: None };
         Arc::new(Self { ring: Mutex::new(ring), wakeup: watch::Sender::new(()) })
     }
 

@@ -10,8 +10,8 @@ use futures_util::stream::BoxStream;
 use super::apply::effects;
 use super::feed::Feed;
 use super::{
-    Batch, Change, Commit, Cursor, Entry, Order, PAGE_ENTRIES_MAX, Page, Receipt, Store, StoreError, Version, check_key,
-    scan_range,
+    Batch, Change, Commit, Cursor, Entry, Order, PAGE_ENTRIES_MAX, Page, Receipt, Store, StoreError, Version,
+    check_key, scan_range,
 };
 
 /// A [`Store`] that keeps its entries in a map.

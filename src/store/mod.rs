@@ -44,13 +44,8 @@ pub trait Store: Send + Sync + 'static {
     /// One page of the entries whose keys start with `prefix`, beginning behind `after` in the given order. At most
     /// `limit` entries, where the engine reads 0 as 1 and more than [`PAGE_ENTRIES_MAX`] as that. A page is not a
     /// snapshot: pages may see different commits.
-    async fn scan(
-        &self,
-        prefix: &[u8],
-        after: Option<&Cursor>,
-        limit: usize,
-        order: Order,
-    ) -> Result<Page, StoreError>;
+    async fn scan(&self, prefix: &[u8], after: Option<&Cursor>, limit: usize, order: Order)
+    -> Result<Page, StoreError>;
 
     /// Applies a batch, all or nothing. `Done` means on disk: it survives a power cut. `Conflict` means an
     /// expectation did not hold and nothing changed; it may be spurious. A batch of expectations alone writes nothing
@@ -186,12 +181,7 @@ impl Batch {
     /// [`LogEntry`] at `log` + `n` (eight bytes, big endian), an empty value at each of `indexes` + `n`, and the new
     /// end of the chain at [`log_head_key`]. Concurrent appends never conflict.
     #[must_use]
-    pub fn append(
-        mut self,
-        log: impl Into<Vec<u8>>,
-        payload: impl Into<Vec<u8>>,
-        indexes: Vec<Vec<u8>>,
-    ) -> Self {
+    pub fn append(mut self, log: impl Into<Vec<u8>>, payload: impl Into<Vec<u8>>, indexes: Vec<Vec<u8>>) -> Self {
         self.writes.push(Write::Append { log: log.into(), payload: payload.into(), indexes });
         self
     }
@@ -215,7 +205,8 @@ impl Batch {
             Write::Append { indexes, .. } => 1 + indexes.len(),
             Write::Put { .. } | Write::Delete { .. } | Write::Add { .. } => 1,
         });
-        if self.expectations.len() + operations.sum::<usize>() > BATCH_OPERATIONS_MAX || self.bytes() > BATCH_BYTES_MAX {
+        if self.expectations.len() + operations.sum::<usize>() > BATCH_OPERATIONS_MAX || self.bytes() > BATCH_BYTES_MAX
+        {
             return Err(StoreError::TooLarge("the batch"));
         }
         for (key, _) in &self.expectations {

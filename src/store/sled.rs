@@ -48,8 +48,8 @@ use super::apply::{Stored, effects};
 use super::feed::Feed;
 use super::queue::{GROUP_REQUESTS_MAX, Queue, Request};
 use super::{
-    Batch, Change, Commit, Cursor, Entry, Order, PAGE_ENTRIES_MAX, Page, Receipt, Store, StoreError, Version, check_key,
-    scan_range,
+    Batch, Change, Commit, Cursor, Entry, Order, PAGE_ENTRIES_MAX, Page, Receipt, Store, StoreError, Version,
+    check_key, scan_range,
 };
 
 /// Says that the directory holds a store and in which format. Without it a vanished data file would pass for a new,
@@ -423,9 +423,8 @@ fn encode(key: &[u8], version: Version, value: &[u8]) -> Vec<u8> {
 
 /// Version and value, if the checksum is right.
 fn decode(key: &[u8], bytes: &[u8]) -> Result<(Version, Vec<u8>), StoreError> {
-    let parts = bytes
-        .split_first_chunk::<8>()
-        .and_then(|(version, rest)| Some((version, rest.split_first_chunk::<4>()?)));
+    let parts =
+        bytes.split_first_chunk::<8>().and_then(|(version, rest)| Some((version, rest.split_first_chunk::<4>()?)));
     if let Some((version, (sum, value))) = parts {
         let version = Version(u64::from_be_bytes(*version));
         if checksum(key, version, value).to_be_bytes() == *sum {
@@ -773,9 +772,14 @@ mod tests {
         }
         assert!(explained > 0);
 
-        fs::write(original.join("conf"), "torn").unwrap();
+        let mut conf = fs::read(original.join("conf")).unwrap();
+        conf[0] ^= 0xff;
+        fs::write(original.join("conf"), conf).unwrap();
         let error = open_error(&original);
-        assert!(matches!(error, OpenError::Damaged { .. }) && error.to_string().contains("restore a backup"), "{error}");
+        assert!(
+            matches!(error, OpenError::Damaged { .. }) && error.to_string().contains("restore a backup"),
+            "{error}"
+        );
     }
 
     #[test]
@@ -829,10 +833,8 @@ mod tests {
     #[tokio::test]
     async fn a_full_queue_refuses() {
         let queue = Queue::default();
-        let request = |bytes: usize| Request {
-            batch: Batch::default().put("k", vec![0; bytes]),
-            answer: oneshot::channel().0,
-        };
+        let request =
+            |bytes: usize| Request { batch: Batch::default().put("k", vec![0; bytes]), answer: oneshot::channel().0 };
         for _ in 0..QUEUE_REQUESTS_MAX {
             queue.push(request(1)).unwrap();
         }
