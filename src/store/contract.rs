@@ -401,6 +401,9 @@ enum Guess {
     Stale,
 }
 
+/// Expectations to be made, and the writes.
+type RandomBatch = (Vec<(Vec<u8>, Guess)>, Vec<Write>);
+
 fn any_key() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![
         prop::sample::select(vec![b"".to_vec(), b"a".to_vec(), b"a/b".to_vec(), b"a\xff".to_vec(), b"\xff".to_vec()]),
@@ -408,7 +411,7 @@ fn any_key() -> impl Strategy<Value = Vec<u8>> {
     ]
 }
 
-fn any_batch() -> impl Strategy<Value = (Vec<(Vec<u8>, Guess)>, Vec<Write>)> {
+fn any_batch() -> impl Strategy<Value = RandomBatch> {
     let guess = prop_oneof![3 => Just(Guess::Absent), 3 => Just(Guess::Present), 1 => Just(Guess::Stale)];
     let write = prop_oneof![
         4 => (any_key(), prop::collection::vec(any::<u8>(), 0..4)).prop_map(|(key, value)| Write::Put { key, value }),
@@ -418,7 +421,7 @@ fn any_batch() -> impl Strategy<Value = (Vec<(Vec<u8>, Guess)>, Vec<Write>)> {
     (prop::collection::vec((any_key(), guess), 0..2), prop::collection::vec(write, 0..4))
 }
 
-async fn compare(store: &dyn Store, batches: Vec<(Vec<(Vec<u8>, Guess)>, Vec<Write>)>) -> Result<(), TestCaseError> {
+async fn compare(store: &dyn Store, batches: Vec<RandomBatch>) -> Result<(), TestCaseError> {
     let mut model: BTreeMap<Vec<u8>, (Vec<u8>, Version)> = BTreeMap::new();
     for (guesses, writes) in batches {
         let mut holds = true;

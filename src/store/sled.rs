@@ -315,14 +315,18 @@ impl Writer {
         if !group.changes.is_empty() {
             if let Err(reason) = self.write(&group) {
                 let outcome = StoreError::OutcomeUnknown(reason.clone());
-                answers.into_iter().for_each(|(answer, _)| drop(answer.send(Err(outcome.clone()))));
+                for (answer, _) in answers {
+                    drop(answer.send(Err(outcome.clone())));
+                }
                 return Err(reason);
             }
             shared.version.store(group.version.0, Ordering::Release);
             shared.feed.publish(group.changes);
         }
         // Sending fails when the caller has gone away, which is its right.
-        answers.into_iter().for_each(|(answer, outcome)| drop(answer.send(outcome)));
+        for (answer, outcome) in answers {
+            drop(answer.send(outcome));
+        }
         Ok(())
     }
 
