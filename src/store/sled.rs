@@ -77,7 +77,8 @@ const INLINE_GETS_MAX: usize = 16;
 
 /// A [`Store`] in a directory.
 ///
-/// Dropping it without [`Store::close`] lets the writer thread finish and release the files a moment later.
+/// Dropping it without [`Store::close`] lets the writer thread finish what waits and release the files a moment later;
+/// neither blocks an async thread.
 pub struct SledStore {
     shared: Arc<Shared>,
 }
@@ -92,7 +93,7 @@ struct Shared {
     version: AtomicU64,
     /// Why the store failed, if it did.
     failure: watch::Sender<Option<String>>,
-    /// Whether the writer thread has ended.
+    /// Whether the writer thread has ended (or failed) and `close` need not wait any longer.
     stopped: watch::Sender<bool>,
 }
 
@@ -248,9 +249,6 @@ impl Store for SledStore {
         self.shared.queue.close(closed());
         // The sender lives as long as `self`, so waiting cannot fail.
         drop(self.shared.stopped.subscribe().wait_for(|stopped| *stopped).await);
-        let shared = Arc::clone(&self.shared);
-        // Dropping the database waits for its threads.
-        drop(tokio::task::spawn_blocking(move || shared.release()).await);
     }
 }
 
@@ -266,6 +264,7 @@ impl Shared {
         work(db.as_ref().ok_or_else(closed)?)
     }
 
+    /// Lets go of the database, outside the lock: dropping it waits for the threads of sled.
     fn release(&self) {
         let db = self.db.write().unwrap_or_else(PoisonError::into_inner).take();
         drop(db);
@@ -301,6 +300,7 @@ impl Writer {
             Err(reason) => fail(shared, &reason),
         }
         drop(self);
+        shared.release();
         shared.stopped.send_replace(true);
     }
 
@@ -352,6 +352,8 @@ fn fail(shared: &Shared, reason: &str) {
     }
     shared.feed.close(refusal);
     shared.failure.send_replace(Some(reason.into()));
+    // After an error of sled its threads may be gone, and letting go of it may hang: nobody waits for that.
+    shared.stopped.send_replace(true);
 }
 
 fn panic_text(panic: &(dyn Any + Send)) -> String {
@@ -558,6 +560,9 @@ fn start_creation(directory: &Path) -> io::Result<()> {
 
 /// From here on an empty directory is a loss.
 fn finish_creation(directory: &Path) -> io::Result<()> {
+    for path in files(directory, is_file_of_sled)? {
+        File::open(path)?.sync_all()?;
+    }
     sync_directories(directory)?;
     fs::rename(directory.join(MARKER_UNFINISHED), directory.join(MARKER))?;
     sync_directories(directory)
