@@ -3,6 +3,10 @@
 //! The store knows keys, values and versions. It does not know users, does not interpret a value (except the
 //! counters of [`Batch::add`] and the links of [`Batch::append`], which it writes itself) and offers no
 //! interactive transaction: a caller reads, decides, and commits with the versions it decided on.
+//!
+//! The engines are [`sled`] and [`memory`]. They share the meaning of a batch (`apply`) and the recent changes for
+//! watchers (`feed`); `queue` is the line before sled's writer thread. `contract` is the suite both pass, `crash` kills
+//! the disk engine. [`lock`] keeps a second process out of the data directory.
 
 pub mod lock;
 pub mod memory;
