@@ -203,7 +203,8 @@ impl TryFrom<String> for Rate {
             let count = count.parse().ok()?;
             (count > 0 && count <= 1000 && seconds > 0).then_some(Self { count, seconds })
         };
-        parse().ok_or_else(|| format!("`{text}` is not a rate such as \"6/20m\" (count 1 to 1000; period in s, m, h, d)"))
+        parse()
+            .ok_or_else(|| format!("`{text}` is not a rate such as \"6/20m\" (count 1 to 1000; period in s, m, h, d)"))
     }
 }
 
