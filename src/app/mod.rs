@@ -90,6 +90,11 @@ impl App {
         todo!()
     }
 
+    /// Whether the store can be read, for `/_readyz`.
+    pub async fn is_ready(&self) -> bool {
+        todo!()
+    }
+
     /// Finds out who presents these credentials (spec §1.6 to §1.8). A bad credential is an error, none is
     /// [`Identity::Anonymous`].
     pub async fn authenticate(&self, _presented: Presented, _request: RequestFacts) -> Result<Actor> {
