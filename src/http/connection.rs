@@ -81,7 +81,7 @@ impl<D: Door> Connection<D> {
     pub async fn run(self, watcher: Watcher) {
         let Self { builder, stream, peer, service } = self;
         let activity = Arc::new(Activity::default());
-        let watched = Arc::clone(&activity);
+        let outer = Arc::clone(&activity);
         let answer = service_fn(move |request: Request<Incoming>| {
             let service = Arc::clone(&service);
             let busy = Busy::start(&activity);
@@ -98,7 +98,7 @@ impl<D: Door> Connection<D> {
                     tracing::debug!(%peer, %error, "a connection broke");
                 }
             }
-            () = watched.silence() => tracing::debug!(%peer, "a silent connection was closed"),
+            () = outer.silence() => tracing::debug!(%peer, "a silent connection was closed"),
         }
     }
 }

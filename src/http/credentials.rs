@@ -31,14 +31,19 @@ pub fn gather(head: &Parts, cookies: &mut Cookies, body: Option<&Parsed>, key_fi
             token: text(&head.headers, &X_CSRF_TOKEN).or_else(|| in_form(CSRF_FIELD).map(str::to_owned)),
             origin: text(&head.headers, &ORIGIN),
             referer: text(&head.headers, &REFERER),
-            // HTTP/2 puts the host into the address.
-            host: text(&head.headers, &HOST).or_else(|| head.uri.authority().map(ToString::to_string)),
+            host: host(head),
         },
         key_first,
     }
 }
 
-/// The value behind the keyword `Bearer`, spelt just so; OAuth tokens are passed over (spec §1.6).
+/// The host that was asked for. HTTP/2 puts it into the address.
+#[must_use]
+pub fn host(head: &Parts) -> Option<String> {
+    text(&head.headers, &HOST).or_else(|| head.uri.authority().map(ToString::to_string))
+}
+
+/// The value behind the keyword `Bearer`, spelt just so; `OAuth` tokens are passed over (spec §1.6).
 fn bearer(headers: &HeaderMap) -> Option<Secret> {
     let rest = headers.get(AUTHORIZATION)?.to_str().ok()?.strip_prefix("Bearer")?;
     let value = rest.strip_prefix([' ', '\t'])?.trim();

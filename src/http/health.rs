@@ -14,7 +14,7 @@ struct Status {
 }
 
 /// The process lives and answers.
-pub async fn health<D: Door>(_call: Call<D>) -> Answer {
+pub fn health<D: Door>(_call: &Call<D>) -> Answer {
     reply::json(StatusCode::OK, &Status { status: "ok" })
 }
 

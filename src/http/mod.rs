@@ -42,7 +42,7 @@ use tokio::task::JoinSet;
 use crate::app::App;
 use crate::config::Config;
 use connection::Connector;
-use door::Door;
+pub use door::Door;
 use service::Service;
 
 /// A pause after a failed accept: out of file descriptors, most likely, and trying at once would only burn the core.
@@ -58,7 +58,6 @@ pub struct HttpServer<D = App> {
 }
 
 /// Checks the settings of HTTP and takes the port; the address says which one when 0 was asked for.
-#[allow(private_bounds)] // the program is the one door; the other is for tests
 pub async fn bind<D: Door>(app: D, config: Arc<Config>) -> io::Result<(HttpServer<D>, SocketAddr)> {
     let service = Service::new(app, &config).map_err(|reason| io::Error::new(io::ErrorKind::InvalidInput, reason))?;
     let listener = TcpListener::bind(config.server.listen).await?;
@@ -73,7 +72,6 @@ pub async fn bind<D: Door>(app: D, config: Arc<Config>) -> io::Result<(HttpServe
     Ok((server, address))
 }
 
-#[allow(private_bounds)]
 impl<D: Door> HttpServer<D> {
     /// Answers until `shutdown` is done; then takes no more connections and gives requests under way their time.
     pub async fn serve(self, shutdown: impl Future<Output = ()>) {

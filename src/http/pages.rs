@@ -99,15 +99,15 @@ impl Input {
     }
 }
 
-pub async fn home<D: Door>(call: Call<D>) -> Answer {
+pub fn home<D: Door>(call: &Call<D>) -> Answer {
     let text = "This is Doorward, a server for accounts and second factors. Programs use its HTTP API under /api/; \
         people meet it through the applications that do.";
-    show(&call, &Page { title: "Doorward", text, docs: Some(DOCS), ..Page::default() })
+    show(call, &Page { title: "Doorward", text, docs: Some(DOCS), ..Page::default() })
 }
 
-pub async fn verify_email<D: Door>(call: Call<D>) -> Answer {
+pub fn verify_email<D: Door>(call: &Call<D>) -> Answer {
     let text = "Press the button to confirm that this e-mail address is yours.";
-    show(&call, &Page { title: "Confirm your e-mail address", text, button: Some("Confirm"), ..Page::default() })
+    show(call, &Page { title: "Confirm your e-mail address", text, button: Some("Confirm"), ..Page::default() })
 }
 
 pub async fn submit_verify_email<D: Door>(call: Call<D>) -> Answer {
@@ -150,8 +150,8 @@ pub async fn submit_reset<D: Door>(mut call: Call<D>) -> Answer {
     }
 }
 
-pub async fn setup<D: Door>(call: Call<D>) -> Answer {
-    show(&call, &setup_page(&Fields::default()))
+pub fn setup<D: Door>(call: &Call<D>) -> Answer {
+    show(call, &setup_page(&Fields::default()))
 }
 
 pub async fn submit_setup<D: Door>(mut call: Call<D>) -> Answer {

@@ -274,17 +274,17 @@ fn account_routes<D: Door>() -> Vec<Route<D>> {
 
 fn open_routes<D: Door>() -> Vec<Route<D>> {
     vec![
-        Route::open("/_health").plain(Method::GET, |call| Box::pin(health::health(call))),
+        Route::open("/_health").plain(Method::GET, |call| Box::pin(async move { health::health(&call) })),
         Route::open("/_readyz").plain(Method::GET, |call| Box::pin(health::ready(call))),
-        Route::open("/").plain(Method::GET, |call| Box::pin(pages::home(call))),
+        Route::open("/").plain(Method::GET, |call| Box::pin(async move { pages::home(&call) })),
         Route::open("/verify_email/{uuid}/{token}")
-            .plain(Method::GET, |call| Box::pin(pages::verify_email(call)))
+            .plain(Method::GET, |call| Box::pin(async move { pages::verify_email(&call) }))
             .plain(Method::POST, |call| Box::pin(pages::submit_verify_email(call))),
         Route::open("/reset/{uuid}/{token}")
             .plain(Method::GET, |call| Box::pin(pages::reset(call)))
             .plain(Method::POST, |call| Box::pin(pages::submit_reset(call))),
         Route::open("/setup/{token}")
-            .plain(Method::GET, |call| Box::pin(pages::setup(call)))
+            .plain(Method::GET, |call| Box::pin(async move { pages::setup(&call) }))
             .plain(Method::POST, |call| Box::pin(pages::submit_setup(call))),
     ]
 }

@@ -11,7 +11,7 @@ use futures_util::FutureExt;
 use http_body_util::Full;
 use hyper::body::Body;
 use hyper::header::{
-    ACCEPT, CACHE_CONTROL, CONTENT_TYPE, HOST, HeaderName, HeaderValue, ORIGIN, VARY, X_CONTENT_TYPE_OPTIONS,
+    ACCEPT, CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, ORIGIN, VARY, X_CONTENT_TYPE_OPTIONS,
 };
 use hyper::http::request::Parts;
 use hyper::{HeaderMap, Method, Request, StatusCode};
@@ -75,7 +75,8 @@ impl Site {
     }
 
     /// Whether another site made a browser send this form.
-    fn is_foreign_form(&self, headers: &HeaderMap) -> bool {
+    fn is_foreign_form(&self, head: &Parts) -> bool {
+        let headers = &head.headers;
         if let Some(site) = headers.get(SEC_FETCH_SITE) {
             return site != "same-origin" && site != "none";
         }
@@ -85,9 +86,8 @@ impl Site {
         else {
             return false;
         };
-        let host = headers.get(HOST).and_then(|host| host.to_str().ok());
         let origin_host = origin.split_once("://").map(|(_, host)| host);
-        origin != self.public_url && (host.is_none() || origin_host != host)
+        origin != self.public_url && (origin_host.is_none() || origin_host != credentials::host(head).as_deref())
     }
 }
 
@@ -219,7 +219,7 @@ impl<D: Door> Service<D> {
         let Some(endpoint) = route.endpoint(&head.method) else { return Err(wrong_method(head, route)) };
         let mut fields = Fields::default();
         if head.method == Method::POST {
-            if self.site.is_foreign_form(&head.headers) {
+            if self.site.is_foreign_form(head) {
                 return Err(Error::permission_denied().into());
             }
             fields = self.read_body(head, body).await?.into_fields()?;
