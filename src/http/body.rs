@@ -54,8 +54,7 @@ impl Parsed {
 /// Reads a whole body of at most `max` bytes. A declared length beyond it is refused before a byte is read.
 pub async fn read<B>(body: B, max: usize, timeout: Duration) -> Result<Bytes, Fault>
 where
-    B: HttpBody<Data = Bytes>,
-    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    B: HttpBody<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>>,
 {
     if body.is_end_stream() {
         return Ok(Bytes::new());

@@ -244,64 +244,93 @@ mod tests {
         assert_eq!(text(response).await, body);
     }
 
-    /// Spec §7.1, byte for byte.
+    /// Spec §7.1, byte for byte: the bodies of validation errors.
+    const GOLDEN_INVALID: [&str; 10] = [
+        r#"{"type":"validation_error","code":"2fa_invalid","detail":"Invalid authentication code","attr":null}"#,
+        r#"{"type":"validation_error","code":"2fa_too_many_attempts","detail":"Too many attempts.","attr":null}"#,
+        r#"{"type":"validation_error","code":"2fa_expired","detail":"Login attempt has expired. Re-enter username/password.","attr":null}"#,
+        r#"{"type":"validation_error","code":"invalid_credentials","detail":"Invalid email or password.","attr":null}"#,
+        r#"{"type":"validation_error","code":"setup_expired","detail":"2FA setup session expired. Please start setup again.","attr":null}"#,
+        r#"{"type":"validation_error","code":"token_invalid","detail":"Token is not valid","attr":null}"#,
+        r#"{"type":"validation_error","code":"2fa_not_enabled","detail":"2FA must be enabled first","attr":null}"#,
+        r#"{"type":"validation_error","code":"invalid_token","detail":"This verification token is invalid or has expired.","attr":"token"}"#,
+        r#"{"type":"validation_error","code":"email_change_request_not_found","detail":"No active email change requests found.","attr":null}"#,
+        r#"{"type":"validation_error","code":"required","detail":"This field is required.","attr":"token"}"#,
+    ];
+
+    #[tokio::test]
+    async fn golden_bodies_of_validation_errors() {
+        for golden in GOLDEN_INVALID {
+            let body: serde_json::Value = serde_json::from_str(golden).unwrap();
+            let text = |key: &str| body[key].as_str().map(str::to_owned);
+            let (code, detail) = (text("code").unwrap(), text("detail").unwrap());
+            check(
+                Error::Invalid { code: code.into(), detail: detail.into(), attr: text("attr").map(Into::into) },
+                400,
+                golden,
+            )
+            .await;
+        }
+    }
+
+    /// The other bodies of spec §7.1, byte for byte.
     #[tokio::test]
     async fn golden_bodies() {
-        let invalid = |code: &'static str, detail: &'static str| Error::invalid(code, detail, None);
-        check(
-            Error::NotAuthenticated,
-            401,
-            r#"{"type":"authentication_error","code":"not_authenticated","detail":"Authentication credentials were not provided.","attr":null}"#,
-        )
-        .await;
-        check(
-            invalid("2fa_invalid", "Invalid authentication code"),
-            400,
-            r#"{"type":"validation_error","code":"2fa_invalid","detail":"Invalid authentication code","attr":null}"#,
-        )
-        .await;
-        check(
-            Error::LockedOut,
-            403,
-            r#"{"type":"authentication_error","code":"too_many_failed_attempts","detail":"Too many failed login attempts. Please try again in 10 minutes.","attr":null}"#,
-        )
-        .await;
-        check(
-            Error::invalid("invalid_token", "This verification token is invalid or has expired.", Some("token")),
-            400,
-            r#"{"type":"validation_error","code":"invalid_token","detail":"This verification token is invalid or has expired.","attr":"token"}"#,
-        )
-        .await;
-        check(
-            Error::reauth_required(),
-            403,
-            r#"{"type":"authentication_error","code":"sensitive_action_required_reauth","detail":"This action requires you to be recently authenticated.","attr":null}"#,
-        )
-        .await;
-        check(
-            Error::TwoFactorSetupRequired,
-            403,
-            r#"{"type":"authentication_error","code":"two_factor_setup_required","detail":"2FA setup required","attr":null}"#,
-        )
-        .await;
-        check(
-            Error::TwoFactorVerificationRequired,
-            403,
-            r#"{"type":"authentication_error","code":"two_factor_verification_required","detail":"2FA verification required","attr":null}"#,
-        )
-        .await;
-        check(
-            Error::denied("As a non-staff user you're only allowed to access the `@me` user instance."),
-            403,
-            r#"{"type":"authentication_error","code":"permission_denied","detail":"As a non-staff user you're only allowed to access the `@me` user instance.","attr":null}"#,
-        )
-        .await;
-        check(
-            Error::Conflict { detail: "Cannot delete user with organization memberships.".into() },
-            409,
-            r#"{"type":"server_error","code":"conflict","detail":"Cannot delete user with organization memberships.","attr":null}"#,
-        )
-        .await;
+        let cases = [
+            (
+                Error::NotAuthenticated,
+                401,
+                r#"{"type":"authentication_error","code":"not_authenticated","detail":"Authentication credentials were not provided.","attr":null}"#,
+            ),
+            (
+                Error::LockedOut,
+                403,
+                r#"{"type":"authentication_error","code":"too_many_failed_attempts","detail":"Too many failed login attempts. Please try again in 10 minutes.","attr":null}"#,
+            ),
+            (
+                Error::reauth_required(),
+                403,
+                r#"{"type":"authentication_error","code":"sensitive_action_required_reauth","detail":"This action requires you to be recently authenticated.","attr":null}"#,
+            ),
+            (
+                Error::TwoFactorSetupRequired,
+                403,
+                r#"{"type":"authentication_error","code":"two_factor_setup_required","detail":"2FA setup required","attr":null}"#,
+            ),
+            (
+                Error::TwoFactorVerificationRequired,
+                403,
+                r#"{"type":"authentication_error","code":"two_factor_verification_required","detail":"2FA verification required","attr":null}"#,
+            ),
+            (
+                Error::denied("This action does not support personal API key access"),
+                403,
+                r#"{"type":"authentication_error","code":"permission_denied","detail":"This action does not support personal API key access","attr":null}"#,
+            ),
+            (
+                Error::denied("As a non-staff user you're only allowed to access the `@me` user instance."),
+                403,
+                r#"{"type":"authentication_error","code":"permission_denied","detail":"As a non-staff user you're only allowed to access the `@me` user instance.","attr":null}"#,
+            ),
+            (
+                Error::Conflict { detail: "Cannot delete user with organization memberships.".into() },
+                409,
+                r#"{"type":"server_error","code":"conflict","detail":"Cannot delete user with organization memberships.","attr":null}"#,
+            ),
+            (
+                Error::not_found(),
+                404,
+                r#"{"type":"invalid_request","code":"not_found","detail":"Not found.","attr":null}"#,
+            ),
+            (
+                Error::Throttled { retry_after_s: 1 },
+                429,
+                r#"{"type":"throttled_error","code":"throttled","detail":"Request was throttled. Expected available in 1 second.","attr":null}"#,
+            ),
+        ];
+        for (error, status, golden) in cases {
+            check(error, status, golden).await;
+        }
         assert_eq!(
             text(second_factor_required().unwrap()).await,
             r#"{"type":"server_error","code":"2fa_required","detail":"2FA is required.","attr":null}"#

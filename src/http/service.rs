@@ -31,6 +31,8 @@ use crate::config::Config;
 use crate::domain::fields::Fields;
 use crate::error::Error;
 
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 const DEPRECATION: HeaderName = HeaderName::from_static("deprecation");
@@ -110,8 +112,7 @@ impl<D: Door> Service<D> {
     /// Answers one request. Always: what fails, hangs or panics becomes an error answer.
     pub async fn answer<B>(self: &Arc<Self>, request: Request<B>, peer: IpAddr) -> Response
     where
-        B: Body<Data = Bytes>,
-        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+        B: Body<Data = Bytes, Error: Into<BoxError>>,
     {
         let started = Instant::now();
         let (head, body) = request.into_parts();
@@ -158,10 +159,9 @@ impl<D: Door> Service<D> {
         facts: RequestFacts,
     ) -> Answer
     where
-        B: Body<Data = Bytes>,
-        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+        B: Body<Data = Bytes, Error: Into<BoxError>>,
     {
-        let is_api = head.uri.path().starts_with("/api/") || head.uri.path() == "/api";
+        let is_api = is_api(head);
         if is_api && let Some(preflight) = self.site.cors.preflight(head) {
             return Ok(preflight);
         }
@@ -185,8 +185,7 @@ impl<D: Door> Service<D> {
         facts: RequestFacts,
     ) -> Answer
     where
-        B: Body<Data = Bytes>,
-        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+        B: Body<Data = Bytes, Error: Into<BoxError>>,
     {
         if !accepts_json(&head.headers) {
             return Err(Fault::NotAcceptable);
@@ -213,8 +212,7 @@ impl<D: Door> Service<D> {
         facts: RequestFacts,
     ) -> Answer
     where
-        B: Body<Data = Bytes>,
-        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+        B: Body<Data = Bytes, Error: Into<BoxError>>,
     {
         let Some(endpoint) = route.endpoint(&head.method) else { return Err(wrong_method(head, route)) };
         let mut fields = Fields::default();
@@ -249,8 +247,7 @@ impl<D: Door> Service<D> {
 
     async fn read_body<B>(&self, head: &Parts, body: B) -> Result<Parsed, Fault>
     where
-        B: Body<Data = Bytes>,
-        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+        B: Body<Data = Bytes, Error: Into<BoxError>>,
     {
         let bytes = body::read(body, self.site.max_body_bytes, self.site.body_timeout()).await?;
         let content_type = head.headers.get(CONTENT_TYPE).map(|value| String::from_utf8_lossy(value.as_bytes()));
@@ -282,7 +279,7 @@ impl<D: Door> Service<D> {
         // Nearly every answer is private; the others are too small to be worth a cache.
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-        if head.uri.path().starts_with("/api/") {
+        if is_api(head) {
             if let Some(origin) = self.site.cors.allowed(&head.headers) {
                 cors::allow(origin, headers);
             }
@@ -291,6 +288,10 @@ impl<D: Door> Service<D> {
             }
         }
     }
+}
+
+fn is_api(head: &Parts) -> bool {
+    head.uri.path().strip_prefix("/api").is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 /// The fields for an endpoint. Where a body is of no matter it must still be readable, if the method has one.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::{HeaderMap, Request};
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -441,6 +442,53 @@ async fn the_listener_answers_and_stops() {
     assert_eq!(hear_all(&mut idle).await, "");
     task.await.unwrap();
     assert!(TcpStream::connect(address).await.is_err());
+}
+
+#[tokio::test]
+async fn http_2_is_spoken_too() {
+    let (address, stop, task) = started(config()).await;
+    let stream = TokioIo::new(TcpStream::connect(address).await.unwrap());
+    let (mut client, connection) = hyper::client::conn::http2::handshake(TokioExecutor::new(), stream).await.unwrap();
+    let connection = tokio::spawn(connection);
+    for _ in 0..3 {
+        let request = Request::get(format!("http://{address}/api/users/@me")).body(Full::<Bytes>::default()).unwrap();
+        let response = client.send_request(request).await.unwrap();
+        assert_eq!(response.status(), 401);
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        assert!(body.starts_with(b"{\"type\":\"authentication_error\""));
+    }
+    stop.send(()).unwrap();
+    task.await.unwrap();
+    connection.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn requests_under_way_are_finished_at_the_stop() {
+    let (address, stop, task) = started(config()).await;
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    say(&mut stream, "POST /api/login HTTP/1.1\r\nhost: h\r\nexpect: 100-continue\r\n").await;
+    say(&mut stream, "content-type: application/json\r\ncontent-length: 2\r\n\r\n").await;
+    // Once it asks for the body, the request is under way.
+    let mut asked = [0; 25];
+    stream.read_exact(&mut asked).await.unwrap();
+    assert!(asked.starts_with(b"HTTP/1.1 100 "));
+    stop.send(()).unwrap();
+    say(&mut stream, "{}").await;
+    assert!(hear_all(&mut stream).await.starts_with("HTTP/1.1 404 "));
+    task.await.unwrap();
+}
+
+#[tokio::test]
+async fn requests_that_outlast_the_stop_are_cut_off() {
+    let mut config = config();
+    config.server.shutdown_timeout_ms = 10;
+    let (address, stop, task) = started(config).await;
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    say(&mut stream, "POST /api/login HTTP/1.1\r\nhost: h\r\nexpect: 100-continue\r\ncontent-length: 2\r\n\r\n").await;
+    stream.read_exact(&mut [0; 25]).await.unwrap();
+    stop.send(()).unwrap();
+    task.await.unwrap();
+    assert_eq!(hear_all(&mut stream).await, "");
 }
 
 #[tokio::test]
