@@ -34,17 +34,21 @@ const PING_TIMEOUT: Duration = Duration::from_secs(10);
 const IDLE_TIMEOUT: Duration = Duration::from_secs(75);
 
 /// Makes connections, all with the same limits.
-pub struct Connector(auto::Builder<TokioExecutor>);
+pub struct Connector {
+    builder: auto::Builder<TokioExecutor>,
+    head_timeout: Duration,
+}
 
 impl Connector {
     /// A head may not take longer than a whole request may.
     #[must_use]
     pub fn new(request_timeout: Duration) -> Self {
+        let head_timeout = HEAD_TIMEOUT.min(request_timeout);
         let mut builder = auto::Builder::new(TokioExecutor::new());
         builder
             .http1()
             .timer(TokioTimer::new())
-            .header_read_timeout(HEAD_TIMEOUT.min(request_timeout))
+            .header_read_timeout(head_timeout)
             .max_headers(HEADERS_MAX)
             .max_buf_size(HEAD_BYTES_MAX)
             .keep_alive(true);
@@ -57,20 +61,21 @@ impl Connector {
             .max_header_list_size(u32::try_from(HEAD_BYTES_MAX).unwrap_or(u32::MAX))
             .keep_alive_interval(PING_INTERVAL)
             .keep_alive_timeout(PING_TIMEOUT);
-        Self(builder)
+        Self { builder, head_timeout }
     }
 
     /// Takes over an accepted socket.
     pub fn connect<D: Door>(&self, stream: TcpStream, peer: IpAddr, service: Arc<Service<D>>) -> Connection<D> {
         // Answers are small; waiting to fill a packet only delays them.
         let _ = stream.set_nodelay(true);
-        Connection { builder: self.0.clone(), stream, peer, service }
+        Connection { builder: self.builder.clone(), head_timeout: self.head_timeout, stream, peer, service }
     }
 }
 
 /// An accepted connection that is not served yet.
 pub struct Connection<D> {
     builder: auto::Builder<TokioExecutor>,
+    head_timeout: Duration,
     stream: TcpStream,
     peer: IpAddr,
     service: Arc<Service<D>>,
@@ -79,7 +84,7 @@ pub struct Connection<D> {
 impl<D: Door> Connection<D> {
     /// Serves it to its end: the client's, silence, or the stop that `watcher` tells of.
     pub async fn run(self, watcher: Watcher) {
-        let Self { builder, stream, peer, service } = self;
+        let Self { builder, head_timeout, stream, peer, service } = self;
         let activity = Arc::new(Activity::default());
         let outer = Arc::clone(&activity);
         let answer = service_fn(move |request: Request<Incoming>| {
@@ -98,7 +103,7 @@ impl<D: Door> Connection<D> {
                     tracing::debug!(%peer, %error, "a connection broke");
                 }
             }
-            () = outer.silence() => tracing::debug!(%peer, "a silent connection was closed"),
+            () = outer.silence(head_timeout) => tracing::debug!(%peer, "a silent connection was closed"),
         }
     }
 }
@@ -113,8 +118,8 @@ struct Activity {
 impl Activity {
     /// Ends when nothing was asked for a while and nothing is in the works. hyper itself would wait for ever for the
     /// first byte, for an idle HTTP/2 client, and for one that does not read.
-    async fn silence(&self) {
-        tokio::time::sleep(HEAD_TIMEOUT).await;
+    async fn silence(&self, head_timeout: Duration) {
+        tokio::time::sleep(head_timeout).await;
         if self.begun.load(Ordering::Relaxed) == 0 {
             return;
         }

@@ -510,6 +510,13 @@ async fn slow_clients_are_cut_off() {
     config.server.request_timeout_ms = 50;
     let (address, _stop, _task) = started(config).await;
 
+    // Neither of these tells which version of HTTP it speaks.
+    for opening in ["", "PRI * HT"] {
+        let mut silent = TcpStream::connect(address).await.unwrap();
+        say(&mut silent, opening).await;
+        assert_eq!(hear_all(&mut silent).await, "", "{opening}");
+    }
+
     let mut slow_head = TcpStream::connect(address).await.unwrap();
     say(&mut slow_head, "GET /_health HTTP/1.1\r\nhost: h\r\n").await;
     assert!(!hear_all(&mut slow_head).await.contains(" 200 "));
