@@ -9,6 +9,7 @@ pub mod api_keys;
 pub mod audit;
 pub mod authentication;
 pub mod email;
+pub mod instance;
 pub mod login;
 pub mod outbox;
 pub mod permission;
