@@ -2,7 +2,9 @@
 
 use uuid::Uuid;
 
+use super::fields::FieldError;
 use super::id::UserId;
+use super::text;
 use super::time::Timestamp;
 use super::vault::sha256;
 
@@ -58,4 +60,36 @@ pub fn mask(value: &str) -> String {
 pub fn stored_form(value: &str) -> String {
     let hex: String = sha256(value.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
     format!("sha256${hex}")
+}
+
+/// Objects that a scope may name (spec §7.3). Only `user` and the organization ones open anything here; the others are
+/// known so that keys can be made with the same bodies.
+#[rustfmt::skip]
+pub const VALID_SCOPE_OBJECTS: &[&str] = &[
+    "access_control", "account", "action", "activity_log", "alert", "annotation", "approvals", "batch_export",
+    "batch_import", "billing", "business_knowledge", "canvas", "cohort", "comment", "conversation",
+    "customer_analytics", "dashboard", "dashboard_template", "dataset", "early_access_feature", "element", "endpoint",
+    "error_tracking", "evaluation", "event_definition", "event_filter", "experiment", "experiment_holdout",
+    "experiment_saved_metric", "export", "external_data_schema", "external_data_source", "feature_flag", "file_system",
+    "file_system_shortcut", "group", "health_issue", "heatmap", "hog_flow", "hog_function", "ingestion_warning",
+    "insight", "insight_variable", "integration", "legal_document", "link", "live_debugger", "llm_analytics",
+    "llm_gateway", "llm_prompt", "llm_provider_key", "llm_skill", "logs", "loop", "marketing_analytics",
+    "mcp_analytics", "metrics", "notebook", "organization", "organization_integration", "organization_member",
+    "person", "plugin", "product_tour", "project", "property_definition", "query", "revenue_analytics",
+    "session_recording", "session_recording_playlist", "sharing_configuration", "signal_scout", "subscription",
+    "survey", "tagger", "task", "ticket", "toolbar", "tracing", "uploaded_media", "usage_metric", "user",
+    "user_interview", "visual_review", "warehouse_objects", "warehouse_table", "warehouse_view", "web_analytics",
+    "webhook", "wizard_session",
+];
+
+/// Checks one scope of a key: `*`, or `<object>:read` or `<object>:write` with a known object (spec §2.10, §7.3).
+pub fn check_scope(scope: &str) -> Result<(), FieldError> {
+    let is_valid = scope == "*"
+        || scope.split_once(':').is_some_and(|(object, action)| {
+            matches!(action, "read" | "write") && VALID_SCOPE_OBJECTS.contains(&object)
+        });
+    if is_valid {
+        return Ok(());
+    }
+    Err(FieldError::invalid(format!("Invalid scope: {}", text::for_message(scope)), "scopes"))
 }
