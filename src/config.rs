@@ -228,13 +228,15 @@ impl TryFrom<String> for Rate {
             let count = count.parse().ok()?;
             (count > 0 && count <= 1000 && seconds > 0).then_some(Self { count, seconds })
         };
-        parse().ok_or_else(|| format!("`{text}` is not a rate such as \"6/20m\" (count 1 to 1000; period in s, m, h, d)"))
+        parse()
+            .ok_or_else(|| format!("`{text}` is not a rate such as \"6/20m\" (count 1 to 1000; period in s, m, h, d)"))
     }
 }
 
 impl From<Rate> for String {
     fn from(rate: Rate) -> Self {
-        let unit = [(86_400, 'd'), (3_600, 'h'), (60, 'm')].into_iter().find(|(unit, _)| rate.seconds % unit == 0);
+        let unit =
+            [(86_400, 'd'), (3_600, 'h'), (60, 'm')].into_iter().find(|(unit, _)| rate.seconds.is_multiple_of(*unit));
         let (unit, letter) = unit.unwrap_or((1, 's'));
         format!("{}/{}{letter}", rate.count, rate.seconds / unit)
     }

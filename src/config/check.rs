@@ -169,7 +169,6 @@ fn not_there_yet(config: &Config) -> Problem {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::config::{Sources, load};
 
     /// The key of the complaint about these settings, or nothing.
