@@ -17,7 +17,7 @@ use super::output::{complain, print};
 use super::{Failure, Global, logging};
 use crate::admin::server::AdminServer;
 use crate::app::App;
-use crate::app::instance::{self, sweep};
+use crate::app::instance;
 use crate::config::Config;
 use crate::{http, mail};
 
@@ -82,6 +82,14 @@ async fn drain(mut parts: JoinSet<()>, deadline: Duration) {
     let all = async { while parts.join_next().await.is_some() {} };
     if tokio::time::timeout(deadline, all).await.is_err() {
         tracing::warn!("requests were still under way at the deadline");
+    }
+}
+
+/// Removes what has expired, now and then.
+async fn sweep(app: App, shutdown: impl Future<Output = ()>) {
+    tokio::select! {
+        () = app.sweep_for_ever() => {}
+        () = shutdown => {}
     }
 }
 
