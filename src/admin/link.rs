@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::stream::BoxStream;
+
 use super::client::SocketClient;
 use super::new_request_id;
 use crate::app::instance::{self, OpenError};
@@ -106,6 +108,15 @@ impl Link {
         match self {
             Self::Live(client) => client.call(operation).await,
             Self::Offline(offline) => offline.call(operation).await,
+        }
+    }
+
+    /// The numbers of audit entries as they are written, from now on, until the stream ends: then look at the present
+    /// state, and ask again.
+    pub async fn events(&self) -> Result<BoxStream<'static, u64>> {
+        match self {
+            Self::Live(client) => client.events().await,
+            Self::Offline(offline) => Ok(offline.app.watch_audit()),
         }
     }
 
