@@ -5,12 +5,13 @@ use std::convert::Infallible;
 use std::fs::Permissions;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
+use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::StreamExt;
+use futures_util::{FutureExt, StreamExt};
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::combinators::UnsyncBoxBody;
@@ -21,7 +22,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use super::registry::{self, Answer, failed};
 use super::{
@@ -78,32 +79,20 @@ impl AdminServer {
         let permits = Arc::new(Semaphore::new(CONNECTIONS_MAX));
         let mut shutdown = std::pin::pin!(shutdown);
         loop {
-            let accepted = async {
-                // The semaphore is never closed; without a permit there would simply be no limit.
-                let permit = Arc::clone(&permits).acquire_owned().await.ok();
-                (permit, self.listener.accept().await)
-            };
             let (permit, stream) = tokio::select! {
                 () = &mut shutdown => break,
-                (permit, accepted) = accepted => match accepted {
-                    Ok((stream, _)) => (permit, stream),
-                    Err(error) => {
-                        tracing::warn!(%error, "admin socket: cannot accept");
-                        tokio::time::sleep(ACCEPT_PAUSE).await;
-                        continue;
-                    }
-                },
+                accepted = self.accept(&permits) => accepted,
             };
             let Some(uid) = admitted_uid(&stream) else { continue };
             let service = self.service.clone();
-            let connection =
-                http1::Builder::new().timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).serve_connection(
-                    TokioIo::new(stream),
-                    service_fn(move |request| {
-                        let service = service.clone();
-                        async move { Ok::<_, Infallible>(service.answer(uid, request).await) }
-                    }),
-                );
+            let answer = service_fn(move |request| {
+                let service = service.clone();
+                async move { Ok::<_, Infallible>(service.answer(uid, request).await) }
+            });
+            let connection = http1::Builder::new()
+                .timer(TokioTimer::new())
+                .header_read_timeout(HEAD_TIMEOUT)
+                .serve_connection(TokioIo::new(stream), answer);
             let connection = graceful.watch(connection);
             tokio::spawn(async move {
                 // A client that goes away early is its own affair.
@@ -115,6 +104,21 @@ impl AdminServer {
         drop(self.socket);
         self.stopping.send_replace(true);
         graceful.shutdown().await;
+    }
+
+    /// The next connection, as soon as one more may be served.
+    async fn accept(&self, permits: &Arc<Semaphore>) -> (Option<OwnedSemaphorePermit>, UnixStream) {
+        // The semaphore is never closed; without a permit there would simply be no limit.
+        let permit = Arc::clone(permits).acquire_owned().await.ok();
+        loop {
+            match self.listener.accept().await {
+                Ok((stream, _)) => return (permit, stream),
+                Err(error) => {
+                    tracing::warn!(%error, "admin socket: cannot accept");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
     }
 }
 
@@ -164,9 +168,12 @@ impl Service {
     /// Answers one request; the deadline is that of the HTTP API.
     async fn answer(&self, uid: u32, request: Request<Incoming>) -> Response<Body> {
         let deadline = Duration::from_millis(self.config.server.request_timeout_ms);
-        let answer = match tokio::time::timeout(deadline, self.route(uid, request)).await {
-            Ok(Ok(answer)) => answer,
-            Ok(Err(error)) => whole(failed(&error)),
+        // A panic is logged by its hook; the caller gets an answer, and the server goes on.
+        let route = AssertUnwindSafe(self.route(uid, request)).catch_unwind();
+        let answer = match tokio::time::timeout(deadline, route).await {
+            Ok(Ok(Ok(answer))) => answer,
+            Ok(Ok(Err(error))) => whole(failed(&error)),
+            Ok(Err(_)) => whole(failed(&Error::internal("a fault in the server; its log says more"))),
             Err(_) => whole(failed(&Error::Unavailable {
                 detail: "the server took too long; look whether it was done before trying again".into(),
                 retry_after_s: 1,

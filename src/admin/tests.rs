@@ -26,7 +26,7 @@ struct Running {
     folder: tempfile::TempDir,
     config: Arc<Config>,
     stop: oneshot::Sender<()>,
-    served: JoinHandle<()>,
+    task: JoinHandle<()>,
 }
 
 impl Running {
@@ -37,10 +37,10 @@ impl Running {
         let app = instance::open(Arc::clone(&config), "server").await.unwrap();
         let server = AdminServer::bind(app, Arc::clone(&config)).unwrap();
         let (stop, stopped) = oneshot::channel();
-        let served = tokio::spawn(server.serve(async {
+        let task = tokio::spawn(server.serve(async {
             let _ = stopped.await;
         }));
-        Self { folder, config, stop, served }
+        Self { folder, config, stop, task }
     }
 
     async fn client(&self) -> SocketClient {
@@ -49,7 +49,7 @@ impl Running {
 
     async fn stop(self) -> (tempfile::TempDir, Arc<Config>) {
         self.stop.send(()).unwrap();
-        self.served.await.unwrap();
+        self.task.await.unwrap();
         (self.folder, self.config)
     }
 }
