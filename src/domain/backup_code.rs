@@ -26,3 +26,62 @@ pub fn fold(typed: &str) -> Option<String> {
     let code: String = typed.chars().filter(|c| !is_separator(*c)).map(|c| c.to_ascii_lowercase()).collect();
     (code.len() == CODE_CHARS && code.bytes().all(|byte| BASE32.contains(&byte))).then_some(code)
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn five_bytes_make_eight_characters() {
+        for (bytes, code) in [
+            ([0; 5], "aaaaaaaa"),
+            ([255; 5], "77777777"),
+            (*b"12345", "gezdgnbv"),
+            ([0, 0, 0, 0, 1], "aaaaaaab"),
+            ([8, 0, 0, 0, 0], "baaaaaaa"),
+        ] {
+            assert_eq!(from_bytes(bytes), code);
+        }
+    }
+
+    #[test]
+    fn typed_codes_are_folded() {
+        for (typed, code) in [
+            ("ABCD-2345", Some("abcd2345")),
+            (" abcd 2345\n", Some("abcd2345")),
+            ("a-b-c-d-2-3-4-5", Some("abcd2345")),
+            ("abcd\u{2013}2345", Some("abcd2345")),
+            ("abcd234", None),
+            ("abcd23456", None),
+            ("abcd2341", None),
+            ("abcd234ß", None),
+            ("081804", None),
+            ("", None),
+        ] {
+            assert_eq!(fold(typed).as_deref(), code, "{typed:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_made_is_what_is_folded(bytes: [u8; 5]) {
+            let code = from_bytes(bytes);
+            prop_assert_eq!(fold(&code), Some(code.clone()));
+            prop_assert_eq!(fold(&code.to_uppercase()), Some(code));
+        }
+
+        #[test]
+        fn folding_twice_changes_nothing(typed in "\\PC{0,12}|[A-Za-z2-7 -]{6,14}") {
+            if let Some(code) = fold(&typed) {
+                prop_assert_eq!(fold(&code), Some(code));
+            }
+        }
+
+        #[test]
+        fn different_bytes_make_different_codes(one: [u8; 5], other: [u8; 5]) {
+            prop_assert_eq!(one == other, from_bytes(one) == from_bytes(other));
+        }
+    }
+}

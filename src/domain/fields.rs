@@ -240,3 +240,234 @@ fn as_boolean(value: &Value) -> Option<bool> {
 fn not_boolean(name: &'static str) -> FieldError {
     FieldError::invalid("Must be a valid boolean.", name)
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    fn of(value: Value) -> Fields {
+        Fields(Map::from_iter([("x".to_owned(), value)]))
+    }
+
+    /// What a getter makes of one value, in short: the value, `code`, or `absent`.
+    fn short<T: std::fmt::Debug>(found: Found<T>) -> String {
+        match found {
+            Ok(Some(value)) => format!("{value:?}"),
+            Ok(None) => "absent".to_owned(),
+            Err(error) => {
+                assert_eq!(error.attr.as_deref(), Some("x"));
+                error.code.into_owned()
+            }
+        }
+    }
+
+    #[test]
+    fn absent_fields_are_not_errors_unless_required() {
+        let none = Fields::default();
+        assert!(!none.contains("x"));
+        assert_eq!(none.text("x"), Ok(None));
+        assert_eq!(none.boolean("x"), Ok(None));
+        assert_eq!(none.choice("x", &[], false, false), Ok(None));
+        assert_eq!(none.code_token("x"), Ok(None));
+        assert_eq!(none.required_text("x"), Err(FieldError::required("x")));
+        assert!(of(Value::Null).contains("x"));
+    }
+
+    #[test]
+    fn texts() {
+        for (value, trimmed, untrimmed) in [
+            (json!("  Ada \n"), "\"Ada\"", "\"  Ada \\n\""),
+            (json!(""), "\"\"", "\"\""),
+            (json!(12), "\"12\"", "\"12\""),
+            (json!(-1.5), "\"-1.5\"", "\"-1.5\""),
+            (json!(null), "null", "null"),
+            (json!(true), "invalid_input", "invalid_input"),
+            (json!(["a"]), "invalid_input", "invalid_input"),
+            (json!({}), "invalid_input", "invalid_input"),
+        ] {
+            let fields = of(value.clone());
+            assert_eq!(short(fields.text("x")), trimmed, "{value}");
+            assert_eq!(short(fields.text_untrimmed("x")), untrimmed, "{value}");
+        }
+        assert_eq!(of(json!(null)).nullable_text("x"), Ok(Some(None)));
+        assert_eq!(of(json!(" a ")).nullable_text("x"), Ok(Some(Some("a".to_owned()))));
+        assert_eq!(of(json!("  ")).required_text("x"), Err(FieldError::blank("x")));
+        assert_eq!(of(json!(["a"])).text("x").unwrap_err().detail, "Not a valid string.");
+    }
+
+    #[test]
+    fn limits_count_characters_after_trimming() {
+        assert!(of(json!(format!(" {} ", "ä".repeat(150)))).limited_text("x", 150).is_ok());
+        let error = of(json!("ä".repeat(151))).limited_text("x", 150).unwrap_err();
+        assert_eq!(
+            (&*error.code, &*error.detail),
+            ("max_length", "Ensure this field has no more than 150 characters.")
+        );
+    }
+
+    #[test]
+    fn secrets_keep_their_blanks_and_are_never_empty() {
+        assert_eq!(of(json!(" p ")).secret("x").unwrap().unwrap().expose(), " p ");
+        assert_eq!(short(of(json!("")).secret("x")), "blank");
+        assert_eq!(short(of(json!(null)).secret("x")), "null");
+        let printed = format!("{:?}", Fields(Map::from_iter([("password".to_owned(), json!("hunter2"))])));
+        assert!(printed.contains("password") && !printed.contains("hunter2"));
+    }
+
+    #[test]
+    fn truth_values() {
+        for (value, found) in [
+            (json!(true), "true"),
+            (json!(1), "true"),
+            (json!(0), "false"),
+            (json!("True"), "true"),
+            (json!("Y"), "true"),
+            (json!(" on "), "true"),
+            (json!("OFF"), "false"),
+            (json!("0"), "false"),
+            (json!("tRUE"), "invalid_input"),
+            (json!(2), "invalid_input"),
+            (json!(""), "invalid_input"),
+            (json!([]), "invalid_input"),
+            (json!(null), "null"),
+        ] {
+            assert_eq!(short(of(value.clone()).boolean("x")), found, "{value}");
+        }
+        for (value, found) in [
+            (json!(null), "None"),
+            (json!(""), "None"),
+            (json!("null"), "None"),
+            (json!("no"), "Some(false)"),
+            (json!("none"), "invalid_input"),
+        ] {
+            assert_eq!(short(of(value.clone()).nullable_boolean("x")), found, "{value}");
+        }
+        assert_eq!(of(json!("maybe")).boolean("x").unwrap_err().detail, "Must be a valid boolean.");
+    }
+
+    #[test]
+    fn addresses() {
+        for (value, found) in [
+            (json!(" Ada@Example.COM "), "EmailAddress(\"ada@example.com\")"),
+            (json!(""), "blank"),
+            (json!(null), "null"),
+            (json!("ada"), "invalid_input"),
+            (json!(5), "invalid_input"),
+            (json!(format!("{}@example.com", "a".repeat(243))), "max_length"),
+        ] {
+            assert_eq!(short(of(value.clone()).email("x")), found, "{value}");
+        }
+        assert_eq!(of(json!("ada")).email("x").unwrap_err().detail, "Enter a valid email address.");
+    }
+
+    #[test]
+    fn integers() {
+        for (value, found) in [
+            (json!(5), "5"),
+            (json!(" -7 "), "-7"),
+            (json!("5.0"), "invalid_input"),
+            (json!(1.5), "invalid_input"),
+            (json!("99999999999999999999"), "invalid_input"),
+            (json!("1_000"), "invalid_input"),
+            (json!(true), "invalid_input"),
+            (json!(null), "null"),
+        ] {
+            assert_eq!(short(of(value.clone()).integer("x")), found, "{value}");
+        }
+        assert_eq!(of(json!("x")).integer("x").unwrap_err().detail, "A valid integer is required.");
+    }
+
+    #[test]
+    fn choices() {
+        for (value, blank_ok, null_ok, found) in [
+            (json!("dark"), false, false, "Some(\"dark\")"),
+            (json!("Dark"), true, true, "invalid_choice"),
+            (json!(""), true, false, "Some(\"\")"),
+            (json!(""), false, true, "invalid_choice"),
+            (json!(null), false, true, "None"),
+            (json!(null), true, false, "null"),
+            (json!(true), true, true, "invalid_choice"),
+        ] {
+            assert_eq!(short(of(value.clone()).choice("x", &["light", "dark"], blank_ok, null_ok)), found, "{value}");
+        }
+        let detail = |value: Value| of(value).choice("x", &[], false, false).unwrap_err().detail.into_owned();
+        assert_eq!(detail(json!("foo")), "\"foo\" is not a valid choice.");
+        assert_eq!(detail(json!(true)), "\"True\" is not a valid choice.");
+        assert_eq!(
+            detail(json!("\u{1b}".to_owned() + &"a".repeat(999))).len(),
+            200 + "\"\" is not a valid choice.".len()
+        );
+    }
+
+    #[test]
+    fn codes_may_be_numbers_that_lost_their_zeros() {
+        for (value, found) in [
+            (json!(81804), "\"081804\""),
+            (json!("081804"), "\"081804\""),
+            (json!(0), "\"000000\""),
+            (json!(1_234_567), "\"1234567\""),
+            (json!(-81804), "\"-81804\""),
+            (json!(" abcd-2345 "), "\" abcd-2345 \""),
+            (json!(""), "\"\""),
+            (json!(null), "null"),
+            (json!([81804]), "invalid_input"),
+        ] {
+            assert_eq!(short(of(value.clone()).code_token("x")), found, "{value}");
+        }
+    }
+
+    #[test]
+    fn nested_values_are_named_by_type() {
+        assert_eq!(
+            FieldError::not_a_dict(&json!("a"), "x").detail,
+            "Expected a dictionary of items but got type \"str\"."
+        );
+        assert_eq!(FieldError::not_a_list(&json!({}), "x").detail, "Expected a list of items but got type \"dict\".");
+        assert_eq!(FieldError::does_not_exist("5\n", "x").detail, "Object with id=5 does not exist.");
+    }
+
+    fn any_json() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            any::<u64>().prop_map(Value::from),
+            any::<f64>().prop_map(Value::from),
+            any::<String>().prop_map(Value::from),
+        ];
+        leaf.prop_recursive(3, 16, 4, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+                prop::collection::hash_map(any::<String>(), inner, 0..4)
+                    .prop_map(|entries| Value::Object(entries.into_iter().collect())),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn any_json_gives_a_value_or_an_error_of_the_field(value in any_json()) {
+            let fields = of(value.clone());
+            let results = [
+                fields.text("x").err(),
+                fields.nullable_text("x").err(),
+                fields.required_text("x").err(),
+                fields.limited_text("x", 3).err(),
+                fields.secret("x").err(),
+                fields.boolean("x").err(),
+                fields.nullable_boolean("x").err(),
+                fields.email("x").err(),
+                fields.integer("x").err(),
+                fields.choice("x", &["a"], true, true).err(),
+                fields.code_token("x").err(),
+            ];
+            for error in results.into_iter().flatten() {
+                prop_assert_eq!(error.attr.as_deref(), Some("x"));
+                prop_assert!(error.detail.chars().count() < 300);
+            }
+        }
+    }
+}

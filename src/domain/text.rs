@@ -149,9 +149,8 @@ fn is_domain_char(c: char) -> bool {
 /// Two labels or more of which the last is a common top-level domain. Not any two labels: `Dr.Smith` and `J.R.R.` are
 /// names.
 fn is_bare_domain(token: &str) -> bool {
-    token.trim_matches(['.', '-']).rsplit_once('.').is_some_and(|(name, top)| {
-        TOP_LEVEL_DOMAINS.contains(&top) && name.rsplit('.').next().is_some_and(|label| label.chars().count() > 1)
-    })
+    let labels = token.trim_matches(['.', '-']).rsplit_once('.');
+    labels.is_some_and(|(name, top)| !name.is_empty() && TOP_LEVEL_DOMAINS.contains(&top))
 }
 
 /// The domains that links in abused names point to most.
@@ -161,3 +160,115 @@ const TOP_LEVEL_DOMAINS: &[&str] = &[
     "net", "news", "nl", "online", "org", "pl", "pro", "pt", "pw", "ru", "sh", "shop", "site", "space", "store", "su",
     "tech", "tk", "top", "tv", "ua", "uk", "us", "vip", "website", "win", "work", "xyz",
 ];
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn base62_keeps_the_number_and_the_length() {
+        assert_eq!(base62(&[]), "");
+        assert_eq!(base62(&[0]), "00");
+        assert_eq!(base62(&[61]), "0z");
+        assert_eq!(base62(&[62]), "10");
+        assert_eq!(base62(&[255]), "47");
+        assert_eq!(base62(&[1, 0]), "048");
+        assert_eq!(base62(&[255, 255]), "H31");
+        assert_eq!(base62(&[0; 32]), "0".repeat(43));
+        assert_eq!(base62(&[255; 32]).len(), 43);
+    }
+
+    #[test]
+    fn messages_repeat_little_and_nothing_hidden() {
+        assert_eq!(for_message("a\u{1b}[31mb\r\n\u{202e}c"), "a[31mbc");
+        assert_eq!(for_message(&"ä".repeat(300)), "ä".repeat(200));
+    }
+
+    #[test]
+    fn terminals_show_what_is_hidden() {
+        assert_eq!(for_display("Ada \u{1b}[2J\n\u{202e}\u{200b}é"), "Ada \\u{1b}[2J\\n\\u{202e}\\u{200b}é");
+        assert_eq!(for_display("\\n stays"), "\\n stays");
+    }
+
+    #[test]
+    fn types_have_the_names_of_the_reference() {
+        for (value, name, shown) in [
+            (json!("a"), "str", "a"),
+            (json!(1), "int", "1"),
+            (json!(-1), "int", "-1"),
+            (json!(1.5), "float", "1.5"),
+            (json!(true), "bool", "True"),
+            (json!(false), "bool", "False"),
+            (json!([1]), "list", "[1]"),
+            (json!({}), "dict", "{}"),
+            (json!(null), "NoneType", "None"),
+        ] {
+            assert_eq!((type_name(&value), printed(&value).as_str()), (name, shown));
+        }
+    }
+
+    #[test]
+    fn words_are_lower_case_single_and_few() {
+        assert_eq!(words("Ada.Lovelace+x@Example.COM ada"), ["ada", "lovelace", "x", "example", "com"]);
+        assert_eq!(words("Ærø  Ｗｉｄｅ --"), ["ærø", "wide"]);
+        assert_eq!(words(&"x".repeat(100)), ["x".repeat(32)]);
+        let many: Vec<String> = (0..50).map(|n| format!("w{n}")).collect();
+        assert_eq!(words(&many.join(" ")).len(), WORDS_MAX);
+    }
+
+    #[test]
+    fn display_names_hide_nothing_and_link_nowhere() {
+        for (name, code) in [
+            ("", None),
+            ("Ada Lovelace", None),
+            ("J.R.R. Tolkien", None),
+            ("Dr.Smith", None),
+            ("Łukasz O'Brien-Müller, Jr.", None),
+            ("李小龍 ❤\u{fe0f}", None),
+            ("Ada\nLovelace", Some("invalid_control_char")),
+            ("Ada\u{2028}Lovelace", Some("invalid_control_char")),
+            ("Ada\u{2029}", Some("invalid_control_char")),
+            ("Ada\u{0}", Some("invalid_control_char")),
+            ("Ada\u{200b}", Some("invalid_invisible_char")),
+            ("\u{202e}adA", Some("invalid_invisible_char")),
+            ("\u{ffa0}", Some("invalid_invisible_char")),
+            ("<b>Ada", Some("invalid_bracket")),
+            ("Ada \u{ff1e}", Some("invalid_bracket")),
+            ("https://evil.test", Some("invalid_url")),
+            ("see WWW.evil", Some("invalid_url")),
+            ("Win at evil.com!", Some("invalid_url")),
+            ("EVIL\u{ff0e}COM/now", Some("invalid_url")),
+            ("ada@example.org", Some("invalid_url")),
+        ] {
+            let found = check_display_name("first_name", name).err();
+            assert_eq!(found.as_ref().map(|error| &*error.code), code, "{name:?}");
+            assert!(found.is_none_or(|error| error.attr.as_deref() == Some("first_name")));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn shown_text_is_harmless(text: String) {
+            for shown in [for_display(&text), for_message(&text)] {
+                prop_assert!(!shown.chars().any(|c| is_control(c) || is_invisible(c)));
+            }
+            prop_assert!(for_message(&text).chars().count() <= MESSAGE_CHARS_MAX);
+        }
+
+        #[test]
+        fn base62_is_one_to_one(one: [u8; 32], other: [u8; 32]) {
+            prop_assert_eq!(one == other, base62(&one) == base62(&other));
+            prop_assert_eq!(base62(&one).len(), 43);
+        }
+
+        #[test]
+        fn words_are_few_and_short(text: String) {
+            let found = words(&text);
+            prop_assert!(found.len() <= WORDS_MAX);
+            prop_assert!(found.iter().all(|word| (1..=WORD_CHARS_MAX).contains(&word.chars().count())));
+        }
+    }
+}

@@ -130,3 +130,146 @@ fn percent_encode(text: &str) -> String {
     }
     encoded
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const SECRET: &[u8] = b"12345678901234567890";
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_seconds(seconds)
+    }
+
+    #[test]
+    fn the_golden_values_of_the_specification() {
+        for (seconds, step, code) in [
+            (59, 1, "287082"),
+            (1_111_111_109, 37_037_036, "081804"),
+            (1_111_111_111, 37_037_037, "050471"),
+            (1_234_567_890, 41_152_263, "005924"),
+            (2_000_000_000, 66_666_666, "279037"),
+            (20_000_000_000, 666_666_666, "353130"),
+        ] {
+            assert_eq!(step_at(at(seconds)), step);
+            assert_eq!(code_at(SECRET, step), code);
+            assert_eq!(verify(SECRET, code, at(seconds), -1), Match::Accepted { step });
+        }
+    }
+
+    #[test]
+    fn one_step_each_way_is_accepted() {
+        let now = at(1_111_111_111);
+        let present = 37_037_037;
+        assert_eq!(verify(SECRET, "081804", now, -1), Match::Accepted { step: present - 1 });
+        for (step, expected) in [
+            (present - 2, Match::Wrong),
+            (present - 1, Match::Accepted { step: present - 1 }),
+            (present, Match::Accepted { step: present }),
+            (present + 1, Match::Accepted { step: present + 1 }),
+            (present + 2, Match::Wrong),
+        ] {
+            assert_eq!(verify(SECRET, &code_at(SECRET, step), now, -1), expected);
+        }
+    }
+
+    #[test]
+    fn a_code_of_a_used_or_earlier_step_is_replayed() {
+        let now = at(1_111_111_111);
+        let present = 37_037_037;
+        for (last_step, expected) in [
+            (present - 1, Match::Accepted { step: present }),
+            (present, Match::Replayed),
+            (present + 1, Match::Replayed),
+        ] {
+            assert_eq!(verify(SECRET, "050471", now, last_step), expected);
+        }
+        assert_eq!(verify(SECRET, "050470", now, present), Match::Wrong);
+    }
+
+    #[test]
+    fn text_that_is_no_code_is_wrong_and_the_epoch_has_no_step_before_it() {
+        for code in ["", "50471", "0050471", "05047\u{661}", " 050471"] {
+            assert_eq!(verify(SECRET, code, at(1_111_111_111), -1), Match::Wrong, "{code:?}");
+        }
+        assert_eq!(verify(SECRET, &code_at(SECRET, 0), at(0), -1), Match::Accepted { step: 0 });
+        assert_eq!(verify(SECRET, &code_at(SECRET, 0), at(-60), -1), Match::Wrong);
+    }
+
+    #[test]
+    fn typed_codes_are_six_ascii_digits() {
+        for (typed, code) in [
+            ("081804", Some("081804")),
+            (" 081804\n", Some("081804")),
+            ("81804", None),
+            ("0818044", None),
+            ("+81804", None),
+            ("08_804", None),
+            ("081 804", None),
+            ("\u{661}\u{662}\u{663}\u{664}\u{665}\u{666}", None),
+            ("", None),
+        ] {
+            assert_eq!(parse_code(typed).as_deref(), code, "{typed:?}");
+        }
+    }
+
+    #[test]
+    fn locate_finds_how_far_a_clock_is_off() {
+        let now = at(1_111_111_111);
+        for (step, window, found) in [
+            (37_037_037, 0, true),
+            (37_037_036, 0, false),
+            (37_037_027, 10, true),
+            (37_037_047, 10, true),
+            (37_037_048, 10, false),
+        ] {
+            assert_eq!(locate(SECRET, &code_at(SECRET, step), now, window), found.then_some(step));
+        }
+        assert_eq!(locate(SECRET, "no code", now, i64::MAX), None);
+        assert_eq!(locate(SECRET, &code_at(SECRET, 0), at(-60), 5), Some(0), "there is no step before 0");
+    }
+
+    #[test]
+    fn secrets_read_as_base_32_in_any_spelling() {
+        let text = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ";
+        assert_eq!(encode_secret(SECRET), text);
+        for typed in [text, "gezd gnbv gy3t qojq gezd gnbv gy3t qojq", "GEZDGNBV-GY3TQOJQ-GEZDGNBV-GY3TQOJQ"] {
+            assert_eq!(decode_secret(typed).as_deref(), Some(SECRET), "{typed}");
+        }
+        assert_eq!(decode_secret("GEZDGNBV1"), None);
+        assert_eq!(decode_secret("GEZDGNBVÄ"), None);
+    }
+
+    #[test]
+    fn the_uri_is_percent_encoded_and_short() {
+        assert_eq!(
+            otpauth_uri("Door: ward", "ada+tag@example.com", "GEZDGNBV"),
+            "otpauth://totp/Door%20%20ward:ada%2Btag%40example.com?secret=GEZDGNBV&issuer=Door%20%20ward"
+        );
+        assert_eq!(otpauth_uri("", "ada@example.com", "GEZD"), "otpauth://totp/ada%40example.com?secret=GEZD");
+    }
+
+    proptest! {
+        #[test]
+        fn an_accepted_step_is_near_and_later_than_the_last(
+            seconds in 0_i64..40_000_000_000, offset in -3_i64..=3, behind in -3_i64..=3,
+        ) {
+            let present = step_at(at(seconds));
+            let last_step = present + behind;
+            let code = code_at(SECRET, present + offset);
+            if let Match::Accepted { step } = verify(SECRET, &code, at(seconds), last_step) {
+                prop_assert!(step > last_step && (step - present).abs() <= TOLERANCE_STEPS);
+                prop_assert_eq!(verify(SECRET, &code, at(seconds), step), Match::Replayed);
+            }
+        }
+
+        #[test]
+        fn any_text_and_moment_are_survived(code: String, micros: i64, last_step: i64) {
+            let now = Timestamp::from_micros(micros);
+            let _ = verify(SECRET, &code, now, last_step);
+            let _ = (parse_code(&code), decode_secret(&code), locate(SECRET, &code, now, 2));
+        }
+    }
+}

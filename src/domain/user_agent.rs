@@ -81,3 +81,50 @@ fn with_version(name: &str, text: &str, parts: usize) -> String {
     let version: Vec<&str> = numbers.split('.').filter(|part| !part.is_empty()).take(parts).collect();
     if version.is_empty() { name.to_owned() } else { format!("{name} {}", version.join(".")) }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn devices_are_described_in_few_words() {
+        const MAC: &str = "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7)";
+        for (header, described) in [
+            (format!("{MAC} AppleWebKit/537.36 (KHTML, like Gecko) Chrome/135.0.0.0 Safari/537.36"), "Chrome 135 on macOS"),
+            (format!("{MAC} AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.3 Safari/605.1.15"), "Safari 18 on macOS"),
+            ("Mozilla/5.0 (X11; Linux x86_64; rv:135.0) Gecko/20100101 Firefox/135.0".into(), "Firefox 135 on Linux"),
+            (
+                "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 Chrome/134.0.0.0 Safari/537.36 Edg/134.0".into(),
+                "Edge 134 on Windows",
+            ),
+            (
+                "Mozilla/5.0 (iPhone; CPU iPhone OS 18_3 like Mac OS X) AppleWebKit/605 CriOS/134.0 Mobile Safari/604.1".into(),
+                "Chrome 134 on iOS",
+            ),
+            (
+                "Mozilla/5.0 (Linux; Android 15; Pixel 9) AppleWebKit/537.36 Chrome/134.0.0.0 Mobile Safari/537.36".into(),
+                "Chrome 134 on Android",
+            ),
+            ("Mozilla/5.0 (X11; Linux x86_64) Something".into(), "Browser on Linux"),
+            ("curl/8.5.0".into(), "curl 8.5"),
+            ("python-requests/2.31.0".into(), "python-requests 2.31"),
+            ("doorward".into(), "doorward"),
+            ("/1.0".into(), "unknown device"),
+            ("   ".into(), "unknown device"),
+            (String::new(), "unknown device"),
+        ] {
+            assert_eq!(describe(&header), described, "{header}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn descriptions_are_short_and_harmless(header: String) {
+            let described = describe(&header);
+            prop_assert!((1..=DESCRIPTION_CHARS_MAX).contains(&described.chars().count()));
+            prop_assert!(!described.chars().any(|c| c.is_control() || text::is_invisible(c)));
+        }
+    }
+}

@@ -302,3 +302,337 @@ fn nullable_object(fields: &Fields, name: &'static str) -> Result<Option<Value>,
         _ => nullable_json(fields, name),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Map, json};
+
+    use super::*;
+    use crate::domain::id::UserId;
+    use crate::domain::time::Timestamp;
+    use crate::domain::user::{PasswordHash, Preferences, SecondFactor};
+
+    const RULES: PatchRules = PatchRules { allow_plus_addresses: false, password_min_length: 8 };
+    const STRONG: &str = "lorry-cinnamon-9-quartz";
+
+    fn ada() -> User {
+        User {
+            id: UserId(Uuid::nil()),
+            number: 1,
+            distinct_id: String::new(),
+            email: EmailAddress::parse("ada@example.com").unwrap(),
+            pending_email: None,
+            pending_email_at: None,
+            is_email_verified: Some(true),
+            email_changed_at: None,
+            first_name: "Ada".to_owned(),
+            last_name: "Lovelace".to_owned(),
+            password_hash: Some(PasswordHash(String::new())),
+            password_changed_at: None,
+            requested_password_reset_at: None,
+            is_active: true,
+            is_staff: false,
+            date_joined: Timestamp::default(),
+            last_login: None,
+            preferences: Preferences::default(),
+            current_organization: None,
+            current_team: None,
+            session_epoch: 0,
+            remember_epoch: 0,
+            second_factor: SecondFactor::default(),
+        }
+    }
+
+    fn fields(body: Value) -> Fields {
+        let Value::Object(body) = body else { panic!("not an object: {body}") };
+        Fields(body)
+    }
+
+    fn patch(body: Value) -> Result<UserPatch, FieldError> {
+        UserPatch::parse(&fields(body), false, &ada(), &RULES)
+    }
+
+    fn refused(body: Value) -> (String, String, String) {
+        let error = patch(body).unwrap_err();
+        (error.attr.unwrap_or_default().into(), error.code.into(), error.detail.into())
+    }
+
+    #[test]
+    fn problems_of_fields_are_named() {
+        for (body, attr, code, detail) in [
+            (json!({"first_name": null}), "first_name", "null", "This field may not be null."),
+            (json!({"first_name": true}), "first_name", "invalid_input", "Not a valid string."),
+            (
+                json!({"last_name": "a".repeat(151)}),
+                "last_name",
+                "max_length",
+                "Ensure this field has no more than 150 characters.",
+            ),
+            (json!({"last_name": "evil.com"}), "last_name", "invalid_url", "URLs are not allowed in this field."),
+            (json!({"email": "ada"}), "email", "invalid_input", "Enter a valid email address."),
+            (
+                json!({"email": "ada+x@example.com"}),
+                "email",
+                "plus_addressing_not_allowed",
+                "Email addresses with a '+' aren't supported. Please use your primary email address.",
+            ),
+            (
+                json!({"notification_settings": {"nope": 1}}),
+                "notification_settings",
+                "invalid_input",
+                "Key nope is not valid as a key for notification settings",
+            ),
+            (
+                json!({"notification_settings": "a"}),
+                "notification_settings",
+                "not_a_dict",
+                "Expected a dictionary of items but got type \"str\".",
+            ),
+            (json!({"anonymize_data": "x"}), "anonymize_data", "invalid_input", "Must be a valid boolean."),
+            (json!({"toolbar_mode": "foo"}), "toolbar_mode", "invalid_choice", "\"foo\" is not a valid choice."),
+            (json!({"is_staff": null}), "is_staff", "null", "This field may not be null."),
+            (
+                json!({"set_current_organization": "foo"}),
+                "set_current_organization",
+                "invalid_input",
+                "“foo” is not a valid UUID.",
+            ),
+            (
+                json!({"set_current_team": "x1"}),
+                "set_current_team",
+                "does_not_exist",
+                "Object with id=x1 does not exist.",
+            ),
+            (
+                json!({"set_current_team": -1}),
+                "set_current_team",
+                "does_not_exist",
+                "Object with id=-1 does not exist.",
+            ),
+            (json!({"password": ""}), "password", "blank", "This field may not be blank."),
+            (
+                json!({"password": "a".repeat(129)}),
+                "password",
+                "max_length",
+                "Ensure this field has no more than 128 characters.",
+            ),
+            (
+                json!({"password": "12345678"}),
+                "current_password",
+                "required",
+                "This field is required when updating your password.",
+            ),
+            (json!({"events_column_config": null}), "events_column_config", "null", "This field may not be null."),
+            (json!({"theme_mode": "Dark"}), "theme_mode", "invalid_choice", "\"Dark\" is not a valid choice."),
+            (json!({"role_at_organization": null}), "role_at_organization", "null", "This field may not be null."),
+            (
+                json!({"role_at_organization": ""}),
+                "role_at_organization",
+                "invalid_choice",
+                "\"\" is not a valid choice.",
+            ),
+            (
+                json!({"role_at_organization": "foo"}),
+                "role_at_organization",
+                "invalid_choice",
+                "\"foo\" is not a valid choice.",
+            ),
+            (
+                json!({"passkeys_enabled_for_2fa": true}),
+                "passkeys_enabled_for_2fa",
+                "no_passkeys",
+                "You must have at least one passkey set up before enabling passkeys for 2FA.",
+            ),
+            (json!({"shortcut_position": ""}), "shortcut_position", "invalid_choice", "\"\" is not a valid choice."),
+            (
+                json!({"ui_configuration": []}),
+                "ui_configuration",
+                "not_a_dict",
+                "Expected a dictionary of items but got type \"list\".",
+            ),
+            (
+                json!({"hedgehog_config": "a".repeat(JSON_BYTES_MAX)}),
+                "hedgehog_config",
+                "max_length",
+                "Ensure this field has no more than 8192 bytes.",
+            ),
+        ] {
+            assert_eq!(refused(body), (attr.to_owned(), code.to_owned(), detail.to_owned()));
+        }
+    }
+
+    #[test]
+    fn the_first_problem_in_declared_order_is_reported() {
+        let mut body = json!({
+            "ui_configuration": 1, "role_at_organization": 1, "theme_mode": 1, "set_current_team": "a",
+            "set_current_organization": "a", "is_staff": "a", "toolbar_mode": 1, "anonymize_data": "a",
+            "notification_settings": 1, "email": 1, "last_name": [], "first_name": [],
+        });
+        for attr in [
+            "first_name",
+            "last_name",
+            "email",
+            "notification_settings",
+            "anonymize_data",
+            "toolbar_mode",
+            "is_staff",
+            "set_current_organization",
+            "set_current_team",
+            "theme_mode",
+            "role_at_organization",
+            "ui_configuration",
+        ] {
+            assert_eq!(refused(body.clone()).0, attr);
+            body.as_object_mut().unwrap().remove(attr);
+        }
+        let mixed = json!({"password": STRONG, "theme_mode": "foo"});
+        assert_eq!(refused(mixed).0, "theme_mode", "rules between fields come last");
+    }
+
+    #[test]
+    fn put_wants_an_address_and_a_password() {
+        let put = |body: Value| UserPatch::parse(&fields(body), true, &ada(), &RULES);
+        let required = |attr| FieldError::required(attr);
+        assert_eq!(put(json!({})).unwrap_err(), required("email"));
+        assert_eq!(put(json!({"email": "ada@example.com"})).unwrap_err(), required("password"));
+        let whole = json!({"email": "ada@example.com", "password": STRONG, "current_password": "x"});
+        assert!(put(whole).is_ok());
+    }
+
+    #[test]
+    fn read_only_and_unknown_fields_are_ignored() {
+        let body = json!({
+            "uuid": 1, "id": "x", "organization": [], "team": null, "date_joined": 5, "distinct_id": "x",
+            "pending_email": "eve@example.com", "is_email_verified": false, "is_active": false, "nonsense": {},
+        });
+        let patch = patch(body).unwrap();
+        assert!(patch.changed_fields(&ada()).is_empty());
+        let mut user = ada();
+        patch.apply(&mut user);
+        assert_eq!(user, ada());
+    }
+
+    #[test]
+    fn names_and_preferences_are_applied_and_reported_when_they_differ() {
+        let organization = Uuid::from_u128(5);
+        let patch = patch(json!({
+            "first_name": " Augusta ", "last_name": "Lovelace", "email": "Ada@Example.com", "anonymize_data": null,
+            "toolbar_mode": "", "notification_settings": {"plugin_disabled": false}, "is_staff": false,
+            "set_current_organization": organization.to_string(), "set_current_team": "7", "theme_mode": "dark",
+            "hedgehog_config": {"skin": "spiderhog"}, "role_at_organization": "founder",
+            "passkeys_enabled_for_2fa": false, "shortcut_position": null, "hide_mcp_hints": "true",
+            "events_column_config": {"active": "DEFAULT"}, "ui_configuration": {"a": 1},
+        }))
+        .unwrap();
+        assert_eq!(
+            patch.changed_fields(&ada()),
+            [
+                "first_name",
+                "notification_settings",
+                "anonymize_data",
+                "toolbar_mode",
+                "set_current_organization",
+                "set_current_team",
+                "theme_mode",
+                "hedgehog_config",
+                "role_at_organization",
+                "shortcut_position",
+                "hide_mcp_hints",
+                "ui_configuration",
+            ]
+        );
+        assert_eq!((patch.set_current_organization, patch.set_current_team), (Some(organization), Some(7)));
+        let mut user = ada();
+        patch.apply(&mut user);
+        let mut expected = ada();
+        expected.first_name = "Augusta".to_owned();
+        expected.preferences = Preferences {
+            notification_settings: notification::merge(&Map::new(), &json!({"plugin_disabled": false})).unwrap(),
+            anonymize_data: None,
+            toolbar_mode: Some(String::new()),
+            theme_mode: Some("dark".to_owned()),
+            hedgehog_config: json!({"skin": "spiderhog"}),
+            role_at_organization: Some("founder".to_owned()),
+            shortcut_position: None,
+            hide_mcp_hints: true,
+            ui_configuration: json!({"a": 1}),
+            ..Preferences::default()
+        };
+        assert_eq!(user, expected);
+        assert_eq!(patch.changed_fields(&user), ["set_current_organization", "set_current_team"]);
+        (user.current_organization, user.current_team) = (Some(organization), Some(7));
+        assert!(patch.changed_fields(&user).is_empty());
+    }
+
+    #[test]
+    fn an_address_is_new_only_when_it_differs() {
+        assert!(patch(json!({"email": "ADA@example.com"})).unwrap().new_email(&ada()).is_none());
+        let other = patch(json!({"email": "countess@example.com"})).unwrap();
+        assert_eq!(other.new_email(&ada()).map(EmailAddress::as_str), Some("countess@example.com"));
+        assert_eq!(other.changed_fields(&ada()), ["email"]);
+    }
+
+    #[test]
+    fn a_plus_tag_is_refused_only_in_a_new_address() {
+        let mut user = ada();
+        user.email = EmailAddress::parse("ada+x@example.com").unwrap();
+        let body = fields(json!({"email": "ada+x@example.com"}));
+        assert!(UserPatch::parse(&body, false, &user, &RULES).is_ok());
+        assert!(UserPatch::parse(&body, false, &ada(), &RULES).is_err());
+        let allowed = PatchRules { allow_plus_addresses: true, ..RULES };
+        assert!(UserPatch::parse(&body, false, &ada(), &allowed).is_ok());
+    }
+
+    #[test]
+    fn a_new_password_is_given_out_only_when_it_is_strong() {
+        let sent = |password: &str| patch(json!({"password": password, "current_password": "old"})).unwrap();
+        let strong = sent(STRONG);
+        assert!(strong.has_password());
+        assert_eq!(strong.new_password(&ada(), &RULES).unwrap().map(Secret::expose), Some(STRONG));
+        assert_eq!(strong.changed_fields(&ada()), ["password"]);
+        let weak = sent("12345678").new_password(&ada(), &RULES).unwrap_err();
+        assert_eq!((&*weak.code, weak.attr.as_deref()), ("invalid_input", Some("password")));
+        assert!(weak.detail.starts_with("Add another word"));
+        assert!(patch(json!({})).unwrap().new_password(&ada(), &RULES).unwrap().is_none());
+    }
+
+    #[test]
+    fn a_new_password_is_not_a_name_or_the_address() {
+        let body = json!({"first_name": "qxvrntplakwdzm", "password": "qxvrntplakwdzm", "current_password": "old"});
+        assert!(patch(body).unwrap().new_password(&ada(), &RULES).is_err());
+        let mut user = ada();
+        user.last_name = "qxvrntplakwdzm".to_owned();
+        let body = json!({"password": "qxvrntplakwdzm", "current_password": "old"});
+        assert!(patch(body.clone()).unwrap().new_password(&user, &RULES).is_err());
+        assert!(patch(body.clone()).unwrap().new_password(&ada(), &RULES).is_ok());
+        user = User { email: EmailAddress::parse("qxvrntplakwdzm@example.com").unwrap(), ..ada() };
+        assert!(patch(body).unwrap().new_password(&user, &RULES).is_err());
+    }
+
+    #[test]
+    fn who_has_no_password_may_set_one() {
+        let mut user = ada();
+        user.password_hash = None;
+        assert!(UserPatch::parse(&fields(json!({"password": STRONG})), false, &user, &RULES).is_ok());
+    }
+
+    #[test]
+    fn a_current_password_alone_changes_nothing() {
+        assert!(patch(json!({"current_password": "old"})).unwrap().changed_fields(&ada()).is_empty());
+    }
+
+    #[test]
+    fn only_harmless_fields_need_no_recent_authentication() {
+        for (body, is_exempt) in [
+            (json!({}), true),
+            (json!({"theme_mode": "dark"}), true),
+            (json!({"set_current_team": 1, "set_current_organization": "x", "ui_configuration": {}}), true),
+            (json!({"theme_mode": "dark", "first_name": "Ada"}), false),
+            (json!({"theme_mode": "dark", "nonsense": 1}), false),
+            (json!({"password": "x"}), false),
+            (json!({"notification_settings": {}}), false),
+        ] {
+            assert_eq!(is_reauth_exempt(&fields(body.clone())), is_exempt, "{body}");
+        }
+    }
+}
