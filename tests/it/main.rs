@@ -1,0 +1,19 @@
+//! Black-box tests: the real binary, over HTTP and the command line. One file for each feature; each test names the
+//! section of the specification that it holds the server to.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "the whole crate is a test"
+)]
+
+mod api_keys;
+mod conventions;
+mod email;
+mod harness;
+mod login;
+mod secrets;
+mod sessions;
+mod two_factor;
+mod users;
