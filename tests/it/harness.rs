@@ -18,7 +18,7 @@ use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::{Value, json};
 
 /// Longest wait for anything: a start, a stop, a mail. Far beyond what a loaded machine needs.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A password that every rule accepts; people get their own variation of it.
 pub const PASSWORD: &str = "correct horse battery staple 7";
@@ -152,10 +152,6 @@ impl Server {
         }
     }
 
-    pub fn process_id(&self) -> u32 {
-        self.process.as_ref().expect("the server does not run").child.id()
-    }
-
     /// `http://127.0.0.1:12345`.
     pub fn url(&self) -> String {
         self.shared.address.lock().unwrap().clone()
@@ -182,6 +178,11 @@ impl Server {
         let unfinished = self.shared.folder.path().join("clock.tmp");
         std::fs::write(&unfinished, offset.to_string()).unwrap();
         std::fs::rename(unfinished, self.shared.folder.path().join("clock")).unwrap();
+    }
+
+    /// Lets the server's time be in the middle of a TOTP step, so that the next few seconds do not end it.
+    pub fn go_to_the_middle_of_a_step(&self) {
+        self.advance((10 - self.now()).rem_euclid(30));
     }
 
     /// The server's time, in seconds since the epoch.
@@ -449,7 +450,7 @@ impl Authenticator {
     pub fn wrong_code(&self, server: &Server) -> String {
         let now = server.now() / 30;
         let right: Vec<String> = (now - 3..=now + 3).map(|step| self.code_of(step)).collect();
-        (111_111..).map(|n| n.to_string()).find(|code| !right.contains(code)).unwrap()
+        (111_111..=111_999).map(|n| n.to_string()).find(|code| !right.contains(code)).unwrap()
     }
 
     /// The code of one step.
@@ -465,8 +466,9 @@ impl Authenticator {
 
 fn decode_base32(text: &str) -> Vec<u8> {
     const ALPHABET: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
-    let bits: String = text.chars().map(|c| format!("{:05b}", ALPHABET.find(c).unwrap())).collect();
-    bits.as_bytes().chunks_exact(8).map(|bits| bits.iter().fold(0, |byte, bit| byte << 1 | (bit - b'0'))).collect()
+    let values: Vec<usize> = text.chars().map(|c| ALPHABET.find(c).unwrap()).collect();
+    let bits: Vec<usize> = values.iter().flat_map(|value| (0..5).rev().map(move |bit| value >> bit & 1)).collect();
+    bits.chunks_exact(8).map(|bits| u8::try_from(bits.iter().fold(0, |byte, bit| byte << 1 | bit)).unwrap()).collect()
 }
 
 /// Spec §7.1.

@@ -7,6 +7,11 @@
     clippy::indexing_slicing,
     reason = "the whole crate is a test"
 )]
+#![allow(
+    clippy::wrong_self_convention,
+    clippy::needless_pass_by_value,
+    reason = "checks hand the answer on, and bodies are written where they are sent"
+)]
 
 mod api_keys;
 mod conventions;
