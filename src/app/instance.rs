@@ -129,8 +129,9 @@ fn read_or_make_key(file: &Path, may_make: bool) -> Result<Zeroizing<[u8; KEY_BY
                 OpenError::SecretKey(format!("{shown} does not hold a secret key (64 hexadecimal digits)"))
             })
         }
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound && may_make => make_key(file)
-            .map_err(|error| OpenError::Io(format!("cannot write the secret key {shown}: {error}"))),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound && may_make => {
+            make_key(file).map_err(|error| OpenError::Io(format!("cannot write the secret key {shown}: {error}")))
+        }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(OpenError::SecretKey(format!(
             "{shown} is missing, and without it the second factors in this store cannot be read; put it back"
         ))),

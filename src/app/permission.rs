@@ -119,10 +119,6 @@ impl Context<'_> {
             KeyRule::TwoFactorScope(_) if !self.config().auth.allow_keys_on_two_factor => return unsupported(),
             KeyRule::TwoFactorScope(scope) | KeyRule::Scope(scope) => scope,
         };
-        if key.allows(scope) {
-            Ok(())
-        } else {
-            Err(Error::denied(format!("API key missing required scope '{scope}'")))
-        }
+        if key.allows(scope) { Ok(()) } else { Err(Error::denied(format!("API key missing required scope '{scope}'"))) }
     }
 }

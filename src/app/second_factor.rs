@@ -2,12 +2,33 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Context, Operation, Permission};
-use crate::error::Result;
+use super::audit::Note;
 use super::permission::KeyRule;
 use super::views::{Success, TwoFactorStatusView, UserRef};
-use crate::domain::fields::Fields;
+use super::{Context, Identity, Operation, Permission, Tries, random};
+use crate::config::Rate;
+use crate::domain::audit::Event;
+use crate::domain::backoff::Failures;
+use crate::domain::backup_code;
+use crate::domain::fields::{FieldError, Fields};
+use crate::domain::mail::MailKind;
 use crate::domain::secret::Secret;
+use crate::domain::session::{
+    FRESH_REAUTH_SECONDS, PENDING_TOTP_FAILURES_MAX, PENDING_TOTP_SECONDS, PendingTotp, Session,
+};
+use crate::domain::time::Timestamp;
+use crate::domain::totp::{self, Match};
+use crate::domain::user::{BackupCode, TotpDevice, User};
+use crate::domain::vault::{Sealed, Vault, VaultError};
+use crate::error::{Error, Result};
+use crate::records::{Versioned, keys, put_pending_totp, put_session, put_user};
+use crate::store::{Batch, Expect};
+
+/// What sealed secrets are bound to, besides the user.
+const TOTP: &str = "totp";
+const BACKUP_CODE: &str = "backup_code";
+/// How often the trail says that a session looked at its codes.
+const CODES_VIEWED: Rate = Rate { count: 1, seconds: 3_600 };
 
 /// The answer of `two_factor_start_setup`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -124,7 +145,8 @@ impl Operation for RetrieveTwoFactorStatus {
         let user = other.as_ref().unwrap_or(caller);
         let is_enabled = user.second_factor.is_enabled();
         let codes = &user.second_factor.backup_codes;
-        let shown = if other.is_none() && is_enabled && !codes.is_empty() { cx.shown_codes(user).await? } else { Vec::new() };
+        let shown =
+            if other.is_none() && is_enabled && !codes.is_empty() { cx.shown_codes(user).await? } else { Vec::new() };
         Ok(TwoFactorStatusView {
             is_enabled,
             backup_codes: shown,
@@ -245,7 +267,9 @@ impl Operation for DisableTwoFactor {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum CodeOutcome {
     Totp,
-    BackupCode { remaining: u32 },
+    BackupCode {
+        remaining: u32,
+    },
     /// The counter of this kind of code asks for a pause; nothing was looked at.
     Waiting,
     /// Wrong, malformed, used before, or for a device that is disabled.

@@ -32,7 +32,9 @@ macro_rules! record {
             }
 
             fn decode_body(format: u8, body: &[u8]) -> Option<Self> {
-                (format == $format).then(|| $crate::records::codec::from_body::<$stored>(body)?.try_into().ok()).flatten()
+                (format == $format)
+                    .then(|| $crate::records::codec::from_body::<$stored>(body)?.try_into().ok())
+                    .flatten()
             }
         }
     };
