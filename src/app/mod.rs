@@ -172,6 +172,11 @@ impl App {
         self.0.records.counter(crate::records::keys::USERS_COUNTER).await.is_ok()
     }
 
+    /// Resolves, with the reason, when the store has failed for good and the process has to end.
+    pub async fn failed(&self) -> String {
+        self.records().store().failed().await
+    }
+
     /// Whether mail can be sent (spec §4.10): enabled, and with a place to send it to.
     pub fn is_mail_available(&self) -> bool {
         let email = &self.0.config.email;

@@ -6,6 +6,10 @@ pub struct Options {
     pub no_color: bool,
 }
 #[allow(clippy::unused_async)]
-pub async fn run(_config: std::sync::Arc<crate::config::Config>, _operator: crate::admin::Operator, _options: Options) -> std::io::Result<()> {
+pub async fn run(
+    _config: std::sync::Arc<crate::config::Config>,
+    _operator: crate::admin::Operator,
+    _options: Options,
+) -> std::io::Result<()> {
     Ok(())
 }

@@ -15,8 +15,8 @@ use super::cookies;
 use super::door::Door;
 use super::reply::{self, Answer, Fault};
 use super::router::Call;
-use crate::app::accounts::{CheckResetToken, CompleteSetup, ResetPassword};
 use crate::app::email::VerifyEmail;
+use crate::app::passwords::{CheckResetToken, CompleteSetup, ResetPassword};
 use crate::domain::fields::Fields;
 use crate::error::Error;
 

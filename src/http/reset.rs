@@ -6,7 +6,7 @@ use super::door::Door;
 use super::paging;
 use super::reply::{self, Answer};
 use super::router::Call;
-use crate::app::accounts::{CheckResetToken, ResetPassword};
+use crate::app::passwords::{CheckResetToken, ResetPassword};
 
 /// 200 with an empty body when the token would be taken.
 pub async fn check<D: Door>(mut call: Call<D>) -> Answer {

@@ -12,10 +12,11 @@ use super::door::Door;
 use super::reply::Answer;
 use super::service::Service;
 use super::{api_keys, email, health, login, pages, reset, two_factor, users};
-use crate::app::accounts::{CheckResetToken, DeleteUser, ListUsers, ResetPassword, RetrieveUser, UpdateUser};
+use crate::app::accounts::{DeleteUser, ListUsers, RetrieveUser, UpdateUser};
 use crate::app::api_keys::{CreateApiKey, DeleteApiKey, ListApiKeys};
 use crate::app::email::{CancelEmailChange, RequestEmailVerification, VerifyEmail};
 use crate::app::login::{CheckLogin, CompleteLogin, Login, Logout};
+use crate::app::passwords::{CheckResetToken, ResetPassword};
 use crate::app::permission::Who;
 use crate::app::second_factor::{
     DisableTwoFactor, RegenerateBackupCodes, RetrieveTwoFactorStatus, StartTotpSetup, ValidateTotp,
