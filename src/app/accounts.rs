@@ -466,14 +466,14 @@ impl Context<'_> {
         if !patch.has_password() {
             return Ok(None);
         }
-        if let (Some(hash), Some(current)) = (&user.password_hash, &patch.current_password) {
-            if !self.app.0.hasher.verify(Some(hash.clone()), current.clone()).await? {
-                return Err(incorrect_password());
-            }
+        if let (Some(hash), Some(current)) = (&user.password_hash, &patch.current_password)
+            && !self.app.0.hasher.verify(Some(hash.clone()), current.clone()).await?
+        {
+            return Err(incorrect_password());
         }
         let (patch, user) = (patch.clone(), user.clone());
         let checked =
-            self.app.0.hasher.check(move || patch.new_password(&user, &rules).map(|new| new.cloned())).await?;
+            self.app.0.hasher.check(move || patch.new_password(&user, &rules).map(Option::<&Secret>::cloned)).await?;
         match checked? {
             Some(password) => Ok(Some(self.app.0.hasher.hash(password).await?)),
             None => Ok(None),
@@ -603,7 +603,7 @@ impl Context<'_> {
 
     fn check_gate_of_caller(&self) -> Result<()> {
         match &self.actor.identity {
-            Identity::Session { user, session } => self.check_gate(user, &session.session),
+            Identity::Session { user, session } => Self::check_gate(user, &session.session),
             _ => Ok(()),
         }
     }

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::views::{AuditRow, UserRef};
 use super::{Context, Identity, Mode, Operation, Permission};
 use crate::domain::audit::{AuditActor, AuditRecord, AuditTarget, Event, Outcome};
+use crate::domain::text;
 use crate::domain::user::{FactorState, User};
 use crate::error::Result;
 use crate::records::{ChainedAudit, append_audit, keys};
@@ -126,8 +127,12 @@ impl Operation for ReadStatus {
 
 impl From<ChainedAudit> for AuditRow {
     fn from(entry: ChainedAudit) -> Self {
-        let hex = |bytes: [u8; 32]| bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-        Self { number: entry.number, record: entry.record, previous_hash: hex(entry.previous), hash: hex(entry.hash) }
+        Self {
+            number: entry.number,
+            record: entry.record,
+            previous_hash: text::hex(&entry.previous),
+            hash: text::hex(&entry.hash),
+        }
     }
 }
 
@@ -166,8 +171,8 @@ impl Note {
     }
 
     /// A fact; never a secret, never the value of a changed field.
-    pub(super) fn detail(mut self, name: &str, value: impl ToString) -> Self {
-        self.details.push((name.to_owned(), value.to_string()));
+    pub(super) fn detail(mut self, name: &str, value: impl std::fmt::Display) -> Self {
+        self.details.push((name.to_owned(), format!("{value}")));
         self
     }
 }
