@@ -5,7 +5,6 @@ use uuid::Uuid;
 use super::fields::FieldError;
 use super::id::UserId;
 use super::text;
-use super::text;
 use super::time::Timestamp;
 use super::vault::sha256;
 
