@@ -157,7 +157,7 @@ impl Operation for UpdateUser {
     async fn run(self, cx: &Context<'_>) -> Result<Self::Reply> {
         let id = cx.account(&self.user).await?;
         let fields = &self.fields;
-        cx.check_update_windows(fields)?;
+        cx.check_update_windows(fields, self.replace)?;
         if fields.contains("current_password") {
             cx.count_password_use(cx.require_caller()?.id)?;
         }
@@ -416,14 +416,14 @@ impl Context<'_> {
     }
 
     /// The gate (spec §4.8) and the re-authentication window (spec §1.9), as far as the fields need them.
-    fn check_update_windows(&self, fields: &Fields) -> Result<()> {
+    fn check_update_windows(&self, fields: &Fields, replace: bool) -> Result<()> {
         let Identity::Session { session, .. } = &self.actor.identity else { return Ok(()) };
         let only_moves = !fields.0.is_empty()
             && fields.0.keys().all(|name| matches!(name.as_str(), "set_current_organization" | "set_current_team"));
         if !only_moves {
             self.check_gate_of_caller()?;
         }
-        if is_reauth_exempt(fields) { Ok(()) } else { self.check_reauth(&session.session) }
+        if !replace && is_reauth_exempt(fields) { Ok(()) } else { self.check_reauth(&session.session) }
     }
 
     /// What may not be asked at all, before any field is looked at, so that it tells nothing about addresses.

@@ -69,7 +69,7 @@ impl App {
 
 fn open_files(config: &Config, role: &str) -> Result<(DataLock, Arc<dyn Store>), OpenError> {
     let data_dir = &config.server.data_dir;
-    let lock = DataLock::acquire(data_dir, role).map_err(|error| match error {
+    let lock = DataLock::acquire(data_dir, role, &clock::now().to_rfc3339_z()).map_err(|error| match error {
         LockError::Held { holder } => OpenError::Held { holder },
         error @ LockError::Io { .. } => OpenError::Io(error.to_string()),
     })?;
