@@ -210,6 +210,11 @@ impl Server {
         }
     }
 
+    /// Another program, in the folder of the data directory and with the settings of the server.
+    pub fn program(&self, name: &str) -> Command {
+        self.shared.program(name)
+    }
+
     /// A verified account, made with the command line.
     pub fn user(&self, email: &str) -> Person {
         self.person(email, &["--verified"])
@@ -310,8 +315,14 @@ impl Drop for Server {
 
 impl Shared {
     fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_doorward"));
-        command.args(arguments).current_dir(self.folder.path()).stdin(Stdio::null());
+        let mut command = self.program(env!("CARGO_BIN_EXE_doorward"));
+        command.args(arguments);
+        command
+    }
+
+    fn program(&self, name: &str) -> Command {
+        let mut command = Command::new(name);
+        command.current_dir(self.folder.path()).stdin(Stdio::null());
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command
     }

@@ -21,5 +21,6 @@ mod layers;
 mod login;
 mod secrets;
 mod sessions;
+mod tour;
 mod two_factor;
 mod users;
