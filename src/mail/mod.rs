@@ -20,6 +20,7 @@ use crate::app::App;
 use crate::app::outbox::OutboxMail;
 use crate::clock;
 use crate::config::Config;
+use crate::domain::mail::Mail;
 use crate::domain::time::Timestamp;
 use crate::error::Result;
 
@@ -49,27 +50,48 @@ pub async fn deliver(app: App, config: Arc<Config>, shutdown: impl Future<Output
     }
 }
 
+/// A mail that is due, and what its outbox knows it by.
+struct Due<T> {
+    id: String,
+    mail: Mail,
+    /// Failed attempts so far.
+    attempts: u32,
+    queued_at: Timestamp,
+    entry: T,
+}
+
 /// What delivery needs of the outbox.
 trait Outbox: Sync {
-    fn due(&self, now: Timestamp) -> impl Future<Output = Result<Vec<OutboxMail>>> + Send;
-    fn delivered(&self, mail: &OutboxMail) -> impl Future<Output = Result<()>> + Send;
-    fn failed(&self, mail: &OutboxMail, failure: &Failure, next: Next) -> impl Future<Output = Result<()>> + Send;
+    type Entry: Send + Sync;
+    fn due(&self, now: Timestamp) -> impl Future<Output = Result<Vec<Due<Self::Entry>>>> + Send;
+    fn delivered(&self, entry: &Self::Entry) -> impl Future<Output = Result<()>> + Send;
+    fn failed(&self, entry: &Self::Entry, failure: &Failure, next: Next) -> impl Future<Output = Result<()>> + Send;
     fn changed(&self) -> impl Future<Output = ()> + Send;
 }
 
 impl Outbox for App {
-    async fn due(&self, now: Timestamp) -> Result<Vec<OutboxMail>> {
-        self.outbox_due(now, BATCH_MAX).await
+    type Entry = OutboxMail;
+
+    async fn due(&self, now: Timestamp) -> Result<Vec<Due<OutboxMail>>> {
+        let due = self.outbox_due(now, BATCH_MAX).await?;
+        let due = due.into_iter().map(|entry| Due {
+            id: entry.id.clone(),
+            mail: entry.mail.clone(),
+            attempts: entry.attempts,
+            queued_at: entry.queued_at,
+            entry,
+        });
+        Ok(due.collect())
     }
 
-    async fn delivered(&self, mail: &OutboxMail) -> Result<()> {
-        self.outbox_delivered(mail).await
+    async fn delivered(&self, entry: &OutboxMail) -> Result<()> {
+        self.outbox_delivered(entry).await
     }
 
-    async fn failed(&self, mail: &OutboxMail, failure: &Failure, next: Next) -> Result<()> {
+    async fn failed(&self, entry: &OutboxMail, failure: &Failure, next: Next) -> Result<()> {
         match next {
-            Next::RetryAt(at) => self.outbox_failed(mail, &failure.reason, at, false).await,
-            Next::GiveUp(now) => self.outbox_failed(mail, &failure.reason, now, true).await,
+            Next::RetryAt(at) => self.outbox_failed(entry, &failure.reason, at, false).await,
+            Next::GiveUp(now) => self.outbox_failed(entry, &failure.reason, now, true).await,
         }
     }
 
@@ -110,7 +132,7 @@ async fn deliver_due(outbox: &impl Outbox, transport: &Transport, shutdown: impl
     let is_busy = !due.is_empty();
     let results: Vec<Result<()>> = stream::iter(due)
         .take_until(shutdown)
-        .map(|mail| deliver_one(outbox, transport, mail))
+        .map(|due| deliver_one(outbox, transport, due))
         .buffer_unordered(PARALLEL_MAX)
         .collect()
         .await;
@@ -119,97 +141,94 @@ async fn deliver_due(outbox: &impl Outbox, transport: &Transport, shutdown: impl
 }
 
 /// Logs say which mail and what kind, never to whom.
-async fn deliver_one(outbox: &impl Outbox, transport: &Transport, mail: OutboxMail) -> Result<()> {
-    let (id, kind, attempt) = (&mail.id, mail.mail.kind.template(), mail.attempts.saturating_add(1));
-    let Err(failure) = transport.send(id, &mail.mail).await else {
+async fn deliver_one<O: Outbox>(outbox: &O, transport: &Transport, due: Due<O::Entry>) -> Result<()> {
+    let (id, kind, attempt) = (&due.id, due.mail.kind.template(), due.attempts.saturating_add(1));
+    let Err(failure) = transport.send(id, &due.mail).await else {
         info!(id, kind, attempt, "mail delivered");
-        return outbox.delivered(&mail).await;
+        return outbox.delivered(&due.entry).await;
     };
-    let next = next_after(&failure, &mail, clock::now());
+    let next = next_after(&failure, due.attempts, due.queued_at, clock::now());
     let reason = &failure.reason;
     match next {
         Next::RetryAt(at) => warn!(id, kind, attempt, reason, retry_at = at.to_rfc3339_z(), "mail not delivered"),
         Next::GiveUp(_) => error!(id, kind, attempt, reason, "mail given up"),
     }
-    outbox.failed(&mail, &failure, next).await
+    outbox.failed(&due.entry, &failure, next).await
 }
 
-fn next_after(failure: &Failure, mail: &OutboxMail, now: Timestamp) -> Next {
-    let is_refused = failure.is_permanent && mail.attempts.saturating_add(1) >= REFUSALS_MAX;
-    if is_refused || now.seconds_since(mail.mail.at) >= GIVE_UP_SECONDS {
+fn next_after(failure: &Failure, attempts: u32, queued_at: Timestamp, now: Timestamp) -> Next {
+    let is_refused = failure.is_permanent && attempts.saturating_add(1) >= REFUSALS_MAX;
+    if is_refused || now.seconds_since(queued_at) >= GIVE_UP_SECONDS {
         return Next::GiveUp(now);
     }
-    let attempts = usize::try_from(mail.attempts).unwrap_or(usize::MAX);
+    let attempts = usize::try_from(attempts).unwrap_or(usize::MAX);
     let seconds = RETRY_SECONDS.get(attempts).or(RETRY_SECONDS.last()).copied().unwrap_or_default();
     Next::RetryAt(now.plus_seconds(seconds))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
     use std::sync::Mutex;
 
-    use tokio::sync::{Notify, oneshot};
+    use tokio::sync::{Notify, mpsc, oneshot};
 
     use super::*;
     use crate::domain::email::EmailAddress;
-    use crate::domain::mail::{Mail, MailKind};
-
-    fn queued(id: &str, attempts: u32) -> OutboxMail {
-        let to = EmailAddress::parse("ada@example.com").unwrap();
-        let mail =
-            Mail { to, name: "Ada".into(), kind: MailKind::PasswordChanged, at: Timestamp::from_seconds(1_000_000) };
-        OutboxMail { id: id.into(), mail, attempts }
-    }
+    use crate::domain::mail::MailKind;
 
     #[test]
     fn waits_grow_and_end_after_three_days() {
-        let now = Timestamp::from_seconds(1_000_100);
+        let (queued_at, now) = (Timestamp::from_seconds(1_000_000), Timestamp::from_seconds(1_000_100));
         let passing = Failure { reason: "away".into(), is_permanent: false };
         for (attempts, seconds) in [(0, 10), (1, 30), (2, 120), (3, 600), (4, 3_600), (5, 3_600), (70, 3_600)] {
-            let next = next_after(&passing, &queued("1", attempts), now);
+            let next = next_after(&passing, attempts, queued_at, now);
             assert_eq!(next, Next::RetryAt(now.plus_seconds(seconds)), "{attempts}");
         }
-        let late = Timestamp::from_seconds(1_000_000 + GIVE_UP_SECONDS);
-        assert_eq!(next_after(&passing, &queued("1", 70), late), Next::GiveUp(late));
-        assert_eq!(
-            next_after(&passing, &queued("1", 70), late.plus_seconds(-1)),
-            Next::RetryAt(late.plus_seconds(3_599))
-        );
+        let late = queued_at.plus_seconds(GIVE_UP_SECONDS);
+        assert_eq!(next_after(&passing, 70, queued_at, late), Next::GiveUp(late));
+        let before = late.plus_seconds(-1);
+        assert_eq!(next_after(&passing, 70, queued_at, before), Next::RetryAt(before.plus_seconds(3_600)));
     }
 
     #[test]
     fn a_refusal_is_believed_the_third_time() {
         let now = Timestamp::from_seconds(1_000_100);
         let refused = Failure { reason: "550".into(), is_permanent: true };
-        assert_eq!(next_after(&refused, &queued("1", 0), now), Next::RetryAt(now.plus_seconds(10)));
-        assert_eq!(next_after(&refused, &queued("1", 1), now), Next::RetryAt(now.plus_seconds(30)));
-        assert_eq!(next_after(&refused, &queued("1", 2), now), Next::GiveUp(now));
+        assert_eq!(next_after(&refused, 0, now, now), Next::RetryAt(now.plus_seconds(10)));
+        assert_eq!(next_after(&refused, 1, now, now), Next::RetryAt(now.plus_seconds(30)));
+        assert_eq!(next_after(&refused, 2, now, now), Next::GiveUp(now));
     }
 
-    /// An outbox whose mails are due at once, as often as they fail.
+    /// An outbox whose mails are due at once, however often they failed.
     struct Fake {
-        due: Mutex<Vec<OutboxMail>>,
+        /// Failed attempts of each mail.
+        attempts: Mutex<BTreeMap<String, u32>>,
         changed: Notify,
-        delivered: tokio::sync::mpsc::UnboundedSender<(String, u32)>,
+        delivered: mpsc::UnboundedSender<(String, u32)>,
     }
 
     impl Outbox for Fake {
-        async fn due(&self, _now: Timestamp) -> Result<Vec<OutboxMail>> {
-            Ok(self.due.lock().unwrap().clone())
+        type Entry = String;
+
+        async fn due(&self, now: Timestamp) -> Result<Vec<Due<String>>> {
+            let due = |(id, attempts): (&String, &u32)| {
+                let to = EmailAddress::parse("ada@example.com").unwrap();
+                let mail = Mail { to, name: "Ada".into(), kind: MailKind::PasswordChanged, at: now };
+                Due { id: id.clone(), mail, attempts: *attempts, queued_at: now, entry: id.clone() }
+            };
+            Ok(self.attempts.lock().unwrap().iter().map(due).collect())
         }
 
-        async fn delivered(&self, mail: &OutboxMail) -> Result<()> {
-            self.due.lock().unwrap().retain(|other| other.id != mail.id);
-            self.delivered.send((mail.id.clone(), mail.attempts)).unwrap();
+        async fn delivered(&self, entry: &String) -> Result<()> {
+            let attempts = self.attempts.lock().unwrap().remove(entry).unwrap();
+            self.delivered.send((entry.clone(), attempts)).unwrap();
             Ok(())
         }
 
-        async fn failed(&self, mail: &OutboxMail, _failure: &Failure, next: Next) -> Result<()> {
+        async fn failed(&self, entry: &String, _failure: &Failure, next: Next) -> Result<()> {
             assert!(matches!(next, Next::RetryAt(_)), "{next:?}");
-            for other in self.due.lock().unwrap().iter_mut().filter(|other| other.id == mail.id) {
-                other.attempts += 1;
-                other.mail.at = clock::now();
-            }
+            *self.attempts.lock().unwrap().get_mut(entry).unwrap() += 1;
             Ok(())
         }
 
@@ -231,17 +250,16 @@ mod tests {
         let data_dir = tempfile::tempdir().unwrap();
         let obstacle = data_dir.path().join("outbox");
         std::fs::write(&obstacle, "").unwrap();
-        let (delivered, mut deliveries) = tokio::sync::mpsc::unbounded_channel();
-        let outbox = Arc::new(Fake { due: Mutex::default(), changed: Notify::new(), delivered });
-        outbox.due.lock().unwrap().extend((0..10).map(|n| OutboxMail { mail: fresh(), ..queued(&n.to_string(), 0) }));
+        let (delivered, mut deliveries) = mpsc::unbounded_channel();
+        let outbox = Arc::new(Fake { attempts: Mutex::default(), changed: Notify::new(), delivered });
+        outbox.attempts.lock().unwrap().extend((0..10).map(|n| (n.to_string(), 0)));
         let (stop, stopped) = oneshot::channel::<()>();
         let transport = file_transport(data_dir.path());
         let running = tokio::spawn({
             let outbox = Arc::clone(&outbox);
             async move { deliver_from(&*outbox, &transport, async { drop(stopped.await) }).await }
         });
-        let all_failed = || outbox.due.lock().unwrap().iter().all(|mail| mail.attempts > 0);
-        while !all_failed() {
+        while outbox.attempts.lock().unwrap().values().any(|attempts| *attempts == 0) {
             tokio::task::yield_now().await;
         }
         std::fs::remove_file(&obstacle).unwrap();
@@ -249,15 +267,11 @@ mod tests {
             let (_, attempts) = deliveries.recv().await.unwrap();
             assert!(attempts > 0);
         }
-        outbox.due.lock().unwrap().push(OutboxMail { mail: fresh(), ..queued("late", 0) });
+        outbox.attempts.lock().unwrap().insert("late".to_owned(), 0);
         outbox.changed.notify_one();
         assert_eq!(deliveries.recv().await.unwrap(), ("late".to_owned(), 0));
         stop.send(()).unwrap();
         running.await.unwrap();
         assert_eq!(std::fs::read_dir(&obstacle).unwrap().count(), 11);
-    }
-
-    fn fresh() -> Mail {
-        Mail { at: clock::now(), ..queued("", 0).mail }
     }
 }
