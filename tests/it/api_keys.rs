@@ -82,6 +82,14 @@ fn making_a_key_checks_its_input() {
     }
     let list = "Expected a list of items but got type \"str\".";
     refused(json!({"scopes": "*"}), "not_a_list", list, "scopes");
+    let uuid = "01990f5c-1f10-0000-9a8b-7c6d5e4f3a2b";
+    let teams = "You must be a member of all teams that you are scoping the key to.";
+    refused(json!({"scoped_teams": [7]}), "invalid_input", teams, "scoped_teams");
+    refused(json!({"scoped_teams": ["x"]}), "invalid_input", "A valid integer is required.", "scoped_teams__0");
+    let organizations = "You must be a member of all organizations that you are scoping the key to.";
+    refused(json!({"scoped_organizations": [uuid]}), "invalid_input", organizations, "scoped_organizations");
+    let organization = "Invalid organization UUID";
+    refused(json!({"scoped_organizations": ["x"]}), "invalid_input", organization, "scoped_organizations");
     let mut empty = body("test", &[]);
     empty["label"] = json!("test");
     assert_eq!(client.post(KEYS, empty).is(400).json()["attr"], "scopes", "an empty list is refused (W-32)");

@@ -162,6 +162,11 @@ impl Server {
         self.shared.log.lock().unwrap().clone()
     }
 
+    /// Waits until the log has these words.
+    pub fn wait_for_log(&self, words: &str) {
+        wait_for(&format!("`{words}` in the log"), || self.log().contains(words).then_some(()));
+    }
+
     pub fn data_dir(&self) -> PathBuf {
         self.shared.folder.path().join("data")
     }
@@ -377,6 +382,7 @@ fn text(path: &Path) -> String {
 pub struct CliOutput {
     pub code: i32,
     pub out: String,
+    #[allow(dead_code, reason = "shown when a check fails")]
     pub err: String,
 }
 

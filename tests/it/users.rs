@@ -261,6 +261,8 @@ fn notification_settings_are_merged() {
         json!({"plugin_disabled": "no"}),
         "no is not a valid type for notification settings, should be <class 'bool'>",
     );
+    let dictionary = "Expected a dictionary of items but got type \"str\".";
+    patch(json!("foo")).is_invalid("not_a_dict", dictionary, Some("notification_settings"));
     let after = client.me()["notification_settings"].clone();
     assert_eq!(after, settings, "a refused change changes nothing");
 }
