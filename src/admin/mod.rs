@@ -1,1 +1,52 @@
-//! wip
+//! Operations over a local Unix socket, so that the console and the command line work while the server runs, and
+//! [`Link`], which reaches them there or, with the server stopped, in the store itself.
+//!
+//! The protocol is HTTP/1.1: `POST /op/<NAME>` with an operation as JSON, answered 200 with its reply, or with
+//! 422 and the [`Error`](crate::error::Error); and `GET /events`, a stream of new audit entries' numbers. It is private to one version of the program on one
+//! machine; both ends name [`PROTOCOL`] and refuse another. Nothing is decided here: who may do what is the
+//! operations' own matter.
+
+pub mod client;
+pub mod link;
+pub mod registry;
+pub mod server;
+#[cfg(test)]
+mod tests;
+
+use std::path::{Path, PathBuf};
+
+use http::StatusCode;
+
+pub use link::{Link, LinkError, Operator};
+pub use server::serve_admin;
+
+/// Raised when the requests or answers change their form.
+pub const PROTOCOL: u32 = 1;
+/// Largest request, in bytes.
+pub const REQUEST_BYTES_MAX: usize = 1024 * 1024;
+/// Largest answer that the client takes, in bytes: 500 rows of a list stay far below.
+pub const ANSWER_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Connections served at once; further ones wait.
+pub const CONNECTIONS_MAX: usize = 64;
+
+/// The status of an answer that holds an error. One for all: the body says which.
+const STATUS_FAILED: StatusCode = StatusCode::UNPROCESSABLE_ENTITY;
+const HEADER_PROTOCOL: &str = "doorward-protocol";
+const HEADER_OPERATOR: &str = "doorward-operator";
+const HEADER_REQUEST_ID: &str = "doorward-request-id";
+/// Longest operator's name and request id, in bytes.
+const LABEL_BYTES_MAX: usize = 128;
+
+/// Where the socket is.
+#[must_use]
+pub fn socket_path(data_dir: &Path) -> PathBuf {
+    data_dir.join("admin.sock")
+}
+
+/// A fresh id that ties an answer, the log and the audit entry together.
+fn new_request_id() -> String {
+    let mut bytes = [0; 16];
+    // Without randomness an id is of little use, but the operation matters more than its label.
+    let _ = getrandom::fill(&mut bytes);
+    uuid::Uuid::from_bytes(bytes).simple().to_string()
+}

@@ -2,14 +2,29 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Context, Operation, Permission};
-use crate::error::Result;
+use super::audit::Note;
 use super::permission::KeyRule;
-use super::reset::Done;
-use super::views::{Success, UserDetail, UserPage, UserRef, UserRow, UserView};
-use crate::domain::fields::Fields;
+use super::reset::{Done, UserChange, check_reason};
+use super::second_factor::incorrect_password;
+use super::views::{UserPage, UserRef, UserView};
+use super::{Context, Identity, Operation, Permission, Tries, random};
+use crate::domain::audit::Event;
+use crate::domain::email::EmailAddress;
+use crate::domain::fields::{FieldError, Fields};
+use crate::domain::id::UserId;
+use crate::domain::mail::MailKind;
+use crate::domain::password::check_password;
 use crate::domain::secret::Secret;
-use crate::domain::user::FactorState;
+use crate::domain::text;
+use crate::domain::token::Purpose;
+use crate::domain::user::{PasswordHash, User};
+use crate::domain::user_patch::{NAME_CHARS_MAX, PatchRules, UserPatch, is_reauth_exempt};
+use crate::error::{Error, Result};
+use crate::records::{Versioned, keys, put_user, remove_api_key, remove_remembered, remove_session, remove_user};
+use crate::store::{Batch, Expect};
+
+/// Users counted for one page of the API's list.
+const COUNTED_MAX: usize = 20_000;
 
 /// A user made just now.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -298,33 +313,40 @@ impl Operation for SetUserActive {
     type Reply = Done;
 
     async fn run(self, cx: &Context<'_>) -> Result<Self::Reply> {
-        let reason = super::reset::check_reason(&self.reason)?;
-        cx.change_user(&self.user, async |user| {
-            if user.is_active == self.active {
-                let state = if self.active { "active" } else { "inactive" };
-                return Err(Error::refused("nothing_to_change", format!("the user is {state} already")));
-            }
-            let mut batch = Batch::default();
-            if user.is_staff && !self.active {
-                batch = cx.keep_one_staff(batch, user.id).await?;
-            }
-            user.is_active = self.active;
-            let (event, summary) = if self.active {
-                (Event::UserReactivated, "the user can log in again")
-            } else {
-                user.end_presence();
-                (Event::UserDeactivated, "the user cannot log in, and all sessions are ended")
-            };
-            Ok((cx.audited(batch, Note::of(event, user).reason(&reason)), summary.to_owned()))
-        })
-        .await
+        cx.change_user(&self).await
+    }
+}
+
+impl UserChange for SetUserActive {
+    fn user(&self) -> &UserRef {
+        &self.user
+    }
+
+    async fn apply(&self, cx: &Context<'_>, user: &mut User) -> Result<(Batch, String)> {
+        let reason = check_reason(&self.reason)?;
+        if user.is_active == self.active {
+            let state = if self.active { "active" } else { "inactive" };
+            return Err(Error::refused("nothing_to_change", format!("the user is {state} already")));
+        }
+        let mut batch = Batch::default();
+        if user.is_staff && !self.active {
+            batch = cx.keep_one_staff(batch, user.id).await?;
+        }
+        user.is_active = self.active;
+        let (event, summary) = if self.active {
+            (Event::UserReactivated, "the user can log in again")
+        } else {
+            user.end_presence();
+            (Event::UserDeactivated, "the user cannot log in, and all sessions are ended")
+        };
+        Ok((cx.audited(batch, Note::of(event, user).reason(&reason)), summary.to_owned()))
     }
 }
 
 /// A checked change of a user by PATCH or PUT.
 struct Change<'a> {
     patch: &'a UserPatch,
-    password: Option<crate::domain::user::PasswordHash>,
+    password: Option<PasswordHash>,
     /// The user whose password was checked.
     checked_hash: &'a User,
 }
@@ -410,7 +432,8 @@ impl Context<'_> {
         let changes_email = sent_email.is_some_and(|sent| sent.trim().to_lowercase() != user.email.as_str());
         let is_key = matches!(self.actor.identity, Identity::ApiKey { .. });
         if is_key && (changes_email || fields.contains("password")) {
-            let detail = "You can only change your email or password from the PostHog app, not with an API key or token.";
+            let detail =
+                "You can only change your email or password from the PostHog app, not with an API key or token.";
             return Err(Error::denied(detail));
         }
         if changes_email {
@@ -439,17 +462,18 @@ impl Context<'_> {
         patch: &UserPatch,
         user: &User,
         rules: PatchRules,
-    ) -> Result<Option<crate::domain::user::PasswordHash>> {
+    ) -> Result<Option<PasswordHash>> {
         if !patch.has_password() {
             return Ok(None);
         }
-        if let (Some(hash), Some(current)) = (&user.password_hash, &patch.current_password) {
-            if !self.app.0.hasher.verify(Some(hash.clone()), current.clone()).await? {
-                return Err(incorrect_password());
-            }
+        if let (Some(hash), Some(current)) = (&user.password_hash, &patch.current_password)
+            && !self.app.0.hasher.verify(Some(hash.clone()), current.clone()).await?
+        {
+            return Err(incorrect_password());
         }
         let (patch, user) = (patch.clone(), user.clone());
-        let checked = self.app.0.hasher.check(move || patch.new_password(&user, &rules).map(|new| new.cloned())).await?;
+        let checked =
+            self.app.0.hasher.check(move || patch.new_password(&user, &rules).map(Option::<&Secret>::cloned)).await?;
         match checked? {
             Some(password) => Ok(Some(self.app.0.hasher.hash(password).await?)),
             None => Ok(None),
@@ -457,11 +481,7 @@ impl Context<'_> {
     }
 
     /// Checks the strength of a password that an operator or a link sets, and hashes it.
-    pub(super) async fn hash_new_password(
-        &self,
-        password: &Secret,
-        known: &[&str],
-    ) -> Result<crate::domain::user::PasswordHash> {
+    pub(super) async fn hash_new_password(&self, password: &Secret, known: &[&str]) -> Result<PasswordHash> {
         let known: Vec<String> = known.iter().map(|&text| text.to_owned()).collect();
         let (checked, min_length) = (password.clone(), self.config().password.min_length);
         let strength = move || {
@@ -518,7 +538,7 @@ impl Context<'_> {
         let mut after = None;
         let mut count = 0;
         let mut results = Vec::new();
-        while count < FILTERED_MAX {
+        while count < COUNTED_MAX {
             let page = self.records().user_ids_by_number(after, 500).await?;
             let ids: Vec<UserId> = page.iter().map(|(_, id)| *id).collect();
             for user in self.records().users(&ids).await? {
@@ -583,7 +603,7 @@ impl Context<'_> {
 
     fn check_gate_of_caller(&self) -> Result<()> {
         match &self.actor.identity {
-            Identity::Session { user, session } => self.check_gate(user, &session.session),
+            Identity::Session { user, session } => Self::check_gate(user, &session.session),
             _ => Ok(()),
         }
     }
@@ -624,7 +644,8 @@ pub(super) fn email_in_use() -> Error {
 }
 
 fn parse_email(typed: &str) -> Result<EmailAddress> {
-    EmailAddress::parse(typed).ok_or_else(|| Error::invalid("invalid_input", "Enter a valid email address.", Some("email")))
+    EmailAddress::parse(typed)
+        .ok_or_else(|| Error::invalid("invalid_input", "Enter a valid email address.", Some("email")))
 }
 
 fn parse_name(attr: &'static str, typed: &str) -> Result<String> {

@@ -1,13 +1,30 @@
 //! Personal API keys (spec §3.8).
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use uuid::Uuid;
 
-use super::{Context, Operation, Permission};
-use crate::error::Result;
+use super::audit::Note;
 use super::permission::KeyRule;
-use super::reset::Done;
+use super::reset::{Done, check_reason};
 use super::views::{ApiKeyView, UserRef};
-use crate::domain::fields::Fields;
+use super::{Context, Operation, Permission, Tries, random};
+use crate::domain::api_key::{ApiKey, KEYS_PER_USER_MAX, LABEL_CHARS_MAX, check_scope, mask};
+use crate::domain::audit::Event;
+use crate::domain::fields::{FieldError, Fields};
+use crate::domain::id::UserId;
+use crate::domain::secret::Secret;
+use crate::domain::time::Timestamp;
+use crate::domain::user::User;
+use crate::domain::vault::sha256;
+use crate::error::{Error, Result};
+use crate::records::{keys, put_api_key, remove_api_key};
+use crate::store::{Batch, Expect};
+
+/// Most scopes of one key; more than there are names.
+const SCOPES_MAX: usize = 250;
+/// Longest description, in characters.
+const DESCRIPTION_CHARS_MAX: usize = 1_000;
 
 /// `GET /api/personal_api_keys`: own keys, newest first.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -191,7 +208,9 @@ impl Context<'_> {
             tries.next().await?;
             let user = self.user(id).await?;
             if self.records().api_keys_of(id).await?.len() >= KEYS_PER_USER_MAX {
-                let detail = format!("You can only have {KEYS_PER_USER_MAX} personal API keys. Remove an existing key before creating a new one.");
+                let detail = format!(
+                    "You can only have {KEYS_PER_USER_MAX} personal API keys. Remove an existing key before creating a new one."
+                );
                 return Err(Error::invalid("invalid_input", detail, None));
             }
             let key = ApiKey {
@@ -221,8 +240,8 @@ impl Context<'_> {
     }
 
     async fn remove_api_key(&self, user: &User, id: &str, reason: Option<&str>) -> Result<(String, u64)> {
-        let keys = self.records().api_keys_of(user.id).await?;
-        let key = keys.into_iter().find(|key| key.value.id == id).ok_or_else(Error::not_found)?.value;
+        let held = self.records().api_keys_of(user.id).await?;
+        let key = held.into_iter().find(|key| key.value.id == id).ok_or_else(Error::not_found)?.value;
         let mut note = Note::of(Event::ApiKeyDeleted, user).detail("key", &key.id).detail("label", &key.label);
         if let Some(reason) = reason {
             note = note.reason(reason);
@@ -233,7 +252,7 @@ impl Context<'_> {
     }
 
     async fn guard_api_keys(&self, batch: Batch, id: UserId) -> Result<Batch> {
-        let key = crate::records::keys::api_key_guard(id);
+        let key = keys::api_key_guard(id);
         let expect = match self.records().store().get(&key).await? {
             None => Expect::Absent,
             Some(entry) => Expect::Version(entry.version),
@@ -242,8 +261,8 @@ impl Context<'_> {
     }
 
     pub(super) async fn api_key_views(&self, user: &User) -> Result<Vec<ApiKeyView>> {
-        let keys = self.records().api_keys_of(user.id).await?;
-        Ok(keys.iter().map(|key| view(&key.value, user)).collect())
+        let held = self.records().api_keys_of(user.id).await?;
+        Ok(held.iter().map(|key| view(&key.value, user)).collect())
     }
 }
 

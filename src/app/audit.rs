@@ -2,9 +2,19 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Context, Operation, Permission};
-use crate::error::Result;
 use super::views::{AuditRow, UserRef};
+use super::{Context, Identity, Mode, Operation, Permission};
+use crate::domain::audit::{AuditActor, AuditRecord, AuditTarget, Event, Outcome};
+use crate::domain::text;
+use crate::domain::user::{FactorState, User};
+use crate::error::Result;
+use crate::records::{ChainedAudit, append_audit, keys};
+use crate::store::Batch;
+
+/// Most rows of one page.
+pub const ROWS_MAX: usize = 500;
+/// Entries looked at for one page when only some events are wanted.
+const LOOKED_AT_MAX: usize = 5_000;
 
 /// A page of the trail, newest first.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -90,7 +100,8 @@ impl Operation for ReadStatus {
     type Reply = ServerStatus;
 
     async fn run(self, cx: &Context<'_>) -> Result<Self::Reply> {
-        let count = async |key: &[u8]| Ok::<_, crate::error::Error>(cx.records().counter(key).await?.max(0).cast_unsigned());
+        let count =
+            async |key: &[u8]| Ok::<_, crate::error::Error>(cx.records().counter(key).await?.max(0).cast_unsigned());
         let mut users_by_state = Vec::new();
         for state in FactorState::ALL {
             users_by_state.push((state, count(&keys::users_in_state_counter(state)).await?));
@@ -116,12 +127,11 @@ impl Operation for ReadStatus {
 
 impl From<ChainedAudit> for AuditRow {
     fn from(entry: ChainedAudit) -> Self {
-        let hex = |bytes: [u8; 32]| bytes.iter().map(|byte| format!("{byte:02x}")).collect();
         Self {
             number: entry.number,
             record: entry.record,
-            previous_hash: hex(entry.previous),
-            hash: hex(entry.hash),
+            previous_hash: text::hex(&entry.previous),
+            hash: text::hex(&entry.hash),
         }
     }
 }
@@ -161,8 +171,8 @@ impl Note {
     }
 
     /// A fact; never a secret, never the value of a changed field.
-    pub(super) fn detail(mut self, name: &str, value: impl ToString) -> Self {
-        self.details.push((name.to_owned(), value.to_string()));
+    pub(super) fn detail(mut self, name: &str, value: impl std::fmt::Display) -> Self {
+        self.details.push((name.to_owned(), format!("{value}")));
         self
     }
 }

@@ -74,12 +74,7 @@ impl App {
     pub async fn authenticate(&self, presented: Presented, request: RequestFacts) -> Result<Actor> {
         let now = clock::now();
         let identity = self.identify(&presented, now).await?;
-        Ok(Actor {
-            identity,
-            address: request.address,
-            user_agent: request.user_agent,
-            request_id: request.request_id,
-        })
+        Ok(Actor { identity, address: request.address, user_agent: request.user_agent, request_id: request.request_id })
     }
 
     async fn identify(&self, presented: &Presented, now: Timestamp) -> Result<Identity> {
@@ -92,7 +87,9 @@ impl App {
             (None, Some(key)) => Some((key, KeyPlace::Query)),
             (None, None) => None,
         };
-        if presented.key_first && let Some((key, place)) = key {
+        if presented.key_first
+            && let Some((key, place)) = key
+        {
             return self.by_key(key, place, now).await;
         }
         let by_session = match &presented.session {
@@ -112,7 +109,9 @@ impl App {
                 KeyPlace::Body => "body",
                 KeyPlace::Query => "query string",
             };
-            Error::AuthenticationFailed { detail: format!("Personal API key found in request {place} is invalid.").into() }
+            Error::AuthenticationFailed {
+                detail: format!("Personal API key found in request {place} is invalid.").into(),
+            }
         };
         let hash = sha256(presented.expose().as_bytes());
         let key = self.records().api_key(&hash).await?.ok_or_else(invalid)?;

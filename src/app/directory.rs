@@ -102,7 +102,7 @@ impl Operation for InspectUser {
             sessions: cx.session_rows(&user).await?,
             api_keys: cx.api_key_views(&user).await?,
             remembered_devices,
-            mails_waiting: cx.mails_waiting(&user).await?,
+            mails_waiting: cx.app.mails_waiting(&user).await?,
             warnings: cx.warnings(&user, &namesakes),
             namesakes,
             audit: audit.into_iter().map(Into::into).collect(),
@@ -133,7 +133,13 @@ impl Context<'_> {
         });
         users.sort_by_cached_key(|user| {
             let email = user.email.as_str();
-            let rank = if email == query { 0 } else if email.starts_with(query) { 1 } else { 2 };
+            let rank = if email == query {
+                0
+            } else if email.starts_with(query) {
+                1
+            } else {
+                2
+            };
             (rank, email.to_owned())
         });
         Ok(users)

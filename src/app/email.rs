@@ -1,14 +1,27 @@
 //! E-mail verification and change (spec §3.3, §4.6).
 
 use serde::{Deserialize, Serialize};
+use subtle::ConstantTimeEq;
 
-use super::{Context, Operation, Permission};
-use crate::error::Result;
+use super::audit::Note;
 use super::login::IssuedSession;
 use super::permission::KeyRule;
-use super::reset::Done;
+use super::reset::{Done, UserChange, check_reason};
 use super::views::{Success, UserRef, UserView};
-use crate::domain::fields::Fields;
+use super::{Context, Operation, Permission, Tries};
+use crate::domain::audit::Event;
+use crate::domain::fields::{FieldError, Fields};
+use crate::domain::id::UserId;
+use crate::domain::mail::MailKind;
+use crate::domain::token::{self, CODE_ATTEMPTS_MAX, Code, Purpose, Token};
+use crate::domain::user::User;
+use crate::domain::vault::sha256;
+use crate::error::{Error, Result};
+use crate::records::{Versioned, keys, put_token, put_user};
+use crate::store::{Batch, Expect};
+
+/// Seconds between two verification mails that operators send.
+const RESEND: crate::config::Rate = crate::config::Rate { count: 1, seconds: 60 };
 
 /// The answer of `verify_email`; the flags that are false are left out.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -91,12 +104,10 @@ impl Operation for VerifyEmail {
                 Verdict::Repeated => {
                     return Ok(EmailVerified { token: None, requires_2fa: false, requires_login: true, session: None });
                 }
-                Verdict::WrongCode => {
-                    match cx.count_wrong_code(&before.value, &stored).await? {
-                        Some(()) => return Err(proof.refused()),
-                        None => continue,
-                    }
-                }
+                Verdict::WrongCode => match cx.count_wrong_code(&before.value, &stored).await? {
+                    Some(()) => return Err(proof.refused()),
+                    None => continue,
+                },
                 Verdict::TooManyCodes => return Err(too_many_codes()),
                 Verdict::Refused => return Err(proof.refused()),
             }
@@ -131,8 +142,8 @@ impl Operation for CancelEmailChange {
                 ));
             }
             user.pending_email_at = None;
-            let batch = put_user(Batch::default(), Some(&before), &user)
-                .delete(keys::token(Purpose::VerifyEmail, Some(id)));
+            let batch =
+                put_user(Batch::default(), Some(&before), &user).delete(keys::token(Purpose::VerifyEmail, Some(id)));
             let batch = cx.audited(batch, Note::of(Event::UserEmailChangeCancelled, &user));
             if cx.commit(batch).await?.is_some() {
                 return Ok(cx.user_view(&user));
@@ -188,19 +199,26 @@ impl Operation for CancelEmailChangeOf {
     type Reply = Done;
 
     async fn run(self, cx: &Context<'_>) -> Result<Self::Reply> {
+        cx.change_user(&self).await
+    }
+}
+
+impl UserChange for CancelEmailChangeOf {
+    fn user(&self) -> &UserRef {
+        &self.user
+    }
+
+    async fn apply(&self, cx: &Context<'_>, user: &mut User) -> Result<(Batch, String)> {
         let reason = check_reason(&self.reason)?;
-        cx.change_user(&self.user, async |user| {
-            let Some(pending) = user.pending_email.take() else {
-                return Err(Error::refused("email_change_request_not_found", "no change of address is pending"));
-            };
-            user.pending_email_at = None;
-            let batch = Batch::default().delete(keys::token(Purpose::VerifyEmail, Some(user.id)));
-            let batch = cx.mailed(batch, user, MailKind::EmailChangeCancelled)?;
-            let batch = cx.mailed_to(batch, user, &pending, MailKind::EmailChangeCancelled)?;
-            let note = Note::of(Event::UserEmailChangeCancelled, user).reason(&reason);
-            Ok((cx.audited(batch, note), format!("the change is dropped; {} stays", user.email)))
-        })
-        .await
+        let Some(pending) = user.pending_email.take() else {
+            return Err(Error::refused("email_change_request_not_found", "no change of address is pending"));
+        };
+        user.pending_email_at = None;
+        let batch = Batch::default().delete(keys::token(Purpose::VerifyEmail, Some(user.id)));
+        let batch = cx.mailed(batch, user, MailKind::EmailChangeCancelled)?;
+        let batch = cx.mailed_to(batch, user, &pending, MailKind::EmailChangeCancelled)?;
+        let note = Note::of(Event::UserEmailChangeCancelled, user).reason(&reason);
+        Ok((cx.audited(batch, note), format!("the change is dropped; {} stays", user.email)))
     }
 }
 
@@ -225,11 +243,9 @@ impl Proof {
     /// One answer for wrong, expired, used, foreign, and unknown users.
     fn refused(&self) -> Error {
         match self {
-            Self::Token(_) => Error::invalid(
-                "invalid_token",
-                "This verification token is invalid or has expired.",
-                Some("token"),
-            ),
+            Self::Token(_) => {
+                Error::invalid("invalid_token", "This verification token is invalid or has expired.", Some("token"))
+            }
             Self::Code(_) => Error::invalid("invalid_code", "This code is invalid or has expired.", Some("code")),
         }
     }
@@ -264,12 +280,11 @@ impl Context<'_> {
                 let matches: bool = self.code_mac(user, code).ct_eq(&kept.mac).into();
                 match (kept.used, matches) {
                     (true, true) if user.pending_email.is_none() => Verdict::Repeated,
-                    (true, _) => Verdict::Refused,
                     // The budget protects the code, not the stranger: it stays refused while it lives (spec §3.3).
                     (false, _) if kept.failures >= CODE_ATTEMPTS_MAX => Verdict::TooManyCodes,
                     (false, true) if is_live => Verdict::Right,
-                    (false, true) => Verdict::Refused,
                     (false, false) => Verdict::WrongCode,
+                    (true, _) | (false, true) => Verdict::Refused,
                 }
             }
         }
@@ -312,8 +327,8 @@ impl Context<'_> {
         user.is_email_verified = Some(true);
         batch = match (&proof, &stored.value.code) {
             (Proof::Code(code), Some(kept)) => {
-                let used = Code { used: true, mac: self.code_mac(&user, code), ..kept.clone() };
-                let spent = Token { hash: [0; 32], code: Some(used), ..stored.value.clone() };
+                let spent_code = Code { used: true, mac: self.code_mac(&user, code), ..kept.clone() };
+                let spent = Token { hash: [0; 32], code: Some(spent_code), ..stored.value.clone() };
                 put_token(batch, Purpose::VerifyEmail, Some(user.id), &spent)
             }
             _ => batch.delete(key),

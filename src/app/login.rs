@@ -2,10 +2,35 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Context, Operation, Permission};
-use crate::error::Result;
-use crate::domain::fields::Fields;
+use super::audit::Note;
+use super::second_factor::{CodeOutcome, try_code};
+use super::{Context, Identity, Operation, Permission, PresentedSession, Tries, random};
+use crate::domain::audit::Event;
+use crate::domain::backoff::LoginLimit;
+use crate::domain::email::EmailAddress;
+use crate::domain::fields::{FieldError, Fields};
+use crate::domain::id::SessionId;
+use crate::domain::mail::MailKind;
 use crate::domain::secret::Secret;
+use crate::domain::session::{PENDING_LOGIN_SECONDS, PendingLogin, RememberedDevice, Session};
+use crate::domain::time::Timestamp;
+use crate::domain::user::{KNOWN_DEVICES_MAX, User};
+use crate::domain::user_agent;
+use crate::domain::vault::sha256;
+use crate::error::{Error, Result};
+use crate::records::{
+    self, SESSIONS_PER_USER_MAX, Versioned, keys, put_session, put_user, remove_remembered, remove_session,
+};
+use crate::store::Batch;
+
+/// Longest pause that the growing delay of one account reaches, in seconds.
+const ACCOUNT_LOCK_SECONDS: i64 = 900;
+/// Ended sessions that one login clears away.
+const CLEARED_PER_LOGIN_MAX: usize = 8;
+/// Counters of failed logins, address by address, looked at to tell an operator.
+const COUNTERS_LOOKED_AT_MAX: usize = 50;
+/// Remember cookies looked at.
+const REMEMBERED_LOOKED_AT_MAX: usize = 5;
 
 /// A session made just now: the two cookies' values and their age (spec §1.7).
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -26,9 +51,13 @@ pub struct IssuedRememberedDevice {
 /// How the first step of a login ended, when the password was right.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum LoginOutcome {
-    Done { session: IssuedSession },
+    Done {
+        session: IssuedSession,
+    },
     /// Answered as 401 `2fa_required`; `session` is set unless the caller's live session carries the pending login.
-    SecondFactorRequired { session: Option<IssuedSession> },
+    SecondFactorRequired {
+        session: Option<IssuedSession>,
+    },
 }
 
 /// The second step is done.
@@ -98,7 +127,12 @@ impl Operation for CompleteLogin {
 
     async fn run(self, cx: &Context<'_>) -> Result<Self::Reply> {
         let (presented, pending) = cx.pending_login()?;
-        cx.app.0.throttle.count("two_factor_login", cx.config().limits.two_factor_login, pending.user.as_bytes(), cx.now)?;
+        cx.app.0.throttle.count(
+            "two_factor_login",
+            cx.config().limits.two_factor_login,
+            pending.user.as_bytes(),
+            cx.now,
+        )?;
         let typed = self.fields.code_token("token")?.ok_or_else(|| FieldError::required("token"))?;
         let remember = self.fields.boolean("remember")?.unwrap_or(true);
 
@@ -119,7 +153,8 @@ impl Operation for CompleteLogin {
             }
             let mut batch = session.expect(Batch::default(), &presented.hash);
             if let CodeOutcome::BackupCode { remaining } = outcome {
-                batch = cx.audited(batch, Note::of(Event::TwoFactorBackupCodeUsed, &user).detail("remaining", remaining));
+                batch =
+                    cx.audited(batch, Note::of(Event::TwoFactorBackupCodeUsed, &user).detail("remaining", remaining));
                 batch = cx.mailed(batch, &user, MailKind::BackupCodeUsed { remaining })?;
             }
             let mut remembered = None;
@@ -285,10 +320,7 @@ impl Context<'_> {
         };
         // The cookie lives as any other; what it holds is of use for 600 s only.
         let (issued, hash) = self.issue_session(i64::from(self.config().auth.session_days) * 86_400)?;
-        let session = Session {
-            pending_login: Some(pending),
-            ..self.blank_session(&hash, 2 * PENDING_LOGIN_SECONDS)
-        };
+        let session = Session { pending_login: Some(pending), ..self.blank_session(&hash, 2 * PENDING_LOGIN_SECONDS) };
         Ok((put_session(batch, &hash, &session), Some(issued)))
     }
 

@@ -14,9 +14,9 @@ pub mod hashing;
 pub mod instance;
 pub mod login;
 pub mod outbox;
+pub mod passwords;
 pub mod permission;
 pub mod random;
-pub mod passwords;
 pub mod reset;
 pub mod second_factor;
 pub mod sessions;
@@ -68,10 +68,19 @@ pub enum Identity {
     Anonymous,
     /// A session cookie that holds a pending login and nothing else (spec §3.5, row 6).
     Pending(Arc<PresentedSession>),
-    Session { user: Arc<User>, session: Arc<PresentedSession> },
-    ApiKey { user: Arc<User>, key: Arc<ApiKey> },
+    Session {
+        user: Arc<User>,
+        session: Arc<PresentedSession>,
+    },
+    ApiKey {
+        user: Arc<User>,
+        key: Arc<ApiKey>,
+    },
     /// A person at the console or the command line. `uid` is what the system says, `name` what was claimed.
-    Operator { uid: u32, name: String },
+    Operator {
+        uid: u32,
+        name: String,
+    },
     /// The server itself (the outbox, the sweeper).
     System,
 }
@@ -161,6 +170,11 @@ impl App {
     /// Whether the store answers.
     pub async fn is_ready(&self) -> bool {
         self.0.records.counter(crate::records::keys::USERS_COUNTER).await.is_ok()
+    }
+
+    /// Resolves, with the reason, when the store has failed for good and the process has to end.
+    pub async fn failed(&self) -> String {
+        self.records().store().failed().await
     }
 
     /// Whether mail can be sent (spec §4.10): enabled, and with a place to send it to.
@@ -263,7 +277,10 @@ impl Tries {
     async fn next(&mut self) -> Result<()> {
         self.0 += 1;
         if self.0 > TRIES_MAX {
-            return Err(Error::Unavailable { detail: Cow::Borrowed("Too many changes at once. Please try again."), retry_after_s: 1 });
+            return Err(Error::Unavailable {
+                detail: Cow::Borrowed("Too many changes at once. Please try again."),
+                retry_after_s: 1,
+            });
         }
         if self.0 > 1 {
             tokio::task::yield_now().await;

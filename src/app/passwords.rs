@@ -150,11 +150,7 @@ impl super::App {
 
 impl Context<'_> {
     /// The active user whose live token this is. One answer for every way to be wrong.
-    async fn user_of_reset(
-        &self,
-        uuid: &str,
-        token: &Secret,
-    ) -> Result<(Versioned<User>, Versioned<Token>)> {
+    async fn user_of_reset(&self, uuid: &str, token: &Secret) -> Result<(Versioned<User>, Versioned<Token>)> {
         let found = match UserId::parse(&uuid.to_lowercase()) {
             Some(id) => self.records().user(id).await?.filter(|user| user.value.is_active),
             None => None,

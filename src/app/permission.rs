@@ -73,7 +73,7 @@ impl Context<'_> {
             | (Who::OperatorRead | Who::OperatorWrite, Identity::Operator { .. } | Identity::System) => Ok(()),
             (Who::User, Identity::Session { user, session }) => {
                 if !needs.passes_gate {
-                    self.check_gate(user, &session.session)?;
+                    Self::check_gate(user, &session.session)?;
                 }
                 if needs.sensitive { self.check_reauth(&session.session) } else { Ok(()) }
             }
@@ -87,7 +87,7 @@ impl Context<'_> {
 
     /// The gate (spec §4.8): a user of whom a second factor is demanded gets no further without one, and not without
     /// having proved it in this session.
-    pub(super) fn check_gate(&self, user: &User, session: &Session) -> Result<()> {
+    pub(super) fn check_gate(user: &User, session: &Session) -> Result<()> {
         if !user.second_factor.must_enrol {
             return Ok(());
         }
@@ -119,10 +119,6 @@ impl Context<'_> {
             KeyRule::TwoFactorScope(_) if !self.config().auth.allow_keys_on_two_factor => return unsupported(),
             KeyRule::TwoFactorScope(scope) | KeyRule::Scope(scope) => scope,
         };
-        if key.allows(scope) {
-            Ok(())
-        } else {
-            Err(Error::denied(format!("API key missing required scope '{scope}'")))
-        }
+        if key.allows(scope) { Ok(()) } else { Err(Error::denied(format!("API key missing required scope '{scope}'"))) }
     }
 }

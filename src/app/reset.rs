@@ -1,12 +1,36 @@
 //! What an operator does to another person's second factor: reset, unlock, revoke codes, explain, enrol in person.
 
+use std::future::Future;
+
 use serde::{Deserialize, Serialize};
 
-use super::{Context, Operation, Permission};
-use crate::error::Result;
+use super::audit::Note;
+use super::second_factor::{find_backup_code, install_device, open_totp, remove_factor, seal_totp};
 use super::views::UserRef;
+use super::{Context, Identity, Operation, Permission, Tries, random};
+use crate::domain::audit::Event;
+use crate::domain::backoff::Failures;
+use crate::domain::backup_code;
+use crate::domain::email::EmailAddress;
+use crate::domain::id::UserId;
+use crate::domain::mail::MailKind;
 use crate::domain::secret::Secret;
+use crate::domain::session::{PENDING_TOTP_SECONDS, PendingTotp};
 use crate::domain::time::Timestamp;
+use crate::domain::totp;
+use crate::domain::user::User;
+use crate::domain::vault::sha256;
+use crate::error::{Error, Result};
+use crate::records::{Versioned, keys, put_pending_totp, put_user, remove_api_key};
+use crate::store::{Batch, Expect};
+
+/// Shortest reason, in letters and digits: a word that says nothing is no reason.
+const REASON_CHARS_MIN: usize = 8;
+const REASON_CHARS_MAX: usize = 500;
+/// Steps each way in which a code is searched to explain it: twelve hours.
+const EXPLAIN_STEPS: i64 = 1_440;
+/// Counters of failed logins, address by address, that one unlock clears.
+const UNLOCKED_ADDRESSES_MAX: usize = 60;
 
 /// What a reset removes (or, with `dry_run`, would remove), and what follows.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -108,27 +132,34 @@ impl Operation for UnlockTwoFactor {
     type Reply = Done;
 
     async fn run(self, cx: &Context<'_>) -> Result<Self::Reply> {
+        cx.change_user(&self).await
+    }
+}
+
+impl UserChange for UnlockTwoFactor {
+    fn user(&self) -> &UserRef {
+        &self.user
+    }
+
+    async fn apply(&self, cx: &Context<'_>, user: &mut User) -> Result<(Batch, String)> {
         let reason = check_reason(&self.reason)?;
-        cx.change_user(&self.user, async |user| {
-            let factor = &mut user.second_factor;
-            let wrong = factor.totp_failures.count + factor.backup_code_failures.count;
-            let is_disabled = factor.totp.as_ref().is_some_and(|device| device.disabled);
-            factor.totp_failures = Failures::default();
-            factor.backup_code_failures = Failures::default();
-            let (account, _) = cx.account_counter(&user.email);
-            let mut batch = Batch::default().delete(account);
-            for key in cx.records().login_failure_keys_of(user.email.as_str(), UNLOCKED_ADDRESSES_MAX).await? {
-                batch = batch.delete(key);
-            }
-            let note = Note::of(Event::TwoFactorUnlocked, user).reason(&reason).detail("wrong_codes", wrong);
-            let summary = if is_disabled {
-                "wrong codes and failed logins are forgotten; the device stays disabled after 100 wrong codes: reset it"
-            } else {
-                "wrong codes and failed logins are forgotten; the next try is allowed at once"
-            };
-            Ok((cx.audited(batch, note), summary.to_owned()))
-        })
-        .await
+        let factor = &mut user.second_factor;
+        let wrong = factor.totp_failures.count + factor.backup_code_failures.count;
+        let is_disabled = factor.totp.as_ref().is_some_and(|device| device.disabled);
+        factor.totp_failures = Failures::default();
+        factor.backup_code_failures = Failures::default();
+        let (account, _) = cx.account_counter(&user.email);
+        let mut batch = Batch::default().delete(account);
+        for key in cx.records().login_failure_keys_of(user.email.as_str(), UNLOCKED_ADDRESSES_MAX).await? {
+            batch = batch.delete(key);
+        }
+        let note = Note::of(Event::TwoFactorUnlocked, user).reason(&reason).detail("wrong_codes", wrong);
+        let summary = if is_disabled {
+            "wrong codes and failed logins are forgotten; the device stays disabled after 100 wrong codes: reset it"
+        } else {
+            "wrong codes and failed logins are forgotten; the next try is allowed at once"
+        };
+        Ok((cx.audited(batch, note), summary.to_owned()))
     }
 }
 
@@ -146,21 +177,28 @@ impl Operation for RevokeBackupCodes {
     type Reply = Done;
 
     async fn run(self, cx: &Context<'_>) -> Result<Self::Reply> {
+        cx.change_user(&self).await
+    }
+}
+
+impl UserChange for RevokeBackupCodes {
+    fn user(&self) -> &UserRef {
+        &self.user
+    }
+
+    async fn apply(&self, cx: &Context<'_>, user: &mut User) -> Result<(Batch, String)> {
         let reason = check_reason(&self.reason)?;
-        cx.change_user(&self.user, async |user| {
-            let deleted = user.second_factor.backup_codes.len();
-            if deleted == 0 {
-                return Err(Error::refused("no_backup_codes", "there are no unused backup codes to revoke"));
-            }
-            user.second_factor.backup_codes.clear();
-            let note = Note::of(Event::TwoFactorBackupCodesRevoked, user)
-                .reason(&reason)
-                .verified_by(self.verified_by.as_deref())
-                .detail("backup_codes_deleted", deleted);
-            let batch = cx.mailed(Batch::default(), user, MailKind::BackupCodesRevoked)?;
-            Ok((cx.audited(batch, note), format!("{deleted} unused backup codes deleted; the device stays")))
-        })
-        .await
+        let deleted = user.second_factor.backup_codes.len();
+        if deleted == 0 {
+            return Err(Error::refused("no_backup_codes", "there are no unused backup codes to revoke"));
+        }
+        user.second_factor.backup_codes.clear();
+        let note = Note::of(Event::TwoFactorBackupCodesRevoked, user)
+            .reason(&reason)
+            .verified_by(self.verified_by.as_deref())
+            .detail("backup_codes_deleted", deleted);
+        let batch = cx.mailed(Batch::default(), user, MailKind::BackupCodesRevoked)?;
+        Ok((cx.audited(batch, note), format!("{deleted} unused backup codes deleted; the device stays")))
     }
 }
 
@@ -240,26 +278,42 @@ impl Operation for ConfirmEnrolment {
     type Reply = Done;
 
     async fn run(self, cx: &Context<'_>) -> Result<Self::Reply> {
-        let reason = check_reason(&self.reason)?;
-        cx.change_user(&self.user, async |user| {
-            let credential = in_person(user.id);
-            let pending = cx.live_pending_totp(user, &credential).await?.ok_or_else(|| {
-                Error::refused("setup_expired", "no enrolment is under way, or it took too long; start again")
-            })?;
-            let secret = open_totp(cx.vault(), user, &pending.value.secret)?;
-            let code = totp::parse_code(self.code.expose());
-            let Some(totp::Match::Accepted { step }) = code.map(|code| totp::verify(&secret, &code, cx.now, -1)) else {
-                return Err(Error::refused("token_invalid", "this is not the code of the new device; try the next one"));
-            };
-            install_device(user, pending.value.secret, step, cx.now);
-            let key = keys::pending_totp(user.id, &credential);
-            let batch = Batch::default().expect(key.clone(), Expect::Version(pending.version)).delete(key);
-            let batch = cx.mailed(batch, user, MailKind::TwoFactorEnabled)?;
-            let note = Note::of(Event::TwoFactorEnabled, user).reason(&reason).detail("how", "in person");
-            Ok((cx.audited(batch, note), "the new device is in force".to_owned()))
-        })
-        .await
+        cx.change_user(&self).await
     }
+}
+
+impl UserChange for ConfirmEnrolment {
+    fn user(&self) -> &UserRef {
+        &self.user
+    }
+
+    async fn apply(&self, cx: &Context<'_>, user: &mut User) -> Result<(Batch, String)> {
+        let reason = check_reason(&self.reason)?;
+        let credential = in_person(user.id);
+        let pending = cx.live_pending_totp(user, &credential).await?.ok_or_else(|| {
+            Error::refused("setup_expired", "no enrolment is under way, or it took too long; start again")
+        })?;
+        let secret = open_totp(cx.vault(), user, &pending.value.secret)?;
+        let code = totp::parse_code(self.code.expose());
+        let Some(totp::Match::Accepted { step }) = code.map(|code| totp::verify(&secret, &code, cx.now, -1)) else {
+            return Err(Error::refused("token_invalid", "this is not the code of the new device; try the next one"));
+        };
+        install_device(user, pending.value.secret, step, cx.now);
+        let key = keys::pending_totp(user.id, &credential);
+        let batch = Batch::default().expect(key.clone(), Expect::Version(pending.version)).delete(key);
+        let batch = cx.mailed(batch, user, MailKind::TwoFactorEnabled)?;
+        let note = Note::of(Event::TwoFactorEnabled, user).reason(&reason).detail("how", "in person");
+        Ok((cx.audited(batch, note), "the new device is in force".to_owned()))
+    }
+}
+
+/// A change of one user by an operator; see [`Context::change_user`].
+pub(super) trait UserChange: Sync {
+    fn user(&self) -> &UserRef;
+
+    /// Changes the user, and says what else goes into the batch (with the audit entry as its last append) and what then
+    /// holds. May be called again when somebody else was faster.
+    fn apply(&self, cx: &Context<'_>, user: &mut User) -> impl Future<Output = Result<(Batch, String)>> + Send;
 }
 
 /// What a reset is to do, checked.
@@ -386,7 +440,9 @@ impl Context<'_> {
         if drift.abs() > totp::TOLERANCE_STEPS {
             let seconds = drift.abs() * totp::STEP_SECONDS;
             let how = if drift < 0 { "slow" } else { "fast" };
-            let text = format!("right secret, but the phone's clock is about {seconds} s {how} (or the code is that old): set its clock to automatic");
+            let text = format!(
+                "right secret, but the phone's clock is about {seconds} s {how} (or the code is that old): set its clock to automatic"
+            );
             return Ok(("clock_off", text, Some(drift)));
         }
         if step <= device.last_step {
@@ -395,7 +451,10 @@ impl Context<'_> {
         }
         if let Some(until) = factor.totp_failures.next_try_at().filter(|until| self.now < *until) {
             let seconds = until.seconds_since(self.now) + 1;
-            let text = format!("right code, but refused for another {seconds} s after {} wrong ones in a row", factor.totp_failures.count);
+            let text = format!(
+                "right code, but refused for another {seconds} s after {} wrong ones in a row",
+                factor.totp_failures.count
+            );
             return Ok(("waiting", text, Some(drift)));
         }
         Ok(("accepted", "the code is right and would be accepted now".to_owned(), Some(drift)))
@@ -416,20 +475,15 @@ impl Context<'_> {
         (verdict, text.to_owned(), None)
     }
 
-    /// Changes a user for an operator: reads, changes, commits, and tells what now holds. `change` also gives what else
-    /// goes into the batch; the audit entry must be its last append.
-    pub(super) async fn change_user(
-        &self,
-        user: &UserRef,
-        change: impl AsyncFn(&mut User) -> Result<(Batch, String)>,
-    ) -> Result<Done> {
-        let id = self.find_user(user).await?.value.id;
+    /// Makes a change: reads the user, applies, commits, and tells what now holds.
+    pub(super) async fn change_user(&self, change: &impl UserChange) -> Result<Done> {
+        let id = self.find_user(change.user()).await?.value.id;
         let mut tries = Tries::default();
         loop {
             tries.next().await?;
             let before: Versioned<User> = self.user(id).await?;
             let mut user = before.value.clone();
-            let (batch, summary) = change(&mut user).await?;
+            let (batch, summary) = change.apply(self, &mut user).await?;
             if let Some(receipt) = self.commit(put_user(batch, Some(&before), &user)).await? {
                 let audit_number = receipt.appended.last().copied().unwrap_or_default();
                 return Ok(Done { email: user.email.as_str().to_owned(), summary, audit_number });
@@ -442,7 +496,10 @@ impl Context<'_> {
 pub(super) fn check_reason(reason: &str) -> Result<String> {
     let reason = reason.trim();
     if reason.chars().filter(|c| c.is_alphanumeric()).count() < REASON_CHARS_MIN {
-        return Err(Error::refused("reason_too_short", "give a reason of at least eight letters; it goes into the audit trail"));
+        return Err(Error::refused(
+            "reason_too_short",
+            "give a reason of at least eight letters; it goes into the audit trail",
+        ));
     }
     Ok(reason.chars().take(REASON_CHARS_MAX).collect())
 }

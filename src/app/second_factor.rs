@@ -2,12 +2,33 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Context, Operation, Permission};
-use crate::error::Result;
+use super::audit::Note;
 use super::permission::KeyRule;
 use super::views::{Success, TwoFactorStatusView, UserRef};
-use crate::domain::fields::Fields;
+use super::{Context, Identity, Operation, Permission, Tries, random};
+use crate::config::Rate;
+use crate::domain::audit::Event;
+use crate::domain::backoff::Failures;
+use crate::domain::backup_code;
+use crate::domain::fields::{FieldError, Fields};
+use crate::domain::mail::MailKind;
 use crate::domain::secret::Secret;
+use crate::domain::session::{
+    FRESH_REAUTH_SECONDS, PENDING_TOTP_FAILURES_MAX, PENDING_TOTP_SECONDS, PendingTotp, Session,
+};
+use crate::domain::time::Timestamp;
+use crate::domain::totp::{self, Match};
+use crate::domain::user::{BackupCode, TotpDevice, User};
+use crate::domain::vault::{Sealed, Vault, VaultError};
+use crate::error::{Error, Result};
+use crate::records::{Versioned, keys, put_pending_totp, put_session, put_user};
+use crate::store::{Batch, Expect};
+
+/// What sealed secrets are bound to, besides the user.
+const TOTP: &str = "totp";
+const BACKUP_CODE: &str = "backup_code";
+/// How often the trail says that a session looked at its codes.
+const CODES_VIEWED: Rate = Rate { count: 1, seconds: 3_600 };
 
 /// The answer of `two_factor_start_setup`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -124,7 +145,8 @@ impl Operation for RetrieveTwoFactorStatus {
         let user = other.as_ref().unwrap_or(caller);
         let is_enabled = user.second_factor.is_enabled();
         let codes = &user.second_factor.backup_codes;
-        let shown = if other.is_none() && is_enabled && !codes.is_empty() { cx.shown_codes(user).await? } else { Vec::new() };
+        let shown =
+            if other.is_none() && is_enabled && !codes.is_empty() { cx.shown_codes(user).await? } else { Vec::new() };
         Ok(TwoFactorStatusView {
             is_enabled,
             backup_codes: shown,
@@ -245,7 +267,9 @@ impl Operation for DisableTwoFactor {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum CodeOutcome {
     Totp,
-    BackupCode { remaining: u32 },
+    BackupCode {
+        remaining: u32,
+    },
     /// The counter of this kind of code asks for a pause; nothing was looked at.
     Waiting,
     /// Wrong, malformed, used before, or for a device that is disabled.
@@ -314,17 +338,13 @@ fn try_totp(vault: &Vault, user: &mut User, code: &str, now: Timestamp) -> Resul
         totp::verify(&secret, code, now, device.last_step)
     };
     let factor = &mut user.second_factor;
-    match (verdict, &mut factor.totp) {
-        (Match::Accepted { step }, Some(device)) => {
-            device.last_step = step;
-            device.last_used_at = Some(now);
-            Ok(CodeOutcome::Totp)
-        }
-        _ => {
-            factor.totp_failures = factor.totp_failures.and_one(now);
-            Ok(CodeOutcome::Wrong)
-        }
+    if let (Match::Accepted { step }, Some(device)) = (verdict, &mut factor.totp) {
+        device.last_step = step;
+        device.last_used_at = Some(now);
+        return Ok(CodeOutcome::Totp);
     }
+    factor.totp_failures = factor.totp_failures.and_one(now);
+    Ok(CodeOutcome::Wrong)
 }
 
 fn try_backup_code(vault: &Vault, user: &mut User, typed: &str, now: Timestamp) -> CodeOutcome {
@@ -333,17 +353,13 @@ fn try_backup_code(vault: &Vault, user: &mut User, typed: &str, now: Timestamp) 
     }
     let place = backup_code::fold(typed).and_then(|code| find_backup_code(vault, user, &code));
     let factor = &mut user.second_factor;
-    match place.filter(|_| !factor.backup_code_failures.reached_the_end()) {
-        Some(place) => {
-            factor.backup_codes.remove(place);
-            factor.backup_code_used_at = Some(now);
-            CodeOutcome::BackupCode { remaining: u32::try_from(factor.backup_codes.len()).unwrap_or(u32::MAX) }
-        }
-        None => {
-            factor.backup_code_failures = factor.backup_code_failures.and_one(now);
-            CodeOutcome::Wrong
-        }
+    if let Some(place) = place.filter(|_| !factor.backup_code_failures.reached_the_end()) {
+        factor.backup_codes.remove(place);
+        factor.backup_code_used_at = Some(now);
+        return CodeOutcome::BackupCode { remaining: u32::try_from(factor.backup_codes.len()).unwrap_or(u32::MAX) };
     }
+    factor.backup_code_failures = factor.backup_code_failures.and_one(now);
+    CodeOutcome::Wrong
 }
 
 /// Where a (folded) code is in the user's set. Looks at all of them, in constant time each.

@@ -2,10 +2,18 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Context, Operation, Permission};
-use crate::error::Result;
-use super::reset::Done;
+use super::audit::Note;
+use super::login::{is_remembered_device_live, is_session_live};
+use super::reset::{Done, UserChange, check_reason};
 use super::views::{SessionRow, UserRef};
+use super::{Context, Operation, Permission};
+use crate::domain::audit::Event;
+use crate::domain::session::Session;
+use crate::domain::user::User;
+use crate::domain::user_agent;
+use crate::error::{Error, Result};
+use crate::records::remove_session;
+use crate::store::Batch;
 
 /// The live sessions of a user, latest activity first.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -38,21 +46,8 @@ impl Operation for RevokeSessions {
     type Reply = Done;
 
     async fn run(self, cx: &Context<'_>) -> Result<Self::Reply> {
+        let Some(id) = &self.id else { return cx.change_user(&self).await };
         let reason = check_reason(&self.reason)?;
-        let Some(id) = &self.id else {
-            return cx
-                .change_user(&self.user, async |user| {
-                    let (sessions, devices) = cx.live_presence(user).await?;
-                    user.end_presence();
-                    let note = Note::of(Event::SessionRevoked, user)
-                        .reason(&reason)
-                        .detail("sessions_ended", sessions)
-                        .detail("remembered_devices_forgotten", devices);
-                    let summary = format!("{sessions} sessions ended, {devices} remembered devices forgotten");
-                    Ok((cx.audited(Batch::default(), note), summary))
-                })
-                .await;
-        };
         let user = cx.find_user(&self.user).await?.value;
         let sessions = cx.live_sessions(&user).await?;
         let found = sessions.into_iter().find(|(_, session)| session.id.to_string() == *id);
@@ -66,6 +61,25 @@ impl Operation for RevokeSessions {
             summary: format!("the session from {} is ended", user_agent::describe(&session.user_agent)),
             audit_number: receipt.appended.last().copied().unwrap_or_default(),
         })
+    }
+}
+
+/// All of them.
+impl UserChange for RevokeSessions {
+    fn user(&self) -> &UserRef {
+        &self.user
+    }
+
+    async fn apply(&self, cx: &Context<'_>, user: &mut User) -> Result<(Batch, String)> {
+        let reason = check_reason(&self.reason)?;
+        let (sessions, devices) = cx.live_presence(user).await?;
+        user.end_presence();
+        let note = Note::of(Event::SessionRevoked, user)
+            .reason(&reason)
+            .detail("sessions_ended", sessions)
+            .detail("remembered_devices_forgotten", devices);
+        let summary = format!("{sessions} sessions ended, {devices} remembered devices forgotten");
+        Ok((cx.audited(Batch::default(), note), summary))
     }
 }
 

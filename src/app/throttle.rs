@@ -59,9 +59,8 @@ fn digest(key: &[u8]) -> [u8; 16] {
 
 /// Drops windows that are over; when all are alive, the half whose last event is longest ago.
 fn make_room(windows: &mut HashMap<Key, Window>, now: Timestamp) {
-    windows.retain(|_, window| {
-        window.times.back().is_some_and(|at| *at > now.plus_seconds(-i64::from(window.seconds)))
-    });
+    windows
+        .retain(|_, window| window.times.back().is_some_and(|at| *at > now.plus_seconds(-i64::from(window.seconds))));
     if windows.len() >= KEYS_MAX {
         let mut last: Vec<Timestamp> = windows.values().filter_map(|window| window.times.back().copied()).collect();
         let middle = last.len() / 2;

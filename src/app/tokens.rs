@@ -39,12 +39,8 @@ impl Context<'_> {
         });
         let token = self.token(Purpose::VerifyEmail, user, &secret, stored);
         let batch = put_token(batch, Purpose::VerifyEmail, Some(user.id), &token);
-        let link = Secret::new(format!(
-            "{}/verify_email/{}/{}",
-            self.config().server.public_url,
-            user.id,
-            secret.expose()
-        ));
+        let link =
+            Secret::new(format!("{}/verify_email/{}/{}", self.config().server.public_url, user.id, secret.expose()));
         let to = user.pending_email.as_ref().unwrap_or(&user.email).clone();
         self.mailed_to(batch, user, &to, MailKind::VerifyEmail { link, code })
     }

@@ -4,12 +4,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::{Context, Identity};
+use crate::domain::id::UserId;
 use crate::domain::notification;
 use crate::domain::session::{FRESH_REAUTH_SECONDS, REAUTH_SECONDS};
-use crate::domain::user::User;
-use crate::domain::id::UserId;
 use crate::domain::time::Timestamp;
 use crate::domain::user::FactorState;
+use crate::domain::user::User;
 
 /// Names a user: `@me`, a UUID, a numeric id or an e-mail address. What is allowed where is the operation's matter.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -18,12 +18,7 @@ pub struct ChainedAudit {
 
 impl Records {
     /// Entries with a number below `before` (all, when `None`), newest first; of one user, or of everybody.
-    pub async fn audit(
-        &self,
-        user: Option<UserId>,
-        before: Option<u64>,
-        limit: usize,
-    ) -> Result<Vec<ChainedAudit>> {
+    pub async fn audit(&self, user: Option<UserId>, before: Option<u64>, limit: usize) -> Result<Vec<ChainedAudit>> {
         match user {
             None => {
                 let after = cursor(before.map(keys::audit));
@@ -65,8 +60,7 @@ fn decode(key: &[u8], value: &[u8]) -> Result<ChainedAudit> {
         previous: entry.previous,
         hash: entry.hash(),
         // The payload's checksum covers the log's name, not the entry's number: the number is given by the store.
-        record: codec::decode(keys::AUDIT, &entry.payload)
-            .map_err(|_| codec::corrupt(key, "does not decode"))?,
+        record: codec::decode(keys::AUDIT, &entry.payload).map_err(|_| codec::corrupt(key, "does not decode"))?,
     })
 }
 

@@ -42,7 +42,9 @@ impl Records {
         }
         let version = if key.starts_with(keys::PENDING_TOTP) {
             let pending = self.read::<crate::domain::session::PendingTotp>(key).await?;
-            pending.filter(|pending| pending.value.started_at.plus_seconds(PENDING_TOTP_SECONDS) <= now).map(|p| p.version)
+            pending
+                .filter(|pending| pending.value.started_at.plus_seconds(PENDING_TOTP_SECONDS) <= now)
+                .map(|p| p.version)
         } else if key.starts_with(keys::TOKEN) {
             let token = self.read::<crate::domain::token::Token>(key).await?;
             token.filter(|token| token.value.expires_at <= now).map(|token| token.version)

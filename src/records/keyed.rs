@@ -51,9 +51,8 @@ impl Records {
 pub fn put_api_key(batch: Batch, before: Option<&Versioned<ApiKey>>, api_key: &ApiKey) -> Batch {
     let key = keys::api_key(&api_key.hash);
     let expect = before.map_or(Expect::Absent, |before| Expect::Version(before.version));
-    let batch = batch
-        .expect(key.clone(), expect)
-        .put(keys::user_api_key(api_key.user, &api_key.id), api_key.hash.to_vec());
+    let batch =
+        batch.expect(key.clone(), expect).put(keys::user_api_key(api_key.user, &api_key.id), api_key.hash.to_vec());
     put(batch, key, api_key)
 }
 
@@ -194,11 +193,7 @@ impl From<TokenV1> for Token {
 
 impl From<&LoginFailures> for LoginFailuresV1 {
     fn from(failures: &LoginFailures) -> Self {
-        Self {
-            count: failures.count,
-            first_at: failures.first_at.as_micros(),
-            last_at: failures.last_at.as_micros(),
-        }
+        Self { count: failures.count, first_at: failures.first_at.as_micros(), last_at: failures.last_at.as_micros() }
     }
 }
 

@@ -110,10 +110,7 @@ pub fn put_remembered(batch: Batch, hash: &[u8; 32], device: &RememberedDevice) 
 
 pub fn remove_remembered(batch: Batch, hash: &[u8; 32], device: &RememberedDevice) -> Batch {
     let key = keys::remembered(hash);
-    batch
-        .delete(keys::user_remembered(device.user, hash))
-        .delete(keys::expiry(device.expires_at, &key))
-        .delete(key)
+    batch.delete(keys::user_remembered(device.user, hash)).delete(keys::expiry(device.expires_at, &key)).delete(key)
 }
 
 #[derive(Encode, Decode)]

@@ -69,7 +69,8 @@ impl Records {
     ) -> Result<Vec<UserId>> {
         let mut found: Vec<(Vec<u8>, UserId)> = Vec::new();
         for is_staff in [true, false].into_iter().filter(|role| filter.is_staff.is_none_or(|wanted| wanted == *role)) {
-            for state in FactorState::ALL.into_iter().filter(|state| filter.state.is_none_or(|wanted| wanted == *state)) {
+            for state in FactorState::ALL.into_iter().filter(|state| filter.state.is_none_or(|wanted| wanted == *state))
+            {
                 let prefix = keys::user_state_prefix(is_staff, state);
                 let after = after.map(|address| Cursor(keys::user_state(is_staff, state, address)));
                 let page = self.store.scan(&prefix, after.as_ref(), limit, Order::Ascending).await?;
@@ -174,8 +175,7 @@ fn change_indexes(mut batch: Batch, old: Option<&User>, new: Option<&User>) -> B
 /// The keys under which a search finds the user: word starts of name and e-mail, and the full name.
 fn search_keys(user: &User) -> Vec<Vec<u8>> {
     let searchable = format!("{} {} {}", user.first_name, user.last_name, user.email);
-    let mut found: Vec<Vec<u8>> =
-        text::words(&searchable).iter().map(|word| keys::word(word, user.id)).collect();
+    let mut found: Vec<Vec<u8>> = text::words(&searchable).iter().map(|word| keys::word(word, user.id)).collect();
     let name = name_for_index(&user.full_name());
     if !name.is_empty() {
         found.push(keys::name(&name, user.id));

@@ -5,6 +5,7 @@ use std::ops::Bound;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
+use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
 
 use super::apply::effects;
@@ -103,6 +104,10 @@ impl Store for MemoryStore {
 
     fn version(&self) -> Version {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).version
+    }
+
+    fn failed(&self) -> BoxFuture<'static, String> {
+        Box::pin(std::future::pending())
     }
 
     async fn close(&self) {

@@ -22,6 +22,7 @@ mod contract;
 mod crash;
 
 use async_trait::async_trait;
+use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
 
 /// Longest key, in bytes.
@@ -61,6 +62,9 @@ pub trait Store: Send + Sync + 'static {
     /// last item and has to read the present state instead. Deleting what was not there is reported like any delete.
     /// When the store closes or fails, the last item is [`StoreError::Unavailable`].
     fn watch(&self, prefix: &[u8], from: Version) -> BoxStream<'static, Result<Change, StoreError>>;
+
+    /// Resolves, with the reason, when a write has failed for good: the process has to end, and a restart recovers.
+    fn failed(&self) -> BoxFuture<'static, String>;
 
     /// The version of the newest durable commit.
     fn version(&self) -> Version;

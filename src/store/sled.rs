@@ -41,6 +41,7 @@ use std::time::{Duration, Instant};
 
 use ::sled::Db;
 use async_trait::async_trait;
+use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
 use tokio::sync::{oneshot, watch};
 
@@ -173,19 +174,6 @@ impl SledStore {
         Ok(Self { shared })
     }
 
-    /// Waits until the store has failed for good and says why. The process should then exit; opening again recovers.
-    pub fn failed(&self) -> impl Future<Output = String> + Send + use<> {
-        let mut failure = self.shared.failure.subscribe();
-        async move {
-            let reason = failure.wait_for(Option::is_some).await.ok().and_then(|reason| reason.clone());
-            match reason {
-                Some(reason) => reason,
-                // The store is gone and did not fail.
-                None => std::future::pending().await,
-            }
-        }
-    }
-
     /// Runs something that takes long on the blocking pool.
     async fn blocking<T: Send + 'static>(
         &self,
@@ -243,6 +231,18 @@ impl Store for SledStore {
 
     fn version(&self) -> Version {
         Version(self.shared.version.load(Ordering::Acquire))
+    }
+
+    fn failed(&self) -> BoxFuture<'static, String> {
+        let mut failure = self.shared.failure.subscribe();
+        Box::pin(async move {
+            let reason = failure.wait_for(Option::is_some).await.ok().and_then(|reason| reason.clone());
+            match reason {
+                Some(reason) => reason,
+                // The store is gone and did not fail.
+                None => std::future::pending().await,
+            }
+        })
     }
 
     async fn close(&self) {

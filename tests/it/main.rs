@@ -18,6 +18,7 @@ mod bad_input;
 mod conventions;
 mod email;
 mod harness;
+mod layers;
 mod login;
 mod secrets;
 mod sessions;

@@ -1,0 +1,173 @@
+//! The caller's end of the admin socket. A connection for each request: on a Unix socket that costs microseconds, and
+//! there is never a stale one, so a restarted server is simply found again.
+
+use std::future::ready;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::StreamExt;
+use futures_util::stream::{self, BoxStream};
+use http::header::{CONTENT_TYPE, HOST, USER_AGENT};
+use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Incoming;
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use tokio::net::UnixStream;
+
+use super::{
+    ANSWER_BYTES_MAX, HEADER_OPERATOR, HEADER_PROTOCOL, HEADER_REQUEST_ID, LABEL_BYTES_MAX, Operator, PROTOCOL,
+    new_request_id, socket_path,
+};
+use crate::app::Operation;
+use crate::error::{Error, Result};
+
+/// The server has its own, shorter deadline; this one only ends waiting for a server that hangs.
+const DEADLINE: Duration = Duration::from_mins(2);
+
+/// The request never reached the server.
+pub const NOT_REACHED: &str = "the server cannot be reached; nothing was changed";
+/// The request went out and no answer came back.
+pub const ANSWER_LOST: &str =
+    "the connection to the server broke before its answer; look whether it was done before trying again";
+
+/// Whether the connection failed, rather than the operation.
+#[must_use]
+pub fn is_link_lost(error: &Error) -> bool {
+    matches!(error, Error::Unavailable { detail, .. } if detail == NOT_REACHED || detail == ANSWER_LOST)
+}
+
+/// Calls operations in the running server.
+#[derive(Clone, Debug)]
+pub struct SocketClient {
+    path: PathBuf,
+    operator: Operator,
+    role: String,
+}
+
+impl SocketClient {
+    /// Connects and compares versions. The inner `None` means that no server listens there.
+    ///
+    /// `role` names the program's part (`console`, `command line`) to the audit trail.
+    pub async fn connect(data_dir: &Path, operator: Operator, role: &str) -> io::Result<Option<Self>> {
+        let client = Self { path: socket_path(data_dir), operator, role: role.to_owned() };
+        match UnixStream::connect(&client.path).await {
+            Ok(_) => Ok(Some(client)),
+            Err(error) if is_nobody(&error) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Asks the server for nothing, to learn whether both speak the same protocol.
+    pub async fn greet(&self) -> Result<()> {
+        self.exchange(Method::GET, "/hello", Bytes::new()).await.map(drop)
+    }
+
+    /// Runs an operation in the server. Dropping the future takes the request back, if it has not been carried out.
+    pub async fn call<O: Operation>(&self, operation: O) -> Result<O::Reply> {
+        let body = serde_json::to_vec(&operation).map_err(|error| Error::internal(error.to_string()))?;
+        let answer = self.exchange(Method::POST, &format!("/op/{}", O::NAME), body.into()).await?;
+        serde_json::from_slice(&answer).map_err(|_| Error::internal(format!("the server's answer is no {}", O::NAME)))
+    }
+
+    /// The numbers of audit entries as they are written, from now on. The stream ends when the server stops or finds
+    /// this reader too slow; what happened meanwhile has to be looked up.
+    pub async fn events(&self) -> Result<BoxStream<'static, u64>> {
+        let stream = UnixStream::connect(&self.path).await.map_err(|_| lost(NOT_REACHED))?;
+        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(|_| lost(NOT_REACHED))?;
+        // Ends with the stream: the body is gone then, and so is the sender.
+        tokio::spawn(connection);
+        let request = self.request(Method::GET, "/events", Bytes::new())?;
+        let response = sender.send_request(request).await.map_err(|_| lost(ANSWER_LOST))?;
+        if response.status() != StatusCode::OK {
+            return Err(read(response).await.err().unwrap_or_else(|| lost(ANSWER_LOST)));
+        }
+        let chunks = response.into_body().into_data_stream().take_while(|chunk| ready(chunk.is_ok()));
+        let numbers = chunks.scan(String::new(), |rest, chunk| ready(Some(numbers(rest, &chunk.unwrap_or_default()))));
+        Ok(numbers.flat_map(stream::iter).boxed())
+    }
+
+    pub(super) async fn exchange(&self, method: Method, path: &str, body: Bytes) -> Result<Bytes> {
+        tokio::time::timeout(DEADLINE, self.exchange_patiently(method, path, body))
+            .await
+            .unwrap_or_else(|_| Err(lost(ANSWER_LOST)))
+    }
+
+    async fn exchange_patiently(&self, method: Method, path: &str, body: Bytes) -> Result<Bytes> {
+        let stream = UnixStream::connect(&self.path).await.map_err(|_| lost(NOT_REACHED))?;
+        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(|_| lost(NOT_REACHED))?;
+        let request = self.request(method, path, body)?;
+        let answer = async move {
+            let response = sender.send_request(request).await.map_err(|_| lost(ANSWER_LOST))?;
+            read(response).await
+        };
+        // The connection ends by itself when the sender, inside `answer`, is gone.
+        let (answer, _) = tokio::join!(answer, connection);
+        answer
+    }
+
+    fn request(&self, method: Method, path: &str, body: Bytes) -> Result<Request<Full<Bytes>>> {
+        Request::builder()
+            .method(method)
+            .uri(path)
+            .header(HOST, "doorward")
+            .header(CONTENT_TYPE, "application/json")
+            .header(USER_AGENT, header_text(&self.role))
+            .header(HEADER_PROTOCOL, PROTOCOL)
+            .header(HEADER_OPERATOR, header_text(&self.operator.name))
+            .header(HEADER_REQUEST_ID, new_request_id())
+            .body(Full::new(body))
+            .map_err(|error| Error::internal(error.to_string()))
+    }
+}
+
+/// The numbers of the lines that `chunk` completes; `rest` keeps the beginning of the next.
+fn numbers(rest: &mut String, chunk: &[u8]) -> Vec<u64> {
+    rest.push_str(&String::from_utf8_lossy(chunk));
+    let Some((whole, begun)) = rest.rsplit_once('\n') else { return Vec::new() };
+    let numbers = whole.lines().filter_map(|line| line.parse().ok()).collect();
+    *rest = begun.to_owned();
+    numbers
+}
+
+/// Text as a header's value, without what a header cannot hold.
+fn header_text(text: &str) -> HeaderValue {
+    let mut clean: String = text.chars().filter(|c| !c.is_control()).collect();
+    while clean.len() > LABEL_BYTES_MAX {
+        clean.pop();
+    }
+    HeaderValue::from_bytes(clean.trim().as_bytes()).unwrap_or(HeaderValue::from_static(""))
+}
+
+async fn read(response: Response<Incoming>) -> Result<Bytes> {
+    let (head, body) = response.into_parts();
+    let theirs = head.headers.get(HEADER_PROTOCOL).and_then(|value| value.to_str().ok()).unwrap_or("none").to_owned();
+    let body = Limited::new(body, ANSWER_BYTES_MAX).collect().await.map_err(|_| lost(ANSWER_LOST))?.to_bytes();
+    if theirs != PROTOCOL.to_string() {
+        return Err(Error::refused("protocol_mismatch", mismatch_text(&theirs, &PROTOCOL.to_string())));
+    }
+    if head.status == StatusCode::OK {
+        return Ok(body);
+    }
+    Err(serde_json::from_slice(&body)
+        .unwrap_or_else(|_| Error::internal(format!("the server answered {} on the admin socket", head.status))))
+}
+
+/// The words for two ends of different versions.
+pub(super) fn mismatch_text(server: &str, client: &str) -> String {
+    format!(
+        "the running server speaks version {server} of the admin protocol and this program version {client}: use the \
+         same version of doorward"
+    )
+}
+
+fn lost(detail: &'static str) -> Error {
+    Error::Unavailable { detail: detail.into(), retry_after_s: 1 }
+}
+
+/// Whether the error means that no server is there, rather than that it cannot be reached.
+fn is_nobody(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused)
+}

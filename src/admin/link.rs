@@ -1,0 +1,184 @@
+//! The way from the console and the command line to the operations: through the running server, or in this process
+//! with the store opened. The caller need not know which.
+
+use std::fs::Metadata;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::stream::BoxStream;
+
+use super::client::SocketClient;
+use super::new_request_id;
+use crate::app::instance::{self, OpenError};
+use crate::app::{Actor, App, Identity, Operation};
+use crate::config::{Config, Engine};
+use crate::error::{Error, Result};
+
+/// How often, and after what rest, a connection is tried while another process has the store: a server that starts has
+/// it some moments before its socket answers, and a command of a script has it for a moment only.
+const TRIES: u32 = 5;
+const TRY_PAUSE: Duration = Duration::from_millis(100);
+
+/// Who sits at the terminal: the user id is a fact, the name what was claimed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Operator {
+    pub uid: u32,
+    pub name: String,
+}
+
+impl Operator {
+    /// The present user: `claimed` (`--operator`), else the login name behind sudo, else `USER`.
+    #[must_use]
+    pub fn present(claimed: Option<&str>) -> Self {
+        let from = |variable: &str| std::env::var(variable).ok();
+        let name = [claimed.map(str::to_owned), from("SUDO_USER"), from("USER"), from("LOGNAME")]
+            .into_iter()
+            .flatten()
+            .find(|name| !name.trim().is_empty())
+            .unwrap_or_default();
+        Self { uid: rustix::process::getuid().as_raw(), name }
+    }
+}
+
+/// A way to the operations.
+#[derive(Clone)]
+pub enum Link {
+    /// Through the admin socket of the running server.
+    Live(SocketClient),
+    /// In this process; the store is ours until [`Link::close`].
+    Offline(OfflineApp),
+}
+
+/// Why there is no way to the operations.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LinkError {
+    #[error("no server is running on {}: start it with `doorward serve`", .data_dir.display())]
+    NoServer { data_dir: PathBuf },
+    #[error("there is no store in {}: start the server with `doorward serve`, or name the place with --data-dir", .data_dir.display())]
+    NoStore { data_dir: PathBuf },
+    #[error("the store in {} is in use by the {holder}, which does not answer on the admin socket: stop it, or try again", .data_dir.display())]
+    Held { data_dir: PathBuf, holder: String },
+    /// What we wrote there the server could not read afterwards.
+    #[error("the store in {} belongs to user id {owner}: run this as that user, as in `sudo -u '#{owner}' doorward ...`", .data_dir.display())]
+    NotOwner { data_dir: PathBuf, owner: u32 },
+    #[error("cannot use the admin socket in {}: {reason}; run this as the user of the server, or as root", .data_dir.display())]
+    Socket { data_dir: PathBuf, reason: String },
+    /// The server answered, and does not want to talk to us.
+    #[error(transparent)]
+    Refused(Error),
+    #[error(transparent)]
+    Open(OpenError),
+}
+
+impl Link {
+    /// Tries the running server, then the store itself. Does not make a data directory that is not there.
+    pub async fn connect(config: &Arc<Config>, operator: Operator, role: &str) -> Result<Self, LinkError> {
+        let data_dir = &config.server.data_dir;
+        let mut holder = String::new();
+        for attempt in 0..TRIES {
+            if attempt > 0 {
+                tokio::time::sleep(TRY_PAUSE).await;
+            }
+            if let Some(client) = connect_socket(config, &operator, role).await? {
+                return Ok(Self::Live(client));
+            }
+            if config.store.engine == Engine::Memory {
+                return Err(LinkError::NoServer { data_dir: data_dir.clone() });
+            }
+            check_data_dir(data_dir)?;
+            match instance::open(Arc::clone(config), role).await {
+                Ok(app) => return Ok(Self::Offline(OfflineApp { app, operator, role: role.to_owned() })),
+                Err(OpenError::Held { holder: name }) => holder = name,
+                Err(error) => return Err(LinkError::Open(error)),
+            }
+        }
+        Err(LinkError::Held { data_dir: data_dir.clone(), holder })
+    }
+
+    /// Takes the running server only.
+    pub async fn connect_live_only(config: &Arc<Config>, operator: Operator, role: &str) -> Result<Self, LinkError> {
+        connect_socket(config, &operator, role)
+            .await?
+            .map(Self::Live)
+            .ok_or_else(|| LinkError::NoServer { data_dir: config.server.data_dir.clone() })
+    }
+
+    /// Runs an operation. A connection that fails is [`Error::Unavailable`], and
+    /// [`is_link_lost`](super::client::is_link_lost) tells it from a busy server.
+    pub async fn call<O: Operation>(&self, operation: O) -> Result<O::Reply> {
+        match self {
+            Self::Live(client) => client.call(operation).await,
+            Self::Offline(offline) => offline.call(operation).await,
+        }
+    }
+
+    /// The numbers of audit entries as they are written, from now on, until the stream ends: then look at the present
+    /// state, and ask again.
+    pub async fn events(&self) -> Result<BoxStream<'static, u64>> {
+        match self {
+            Self::Live(client) => client.events().await,
+            Self::Offline(offline) => Ok(offline.app.watch_audit()),
+        }
+    }
+
+    #[must_use]
+    pub fn is_live(&self) -> bool {
+        matches!(self, Self::Live(_))
+    }
+
+    /// Lets go of the store, if it is ours.
+    pub async fn close(self) {
+        if let Self::Offline(offline) = self {
+            offline.app.close().await;
+        }
+    }
+}
+
+/// The data directory is there and ours. Root could open that of the server's user, and would leave files in it that the
+/// server may not touch.
+fn check_data_dir(data_dir: &Path) -> Result<(), LinkError> {
+    let Some(metadata) = std::fs::metadata(data_dir).ok().filter(Metadata::is_dir) else {
+        return Err(LinkError::NoStore { data_dir: data_dir.to_owned() });
+    };
+    let owner = metadata.uid();
+    if owner == rustix::process::geteuid().as_raw() {
+        return Ok(());
+    }
+    Err(LinkError::NotOwner { data_dir: data_dir.to_owned(), owner })
+}
+
+async fn connect_socket(config: &Config, operator: &Operator, role: &str) -> Result<Option<SocketClient>, LinkError> {
+    let data_dir = &config.server.data_dir;
+    let client = SocketClient::connect(data_dir, operator.clone(), role)
+        .await
+        .map_err(|error| LinkError::Socket { data_dir: data_dir.clone(), reason: error.to_string() })?;
+    let Some(client) = client else { return Ok(None) };
+    match client.greet().await {
+        Ok(()) => Ok(Some(client)),
+        // A server that stops just now.
+        Err(Error::Unavailable { .. }) => Ok(None),
+        Err(error) => Err(LinkError::Refused(error)),
+    }
+}
+
+/// The operations in this process, for one operator.
+#[derive(Clone)]
+pub struct OfflineApp {
+    app: App,
+    operator: Operator,
+    role: String,
+}
+
+impl OfflineApp {
+    async fn call<O: Operation>(&self, operation: O) -> Result<O::Reply> {
+        let actor = Actor {
+            identity: Identity::Operator { uid: self.operator.uid, name: self.operator.name.clone() },
+            address: None,
+            user_agent: Some(self.role.clone()),
+            request_id: new_request_id(),
+        };
+        self.app.call(&actor, operation).await
+    }
+}

@@ -1,0 +1,115 @@
+//! The operations that may come over the admin socket: one list, from which the routes are made.
+
+use http::StatusCode;
+use serde::Serialize;
+
+use super::STATUS_FAILED;
+use crate::app::accounts::{CreateUser, SetUser, SetUserActive};
+use crate::app::api_keys::{CreateApiKeyFor, ListApiKeysOf, RevokeApiKey};
+use crate::app::audit::{ListAudit, ReadStatus};
+use crate::app::directory::{FindUsers, InspectUser};
+use crate::app::email::{CancelEmailChangeOf, ResendVerification};
+use crate::app::permission::Who;
+use crate::app::reset::{
+    ConfirmEnrolment, ExplainCode, ResetTwoFactor, RevokeBackupCodes, StartEnrolment, UnlockTwoFactor,
+};
+use crate::app::sessions::{ListSessionsOf, RevokeSessions};
+use crate::app::{Actor, App, Operation};
+use crate::error::Error;
+
+/// A status and a JSON body.
+pub(super) type Answer = (StatusCode, Vec<u8>);
+
+macro_rules! operations {
+    ($($operation:ty,)+) => {
+        /// The names of all operations here.
+        pub const NAMES: &[&str] = &[$(<$operation>::NAME,)+];
+
+        // Only what an operator may do belongs here, and the compiler sees to it.
+        const _: () = {
+            $(assert!(matches!(<$operation>::NEEDS.who, Who::OperatorRead | Who::OperatorWrite));)+
+        };
+
+        /// Runs the operation of this name.
+        pub(super) async fn run(app: &App, actor: &Actor, name: &str, body: &[u8]) -> Answer {
+            $(if name == <$operation>::NAME {
+                // Boxed, so that this future is not as large as the largest of them all.
+                return Box::pin(run_one::<$operation>(app, actor, body)).await;
+            })+
+            failed(&Error::NotFound { detail: format!("no operation is called {name:?}").into() })
+        }
+    };
+}
+
+operations! {
+    CancelEmailChangeOf,
+    ConfirmEnrolment,
+    CreateApiKeyFor,
+    CreateUser,
+    ExplainCode,
+    FindUsers,
+    InspectUser,
+    ListApiKeysOf,
+    ListAudit,
+    ListSessionsOf,
+    ReadStatus,
+    ResendVerification,
+    ResetTwoFactor,
+    RevokeApiKey,
+    RevokeBackupCodes,
+    RevokeSessions,
+    SetUser,
+    SetUserActive,
+    StartEnrolment,
+    UnlockTwoFactor,
+}
+
+async fn run_one<O: Operation>(app: &App, actor: &Actor, body: &[u8]) -> Answer {
+    // The text of the JSON error is left out: it could quote a password.
+    let Ok(operation) = serde_json::from_slice::<O>(body) else {
+        return failed(&Error::invalid("parse_error", format!("not a valid {}", O::NAME), None));
+    };
+    match app.call(actor, operation).await {
+        Ok(reply) => encode(StatusCode::OK, &reply),
+        Err(error) => failed(&error),
+    }
+}
+
+/// The answer for an error.
+pub(super) fn failed(error: &Error) -> Answer {
+    encode(STATUS_FAILED, error)
+}
+
+fn encode(status: StatusCode, value: &impl Serialize) -> Answer {
+    match serde_json::to_vec(value) {
+        Ok(body) => (status, body),
+        Err(_) => (StatusCode::INTERNAL_SERVER_ERROR, Vec::new()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Reads the operations' sources, so that a new one for operators cannot be left out.
+    #[test]
+    fn every_operation_for_operators_is_here() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/app");
+        let mut names = Vec::new();
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let text = std::fs::read_to_string(entry.unwrap().path()).unwrap();
+            let mut name = String::new();
+            for line in text.lines() {
+                if let Some(rest) = line.trim().strip_prefix("const NAME: &'static str = \"") {
+                    name = rest.trim_end_matches("\";").to_owned();
+                }
+                if line.contains("const NEEDS") && line.contains("Permission::OPERATOR") {
+                    names.push(name.clone());
+                }
+            }
+        }
+        names.sort();
+        assert!(names.len() > 10, "the sources are not where this test looks");
+        assert_eq!(names, NAMES);
+    }
+}

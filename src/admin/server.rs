@@ -1,0 +1,255 @@
+//! The server's end of the admin socket. Takes only our own user and root; the system's word for who that is goes into
+//! the audit trail, with the claimed name beside it.
+
+use std::convert::Infallible;
+use std::fs::Permissions;
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::panic::AssertUnwindSafe;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::{FutureExt, StreamExt};
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited, StreamBody};
+use hyper::body::{Frame, Incoming};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+
+use super::registry::{self, Answer, failed};
+use super::{
+    CONNECTIONS_MAX, HEADER_OPERATOR, HEADER_PROTOCOL, HEADER_REQUEST_ID, LABEL_BYTES_MAX, PROTOCOL, REQUEST_BYTES_MAX,
+    new_request_id, socket_path,
+};
+use crate::app::{Actor, App, Identity};
+use crate::config::Config;
+use crate::error::Error;
+
+/// Longest path that the system takes for a Unix socket, in bytes, on every system we know.
+const SOCKET_PATH_BYTES_MAX: usize = 103;
+/// Time for the head of a request.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// Rest after a failed accept: it fails when descriptors run out, and trying at once would only turn in circles.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Binds the admin socket and serves it until `shutdown` completes and the requests under way are answered.
+pub async fn serve_admin(app: App, config: Arc<Config>, shutdown: impl Future<Output = ()> + Send) -> io::Result<()> {
+    AdminServer::bind(app, config)?.serve(shutdown).await;
+    Ok(())
+}
+
+/// A bound admin socket. The socket file goes away with it.
+pub struct AdminServer {
+    listener: UnixListener,
+    socket: SocketFile,
+    service: Service,
+    /// Ends the streams of events, which would otherwise keep the server from stopping.
+    stopping: watch::Sender<bool>,
+}
+
+impl AdminServer {
+    /// Binds `<data_dir>/admin.sock`. An [`App`] exists only where the data directory is locked, so a socket file found
+    /// there is nobody's and is removed.
+    pub fn bind(app: App, config: Arc<Config>) -> io::Result<Self> {
+        let path = socket_path(&config.server.data_dir);
+        check_length(&path)?;
+        match std::fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let listener = UnixListener::bind(&path)?;
+        let socket = SocketFile(path);
+        // Until this line the data directory, which is 0700, keeps others out.
+        std::fs::set_permissions(&socket.0, Permissions::from_mode(0o600))?;
+        let (stopping, stopped) = watch::channel(false);
+        Ok(Self { listener, socket, service: Service { app, config, stopped }, stopping })
+    }
+
+    /// Serves until `shutdown` completes; then takes no more connections and answers what is under way.
+    pub async fn serve(self, shutdown: impl Future<Output = ()> + Send) {
+        let graceful = GracefulShutdown::new();
+        let permits = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+        let mut shutdown = std::pin::pin!(shutdown);
+        loop {
+            let (permit, stream) = tokio::select! {
+                () = &mut shutdown => break,
+                accepted = self.accept(&permits) => accepted,
+            };
+            let Some(uid) = admitted_uid(&stream) else { continue };
+            let service = self.service.clone();
+            let answer = service_fn(move |request| {
+                let service = service.clone();
+                async move { Ok::<_, Infallible>(service.answer(uid, request).await) }
+            });
+            let connection = http1::Builder::new()
+                .timer(TokioTimer::new())
+                .header_read_timeout(HEAD_TIMEOUT)
+                .serve_connection(TokioIo::new(stream), answer);
+            let connection = graceful.watch(connection);
+            tokio::spawn(async move {
+                // A client that goes away early is its own affair.
+                let _ = connection.await;
+                drop(permit);
+            });
+        }
+        drop(self.listener);
+        drop(self.socket);
+        self.stopping.send_replace(true);
+        graceful.shutdown().await;
+    }
+
+    /// The next connection, as soon as one more may be served.
+    async fn accept(&self, permits: &Arc<Semaphore>) -> (Option<OwnedSemaphorePermit>, UnixStream) {
+        // The semaphore is never closed; without a permit there would simply be no limit.
+        let permit = Arc::clone(permits).acquire_owned().await.ok();
+        loop {
+            match self.listener.accept().await {
+                Ok((stream, _)) => return (permit, stream),
+                Err(error) => {
+                    tracing::warn!(%error, "admin socket: cannot accept");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    }
+}
+
+/// The caller's user id, if it may come in.
+fn admitted_uid(stream: &UnixStream) -> Option<u32> {
+    let uid = stream.peer_cred().ok()?.uid();
+    let admitted = uid == 0 || uid == rustix::process::geteuid().as_raw();
+    if !admitted {
+        tracing::warn!(uid, "admin socket: refused a caller of another user");
+    }
+    admitted.then_some(uid)
+}
+
+fn check_length(path: &Path) -> io::Result<()> {
+    let bytes = path.as_os_str().len();
+    if bytes <= SOCKET_PATH_BYTES_MAX {
+        return Ok(());
+    }
+    Err(io::Error::new(
+        io::ErrorKind::InvalidInput,
+        format!(
+            "the path of the admin socket has {bytes} bytes and a socket takes {SOCKET_PATH_BYTES_MAX}: choose a \
+             shorter server.data_dir, or a relative one"
+        ),
+    ))
+}
+
+/// Removes the socket file when the server stops, so that clients look no further.
+struct SocketFile(PathBuf);
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+#[derive(Clone)]
+struct Service {
+    app: App,
+    config: Arc<Config>,
+    stopped: watch::Receiver<bool>,
+}
+
+type Body = UnsyncBoxBody<Bytes, Infallible>;
+
+impl Service {
+    /// Answers one request; the deadline is that of the HTTP API.
+    async fn answer(&self, uid: u32, request: Request<Incoming>) -> Response<Body> {
+        let deadline = Duration::from_millis(self.config.server.request_timeout_ms);
+        // A panic is logged by its hook; the caller gets an answer, and the server goes on.
+        let route = AssertUnwindSafe(self.route(uid, request)).catch_unwind();
+        let answer = match tokio::time::timeout(deadline, route).await {
+            Ok(Ok(Ok(answer))) => answer,
+            Ok(Ok(Err(error))) => whole(failed(&error)),
+            Ok(Err(_)) => whole(failed(&Error::internal("a fault in the server; its log says more"))),
+            Err(_) => whole(failed(&Error::Unavailable {
+                detail: "the server took too long; look whether it was done before trying again".into(),
+                retry_after_s: 1,
+            })),
+        };
+        let (status, body) = answer;
+        let mut response = Response::new(body);
+        *response.status_mut() = status;
+        response.headers_mut().insert(HEADER_PROTOCOL, PROTOCOL.into());
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        response
+    }
+
+    async fn route(&self, uid: u32, request: Request<Incoming>) -> Result<(StatusCode, Body), Error> {
+        let (head, body) = request.into_parts();
+        check_protocol(&head.headers)?;
+        match (&head.method, head.uri.path()) {
+            (&Method::GET, "/hello") => Ok(whole((StatusCode::OK, b"null".to_vec()))),
+            (&Method::GET, "/events") => Ok((StatusCode::OK, self.events())),
+            (&Method::POST, path) if path.starts_with("/op/") => {
+                let name = path.trim_start_matches("/op/");
+                let body = read(body).await?;
+                Ok(whole(registry::run(&self.app, &actor(uid, &head.headers), name, &body).await))
+            }
+            _ => Err(Error::NotFound { detail: "no such path on the admin socket".into() }),
+        }
+    }
+
+    /// The numbers of new audit entries, one on a line, until the client has enough or the server stops. It ends, too,
+    /// when the client is too slow to keep up: then it has to look at the present state anyway.
+    fn events(&self) -> Body {
+        let mut stopped = self.stopped.clone();
+        let stop = async move {
+            // An error means that the server is gone, which is a stop too.
+            let _ = stopped.wait_for(|stopped| *stopped).await;
+        };
+        let lines = self.app.watch_audit().map(|number| Ok(Frame::data(Bytes::from(format!("{number}\n")))));
+        StreamBody::new(lines.take_until(stop)).boxed_unsync()
+    }
+}
+
+/// A body that is there as a whole.
+fn whole((status, body): Answer) -> (StatusCode, Body) {
+    (status, Full::new(Bytes::from(body)).boxed_unsync())
+}
+
+async fn read(body: Incoming) -> Result<Bytes, Error> {
+    let body = Limited::new(body, REQUEST_BYTES_MAX).collect().await.map_err(|error| {
+        let too_large = error.downcast_ref::<LengthLimitError>().is_some();
+        let detail =
+            if too_large { "the request is larger than the admin socket takes" } else { "the request broke off" };
+        Error::invalid("parse_error", detail, None)
+    })?;
+    Ok(body.to_bytes())
+}
+
+fn check_protocol(headers: &HeaderMap) -> Result<(), Error> {
+    let theirs = label(headers, HEADER_PROTOCOL);
+    if theirs.as_deref() == Some(PROTOCOL.to_string().as_str()) {
+        return Ok(());
+    }
+    let theirs = theirs.unwrap_or_else(|| "none".to_owned());
+    Err(Error::refused("protocol_mismatch", super::client::mismatch_text(&PROTOCOL.to_string(), &theirs)))
+}
+
+fn actor(uid: u32, headers: &HeaderMap) -> Actor {
+    Actor {
+        identity: Identity::Operator { uid, name: label(headers, HEADER_OPERATOR).unwrap_or_default() },
+        address: None,
+        user_agent: label(headers, http::header::USER_AGENT.as_str()),
+        request_id: label(headers, HEADER_REQUEST_ID).unwrap_or_else(new_request_id),
+    }
+}
+
+/// A header's text, if it is there, UTF-8 and not overlong.
+fn label(headers: &HeaderMap, name: &str) -> Option<String> {
+    let text = std::str::from_utf8(headers.get(name)?.as_bytes()).ok()?;
+    (!text.is_empty() && text.len() <= LABEL_BYTES_MAX).then(|| text.to_owned())
+}
