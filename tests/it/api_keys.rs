@@ -35,11 +35,11 @@ fn a_key_is_shown_once() {
         "mask_value",
         "created_at",
         "last_used_at",
+        "last_rolled_at",
         "user_id",
         "scopes",
         "scoped_teams",
         "scoped_organizations",
-        "last_rolled_at",
     ];
     assert_eq!(&names[..declared.len()], declared);
     let value = made["value"].as_str().unwrap();
@@ -174,7 +174,7 @@ fn a_key_may_come_in_header_body_or_query() {
 
     anonymous.patch(ME, json!({"personal_api_key": key, "first_name": "Ada"})).is(200);
     anonymous.request("PATCH", ME).form(&[("personal_api_key", key), ("first_name", "Eve")]).send().is(200);
-    is_bad_key(anonymous.patch(ME, json!({"personal_api_key": "phx_nonsense"})), "request body");
+    is_bad_key(anonymous.patch(ME, json!({"personal_api_key": "phx_nonsense"})), "body");
 
     let reply = anonymous.get(&format!("{ME}?personal_api_key={key}")).is(200);
     assert_ne!(reply.header("deprecation"), "", "W-29: {reply:?}");
@@ -209,7 +209,7 @@ fn a_bad_key_is_refused_everywhere() {
     is_bad_key(bad.login(&person), "Authorization header");
     is_bad_key(bad.post("/api/users/verify_email", json!({})), "Authorization header");
     key.delete(ME).is_anonymous();
-    server.cli(&["user", "deactivate", "ada@example.com", "--reason", "left the company", "--yes"]).is(0);
+    server.cli(&["user", "deactivate", "ada@example.com", "--reason", "left the company"]).is(0);
     is_bad_key(key.get(ME), "Authorization header");
 }
 

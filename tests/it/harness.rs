@@ -152,11 +152,6 @@ impl Server {
         }
     }
 
-    /// `http://127.0.0.1:12345`.
-    pub fn url(&self) -> String {
-        self.shared.address.lock().unwrap().clone()
-    }
-
     /// What the server wrote to standard error so far.
     pub fn log(&self) -> String {
         self.shared.log.lock().unwrap().clone()

@@ -103,7 +103,7 @@ fn a_login_that_fails_says_no_more_than_it_must() {
     login(json!({"email": "nobody@example.com", "password": person.password})).is_bad_credentials();
     login(json!({"email": person.email, "password": format!(" {}", person.password)})).is_bad_credentials();
     login(json!({"email": "ADA@Example.com", "password": person.password})).is_body(200, SUCCESS);
-    server.cli(&["user", "deactivate", "ada@example.com", "--reason", "left the company", "--yes"]).is(0);
+    server.cli(&["user", "deactivate", "ada@example.com", "--reason", "left the company"]).is(0);
     server.client().login(&person).is_bad_credentials();
 }
 
@@ -273,7 +273,8 @@ fn parallel_uses_of_one_code_leave_one_success() {
     let (person, client) = server.logged_in("ada@example.com");
     let mut authenticator = client.enrol(&server);
     let codes = client.new_backup_codes();
-    for token in [codes[0].clone(), authenticator.code(&server)] {
+    for is_totp in [false, true] {
+        let token = if is_totp { authenticator.code(&server) } else { codes[0].clone() };
         let logins: Vec<Client> = (0..64).map(|_| first_step(&server, &person)).collect();
         let statuses: Vec<u16> = std::thread::scope(|scope| {
             let threads: Vec<_> =
@@ -282,7 +283,6 @@ fn parallel_uses_of_one_code_leave_one_success() {
         });
         let count = |status: u16| statuses.iter().filter(|&&other| other == status).count();
         assert_eq!((count(200), count(400)), (1, 63), "{statuses:?}");
-        server.advance(1_000);
     }
 }
 
