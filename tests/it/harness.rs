@@ -357,7 +357,7 @@ fn says(text: &str, words: &str) -> bool {
 
 /// Asks again and again until there is an answer.
 #[allow(clippy::disallowed_methods, reason = "the patience of a test is real time")]
-fn wait_for<T>(what: &str, mut answer: impl FnMut() -> Option<T>) -> T {
+pub fn wait_for<T>(what: &str, mut answer: impl FnMut() -> Option<T>) -> T {
     let start = Instant::now();
     loop {
         if let Some(answer) = answer() {
