@@ -14,6 +14,7 @@
 )]
 
 mod api_keys;
+mod bad_input;
 mod conventions;
 mod email;
 mod harness;
