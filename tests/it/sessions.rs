@@ -164,7 +164,6 @@ fn preferences_need_no_recent_login() {
         ("events_column_config", json!({"active": "DEFAULT"})),
         ("role_at_organization", json!("data")),
         ("ui_configuration", json!({})),
-        ("hedgehog_config", json!({"color": "green"})),
     ] {
         client.patch(ME, json!({name: value})).is(200);
     }
