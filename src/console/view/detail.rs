@@ -1,0 +1,345 @@
+//! One user in full: the overview and the tabs behind it.
+
+use ratatui::Frame;
+use ratatui::layout::Rect;
+use ratatui::text::{Line, Span};
+
+use super::{put, signed, toned};
+use crate::app::views::{AuditRow, UserDetail};
+use crate::console::dialog::{self, warnings};
+use crate::console::model::{Model, Tab};
+use crate::console::text::{ago, count, cut_email, date, date_time, fit, shown, time_of_day, until};
+use crate::console::theme::Tone;
+use crate::domain::audit::{AuditActor, Outcome};
+use crate::domain::time::Timestamp;
+use crate::domain::user::FactorState;
+
+/// Entries of the audit trail in the overview.
+const OVERVIEW_ENTRIES: usize = 5;
+/// Rows above the lines of a tab: who, the tabs, a blank.
+const HEAD_ROWS: u16 = 3;
+
+/// Draws the user under the cursor. `focused`: it has the keyboard, so the chosen row is marked.
+pub(super) fn draw(model: &Model, frame: &mut Frame<'_>, area: Rect, focused: bool) {
+    let Some(row) = model.users.chosen_row() else { return };
+    let ellipsis = model.theme.ellipsis();
+    let room = usize::from(area.width).saturating_sub(2);
+    let role = if row.is_staff { "staff" } else { "user" };
+    let id: String = row.uuid.to_string().chars().rev().take(9).collect::<Vec<_>>().into_iter().rev().collect();
+    let name = if row.name.is_empty() { String::new() } else { format!("{}   ", shown(&row.name)) };
+    let tail = format!("   {role}   id {} ..{id}", row.id);
+    let rest = room.saturating_sub(super::width(&name) + super::width(&tail));
+    let who = format!("{name}{}{tail}", cut_email(&shown(&row.email), rest.max(20), ellipsis));
+    put(frame, area, area.x + 1, area.y, toned(model, Tone::Title, who));
+    let Some(detail) = model.chosen_detail() else {
+        put(frame, area, area.x + 1, area.y + 2, "...");
+        return;
+    };
+    put(frame, area, area.x + 1, area.y + 1, tab_line(model, detail));
+    let rows = Rect { y: area.y + HEAD_ROWS, height: area.height.saturating_sub(HEAD_ROWS), ..area };
+    let lines = lines(model, detail);
+    let height = usize::from(rows.height);
+    let most = lines.len().saturating_sub(height);
+    let chosen = chosen_line(model);
+    let hidden = match chosen {
+        Some(line) => (line + 1).saturating_sub(height).min(most),
+        None => model.tab_row.min(most),
+    };
+    for ((index, line), y) in lines.into_iter().enumerate().skip(hidden).zip(rows.y..rows.bottom()) {
+        let marked = focused && chosen == Some(index);
+        let mark = if marked { ">" } else { " " };
+        put(frame, rows, rows.x, y, mark);
+        put(frame, rows, rows.x + 1, y, if marked { line.style(model.theme.chosen()) } else { line });
+    }
+}
+
+/// Lines of the present tab.
+#[must_use]
+pub fn line_count(model: &Model) -> usize {
+    model.chosen_detail().map_or(0, |detail| lines(model, detail).len())
+}
+
+fn tab_line(model: &Model, detail: &UserDetail) -> Line<'static> {
+    let mut spans = Vec::new();
+    for tab in Tab::ALL {
+        let name = match tab {
+            Tab::Overview => "Overview".to_owned(),
+            Tab::TwoFactor => "2FA".to_owned(),
+            Tab::Sessions => format!("Sessions {}", detail.sessions.len()),
+            Tab::Keys => format!("API keys {}", detail.api_keys.len()),
+            Tab::Audit => format!("Audit {}", detail.audit.len()),
+        };
+        spans.push(if tab == model.tab {
+            toned(model, Tone::Title, format!("[{name}]"))
+        } else {
+            Span::raw(format!(" {name} "))
+        });
+        spans.push(Span::raw(" "));
+    }
+    if model.stale {
+        spans.push(toned(model, Tone::Care, "(stale)"));
+    }
+    Line::from(spans)
+}
+
+/// The line under the cursor, on tabs where something can be chosen; the first two lines are the heading.
+fn chosen_line(model: &Model) -> Option<usize> {
+    matches!(model.tab, Tab::Sessions | Tab::Keys | Tab::Audit).then_some(model.tab_row + 1)
+}
+
+fn lines(model: &Model, detail: &UserDetail) -> Vec<Line<'static>> {
+    match model.tab {
+        Tab::Overview => overview(model, detail),
+        Tab::TwoFactor => two_factor(model, detail),
+        Tab::Sessions => sessions(model, detail),
+        Tab::Keys => api_keys(model, detail),
+        Tab::Audit => audit(model, &detail.audit),
+    }
+}
+
+/// A labelled fact with its tone.
+pub(super) struct Fact {
+    label: &'static str,
+    tone: Tone,
+    text: String,
+}
+
+impl Fact {
+    pub(super) fn line(&self, model: &Model) -> Line<'static> {
+        let label = fit(self.label, 9, "");
+        Line::from(vec![toned(model, Tone::Title, label), signed(model, self.tone, &self.text)])
+    }
+}
+
+fn fact(label: &'static str, tone: Tone, text: impl Into<String>) -> Fact {
+    Fact { label, tone, text: text.into() }
+}
+
+/// The state of a user in a few lines, the most important first.
+pub(super) fn facts(model: &Model, detail: &UserDetail) -> Vec<Fact> {
+    let now = model.now;
+    let mut facts = vec![device(detail, now), lock(detail, now), backup_codes(detail), email(model, detail)];
+    let since = |at: Option<Timestamp>| at.map_or("never".to_owned(), date);
+    facts.push(fact(
+        "account",
+        Tone::Plain,
+        format!(
+            "created {}, last sign-in {}, password changed {}",
+            date(detail.row.date_joined),
+            detail.row.last_login.map_or("never".to_owned(), |at| ago(now, at)),
+            since(detail.password_changed_at),
+        ),
+    ));
+    if !detail.namesakes.is_empty() {
+        facts.push(fact("similar", Tone::Care, format!("{} has the same name", shown(&detail.namesakes.join(", ")))));
+    }
+    facts.extend(warnings(detail).into_iter().map(|warning| fact("careful", Tone::Care, warning)));
+    facts
+}
+
+fn device(detail: &UserDetail, now: Timestamp) -> Fact {
+    let factor = &detail.factor;
+    let enrolled = factor.enrolled_at.map_or(String::new(), |at| format!(" since {}", date(at)));
+    let used =
+        factor.last_used_at.map_or(", never used".to_owned(), |at| format!(", last used {}", ago_words(now, at)));
+    match factor.state {
+        FactorState::On => fact("2FA", Tone::Good, format!("TOTP{enrolled}{used}")),
+        FactorState::Off => fact("2FA", Tone::Off, "off"),
+        FactorState::Enrol => fact("2FA", Tone::Waiting, "told to enrol a device, not done yet"),
+        FactorState::Locked => {
+            fact("2FA", Tone::Bad, format!("TOTP{enrolled} disabled after too many wrong codes: reset it"))
+        }
+    }
+}
+
+fn ago_words(now: Timestamp, at: Timestamp) -> String {
+    let ago = ago(now, at);
+    if ago == "now" { "just now".to_owned() } else { format!("{ago} ago") }
+}
+
+fn lock(detail: &UserDetail, now: Timestamp) -> Fact {
+    let factor = &detail.factor;
+    let failures = count((factor.totp_failures + factor.backup_code_failures) as usize, "wrong code");
+    let last = factor.last_failure_at.map_or(String::new(), |at| format!(", last {}", ago_words(now, at)));
+    let ends = |at: Timestamp| format!("until {} ({})", time_of_day(at), until(now, at));
+    if let Some(at) = factor.waiting_until.filter(|at| *at > now) {
+        fact("lock", Tone::Bad, format!("{failures}{last}, {}", ends(at)))
+    } else if let Some(at) = factor.login_locked_until.filter(|at| *at > now) {
+        fact("lock", Tone::Bad, format!("too many failed logins, {}", ends(at)))
+    } else if factor.totp_failures + factor.backup_code_failures > 0 {
+        fact("lock", Tone::Care, format!("{failures} in a row{last}"))
+    } else {
+        fact("lock", Tone::Off, "not locked")
+    }
+}
+
+fn backup_codes(detail: &UserDetail) -> Fact {
+    let factor = &detail.factor;
+    let (left, issued) = (factor.backup_codes_remaining, factor.backup_codes_issued);
+    if issued == 0 && left == 0 {
+        return fact("backup", Tone::Off, "no backup codes");
+    }
+    let made = factor.backup_codes_made_at.map_or(String::new(), |at| format!(", set made {}", date(at)));
+    let used = factor.backup_code_used_at.map_or(String::new(), |at| format!(", last used {}", date(at)));
+    let tone = if left <= 2 { Tone::Care } else { Tone::Good };
+    fact("backup", tone, format!("{left} of {issued} left{used}{made}"))
+}
+
+fn email(model: &Model, detail: &UserDetail) -> Fact {
+    if let Some(pending) = &detail.pending_email {
+        let asked = detail.pending_email_at.map_or(String::new(), |at| format!(", asked {}", ago_words(model.now, at)));
+        let text = format!("change pending {} {}{asked}", model.theme.arrow(), shown(pending));
+        return fact("e-mail", Tone::Waiting, text);
+    }
+    let changed = detail.email_changed_at.map_or(String::new(), |at| format!(", changed {}", date(at)));
+    match detail.row.is_email_verified {
+        Some(false) => fact("e-mail", Tone::Care, format!("not verified{changed}")),
+        Some(true) | None => fact("e-mail", Tone::Good, format!("verified{changed}")),
+    }
+}
+
+fn overview(model: &Model, detail: &UserDetail) -> Vec<Line<'static>> {
+    let mut lines: Vec<Line<'static>> = facts(model, detail).iter().map(|fact| fact.line(model)).collect();
+    lines.push(Line::default());
+    lines.extend(sessions(model, detail).into_iter().take(4));
+    lines.push(Line::default());
+    lines.extend(api_keys(model, detail).into_iter().take(4));
+    lines.push(Line::default());
+    lines.extend(audit(model, &detail.audit).into_iter().take(OVERVIEW_ENTRIES + 1));
+    lines.push(Line::default());
+    lines.push(Line::from(vec![toned(model, Tone::Key, "a"), toned(model, Tone::Title, " ACTIONS")]));
+    let items = dialog::items(model);
+    let possible: Vec<String> = items
+        .iter()
+        .filter(|item| item.refused.is_none())
+        .map(|item| format!("{} {}", item.letter, item.label))
+        .collect();
+    let why = items.iter().find_map(|item| item.refused.clone()).filter(|_| possible.is_empty());
+    lines.push(Line::from(format!("  {}", why.unwrap_or_else(|| possible.join("   ")))));
+    lines
+}
+
+fn two_factor(model: &Model, detail: &UserDetail) -> Vec<Line<'static>> {
+    let factor = &detail.factor;
+    let at = |at: Option<Timestamp>| {
+        at.map_or("never".to_owned(), |at| format!("{} UTC ({})", date_time(at), ago_words(model.now, at)))
+    };
+    let ends = |at: Option<Timestamp>| {
+        at.filter(|at| *at > model.now)
+            .map_or("no".to_owned(), |at| format!("until {} UTC ({})", time_of_day(at), until(model.now, at)))
+    };
+    let (tone, _) = super::users::state(&detail.row, model.now);
+    let mut lines = vec![Line::from(vec![
+        toned(model, Tone::Title, fit("state", 24, "")),
+        signed(model, tone, factor.state.as_str()),
+    ])];
+    for (label, text) in [
+        ("method", factor.method.clone().unwrap_or_else(|| "none".to_owned())),
+        ("enrolled", at(factor.enrolled_at)),
+        ("last used", at(factor.last_used_at)),
+        ("backup codes left", format!("{} of {}", factor.backup_codes_remaining, factor.backup_codes_issued)),
+        ("set made", at(factor.backup_codes_made_at)),
+        ("backup code last used", at(factor.backup_code_used_at)),
+        ("wrong TOTP codes", format!("{} in a row", factor.totp_failures)),
+        ("wrong backup codes", format!("{} in a row", factor.backup_code_failures)),
+        ("last wrong code", at(factor.last_failure_at)),
+        ("codes refused", ends(factor.waiting_until)),
+        ("login locked", ends(factor.login_locked_until)),
+        ("remembered devices", detail.remembered_devices.to_string()),
+        ("must enrol", if factor.must_enrol { "yes, at the next sign-in" } else { "no" }.to_owned()),
+        ("last reset", at(factor.last_reset_at)),
+    ] {
+        lines.push(Line::from(vec![toned(model, Tone::Title, fit(label, 24, "")), Span::raw(format!("  {text}"))]));
+    }
+    lines
+}
+
+fn sessions(model: &Model, detail: &UserDetail) -> Vec<Line<'static>> {
+    if detail.sessions.is_empty() {
+        return vec![toned(model, Tone::Title, "SESSIONS").into(), Line::from("  No sessions. Signing in makes one.")];
+    }
+    let mut lines = vec![toned(model, Tone::Title, "SESSIONS  STARTED     LAST SEEN   FROM             CLIENT").into()];
+    for session in &detail.sessions {
+        let from = session.address.as_deref().map(shown).unwrap_or_default();
+        lines.push(Line::from(format!(
+            "          {}{}{}{}{}",
+            fit(&ago_words(model.now, session.created_at), 12, ""),
+            fit(&ago_words(model.now, session.last_activity), 12, ""),
+            fit(&fit(&from, 16, model.theme.ellipsis()), 17, ""),
+            shown(&session.device),
+            if session.verified { "" } else { " (2FA not proved)" },
+        )));
+    }
+    lines
+}
+
+fn api_keys(model: &Model, detail: &UserDetail) -> Vec<Line<'static>> {
+    if detail.api_keys.is_empty() {
+        return vec![
+            toned(model, Tone::Title, "API KEYS").into(),
+            Line::from("  No API keys. Users make them under Account."),
+        ];
+    }
+    let mut lines =
+        vec![toned(model, Tone::Title, "API KEYS  MASK           LAST USED   NAME                 SCOPES").into()];
+    for key in &detail.api_keys {
+        let used = key.last_used_at.as_deref().unwrap_or("never");
+        let ellipsis = model.theme.ellipsis();
+        lines.push(Line::from(format!(
+            "          {}{}{}{}",
+            fit(&shown(key.mask_value.as_deref().unwrap_or_default()), 15, ""),
+            fit(&used.chars().take(10).collect::<String>(), 12, ""),
+            fit(&fit(&shown(&key.label), 20, ellipsis), 21, ""),
+            shown(&key.scopes.join(" ")),
+        )));
+    }
+    lines
+}
+
+/// Entries of the trail under a heading.
+pub(super) fn audit(model: &Model, rows: &[AuditRow]) -> Vec<Line<'static>> {
+    if rows.is_empty() {
+        return vec![
+            toned(model, Tone::Title, "AUDIT").into(),
+            Line::from("  No entries. Whatever happens to a user is written here."),
+        ];
+    }
+    let mut lines = vec![toned(model, Tone::Title, "AUDIT     WHEN         WHO               WHAT").into()];
+    lines.extend(rows.iter().map(|row| Line::from(entry(model, row, false))));
+    lines
+}
+
+/// One entry on a line; `whom` adds the user it is about.
+pub(super) fn entry(model: &Model, row: &AuditRow, whom: bool) -> String {
+    let ellipsis = model.theme.ellipsis();
+    let record = &row.record;
+    let who = match &record.actor {
+        AuditActor::Anonymous => record.address.as_deref().map_or("anonymous".to_owned(), shown),
+        AuditActor::System => "system".to_owned(),
+        AuditActor::User { email, .. } => cut_email(&shown(email), 16, ellipsis),
+        AuditActor::Operator { name, uid } => {
+            if name.is_empty() {
+                format!("uid {uid}")
+            } else {
+                shown(name)
+            }
+        }
+    };
+    let target = record.target.as_ref().filter(|_| whom).map(|target| cut_email(&shown(&target.email), 26, ellipsis));
+    let target = target.map_or(String::new(), |email| fit(&email, 28, ""));
+    let outcome = match record.outcome {
+        Outcome::Done => "",
+        Outcome::Failed => " failed",
+        Outcome::Refused => " refused",
+    };
+    let reason = record.reason.as_deref().map_or(String::new(), |reason| format!(": \"{}\"", shown(reason)));
+    let details: Vec<String> = record.details.iter().map(|(name, value)| shown(&format!("{name}={value}"))).collect();
+    let details = if details.is_empty() { String::new() } else { format!("  {}", details.join(" ")) };
+    format!(
+        "{} {}{}{target}{}{outcome}{reason}{details}",
+        fit(&format!("#{}", row.number), 9, ""),
+        fit(&ago_words(model.now, record.at), 13, ""),
+        fit(&fit(&who, 16, ellipsis), 18, ""),
+        record.event.as_str(),
+    )
+}
