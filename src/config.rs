@@ -1,11 +1,18 @@
-//! The configuration: one struct for each section of `config.toml`, parsed and checked in one step.
+//! The configuration: one struct for each section of `config.toml`, parsed and checked in one step ([`load`]).
 //!
-//! Does not open, bind or create anything, so `doorward config check` is safe at any time.
+//! Does not open, bind or create anything, so `doorward config check` is safe at any time. A file that holds a secret is
+//! read when the server starts ([`Smtp::read_password`]), not before.
+
+mod check;
+mod load;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
+
+pub use check::parse_network;
+pub use load::{ConfigError, Loaded, Sources, load};
 
 use crate::domain::secret::Secret;
 
@@ -99,6 +106,24 @@ pub struct Smtp {
     #[serde(skip_serializing)]
     pub password: Secret,
     pub password_file: PathBuf,
+}
+
+impl Smtp {
+    /// The password: the value, or the content of `password_file` without the line end. A file name without a folder is
+    /// looked for among the credentials that systemd hands over, then in the working directory.
+    pub fn read_password(&self) -> Result<Secret, ConfigError> {
+        if self.password_file.as_os_str().is_empty() {
+            return Ok(self.password.clone());
+        }
+        let credential = std::env::var_os("CREDENTIALS_DIRECTORY")
+            .map(|folder| PathBuf::from(folder).join(&self.password_file))
+            .filter(|path| path.is_file());
+        let path = credential.unwrap_or_else(|| self.password_file.clone());
+        let text = zeroize::Zeroizing::new(std::fs::read_to_string(&path).map_err(|error| {
+            ConfigError::new(None, format!("email.smtp.password_file: cannot read {}: {error}", path.display()))
+        })?);
+        Ok(Secret::from(text.trim_end_matches(['\r', '\n'])))
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
@@ -203,13 +228,17 @@ impl TryFrom<String> for Rate {
             let count = count.parse().ok()?;
             (count > 0 && count <= 1000 && seconds > 0).then_some(Self { count, seconds })
         };
-        parse().ok_or_else(|| format!("`{text}` is not a rate such as \"6/20m\" (count 1 to 1000; period in s, m, h, d)"))
+        parse()
+            .ok_or_else(|| format!("`{text}` is not a rate such as \"6/20m\" (count 1 to 1000; period in s, m, h, d)"))
     }
 }
 
 impl From<Rate> for String {
     fn from(rate: Rate) -> Self {
-        format!("{}/{}s", rate.count, rate.seconds)
+        let unit =
+            [(86_400, 'd'), (3_600, 'h'), (60, 'm')].into_iter().find(|(unit, _)| rate.seconds.is_multiple_of(*unit));
+        let (unit, letter) = unit.unwrap_or((1, 's'));
+        format!("{}/{}{letter}", rate.count, rate.seconds / unit)
     }
 }
 

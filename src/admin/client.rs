@@ -22,7 +22,7 @@ use crate::app::Operation;
 use crate::error::{Error, Result};
 
 /// The server has its own, shorter deadline; this one only ends waiting for a server that hangs.
-const DEADLINE: Duration = Duration::from_secs(120);
+const DEADLINE: Duration = Duration::from_mins(2);
 
 /// The request never reached the server.
 pub const NOT_REACHED: &str = "the server cannot be reached; nothing was changed";

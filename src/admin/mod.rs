@@ -46,5 +46,5 @@ fn new_request_id() -> String {
     let mut bytes = [0; 16];
     // Without randomness an id is of little use, but the operation matters more than its label.
     let _ = getrandom::fill(&mut bytes);
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    uuid::Uuid::from_bytes(bytes).simple().to_string()
 }

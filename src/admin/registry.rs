@@ -64,10 +64,9 @@ operations! {
 }
 
 async fn run_one<O: Operation>(app: &App, actor: &Actor, body: &[u8]) -> Answer {
-    let operation = match serde_json::from_slice::<O>(body) {
-        Ok(operation) => operation,
-        // The text of the JSON error could quote a password.
-        Err(_) => return failed(&Error::invalid("parse_error", format!("not a valid {}", O::NAME), None)),
+    // The text of the JSON error is left out: it could quote a password.
+    let Ok(operation) = serde_json::from_slice::<O>(body) else {
+        return failed(&Error::invalid("parse_error", format!("not a valid {}", O::NAME), None));
     };
     match app.call(actor, operation).await {
         Ok(reply) => encode(StatusCode::OK, &reply),

@@ -30,3 +30,21 @@ impl App {
     #[allow(clippy::unused_async)]
     pub async fn close(&self) {}
 }
+
+impl App {
+    /// The single-use link that makes the first staff account, while there is no user.
+    #[allow(clippy::unused_async)]
+    pub async fn first_start_link(&self) -> crate::error::Result<Option<crate::domain::secret::Secret>> {
+        Ok(None)
+    }
+
+    /// Numbers of new audit entries.
+    pub fn watch_audit(&self) -> futures_util::stream::BoxStream<'static, u64> {
+        Box::pin(futures_util::stream::pending())
+    }
+}
+
+/// Removes what has expired, now and then.
+pub async fn sweep(_app: App, shutdown: impl Future<Output = ()> + Send) {
+    shutdown.await;
+}

@@ -42,20 +42,18 @@ use update::{Cmd, Msg};
 
 /// How the console is started.
 #[derive(Clone, Debug, Default)]
-pub struct ConsoleOptions {
+pub struct Options {
     /// Searched for at the start.
     pub query: Option<String>,
-    /// Who is at the keyboard, as claimed with `--operator`.
-    pub operator: Option<String>,
     /// Writes can never be turned on.
     pub read_only: bool,
     /// Writes are on for the first ten minutes.
     pub write: bool,
+    /// No colours, as `NO_COLOR` asks for.
+    pub no_color: bool,
 }
 
 /// Exit codes (product.md §4).
-const DONE: i32 = 0;
-const FAILED: i32 = 1;
 const WRONG_USAGE: i32 = 2;
 const NO_CONNECTION: i32 = 5;
 /// What a shell adds to the number of the signal that ended a program.
@@ -76,34 +74,31 @@ pub trait Screen {
     fn copy(&mut self, text: &str) -> io::Result<()>;
 }
 
-/// Runs the console until it is left, and says with which exit code the program is to end.
+/// Runs the console until it is left. When a signal ends it, or there was no way to the users, the process exits here
+/// with the code for that, after terminal and store were given back.
 ///
 /// Must be awaited on the main thread (`Runtime::block_on`): a panic there gives the terminal back, a panic anywhere
 /// else becomes a message.
-pub async fn run(config: Arc<Config>, options: ConsoleOptions) -> i32 {
+pub async fn run(config: Arc<Config>, operator: Operator, options: Options) -> io::Result<()> {
     if !term::is_usable() {
-        let line = instead(options.query.as_deref());
-        let _ = writeln!(io::stderr(), "{line}");
-        return WRONG_USAGE;
+        let _ = writeln!(io::stderr(), "{}", instead(options.query.as_deref()));
+        std::process::exit(WRONG_USAGE);
     }
-    let operator = Operator::present(options.operator.as_deref());
     let backend = LinkBackend::new(config, operator.clone());
-    let code = match (Term::enter(), Signals::new()) {
-        (Ok(mut screen), Ok(mut signals)) => {
-            let size = screen.size().unwrap_or((80, 24));
-            let model = first_model(&options, &operator, size);
-            let ended = drive(&mut screen, EventStream::new(), &mut signals, &backend, model).await;
-            drop(screen);
-            exit_code(&ended)
-        }
-        (Err(error), _) | (_, Err(error)) => {
-            term::restore();
-            let _ = writeln!(io::stderr(), "doorward: cannot use the terminal: {error}");
-            FAILED
-        }
-    };
+    let ended = on_terminal(&backend, &operator, &options).await;
     backend.close().await;
-    code
+    match ended? {
+        Ended::Quit { connected: true } => Ok(()),
+        Ended::Quit { connected: false } => std::process::exit(NO_CONNECTION),
+        Ended::Signal(number) => std::process::exit(SIGNALLED + number),
+    }
+}
+
+async fn on_terminal(backend: &LinkBackend, operator: &Operator, options: &Options) -> io::Result<Ended> {
+    let mut signals = Signals::new()?;
+    let mut screen = Term::enter()?;
+    let model = first_model(options, operator, screen.size()?);
+    drive(&mut screen, EventStream::new(), &mut signals, backend, model).await
 }
 
 /// The line for those who are no terminal: the command that does the same.
@@ -112,15 +107,16 @@ fn instead(query: Option<&str>) -> String {
         Some(query) => format!("doorward user list {}", text::shown(query)),
         None => "doorward user list".to_owned(),
     };
-    format!("doorward: the console needs a terminal; use `{command}` instead")
+    format!("doorward: the console needs a terminal that can show a screen; `{command}` does the same in a script")
 }
 
-fn first_model(options: &ConsoleOptions, operator: &Operator, size: (u16, u16)) -> Model {
+fn first_model(options: &Options, operator: &Operator, size: (u16, u16)) -> Model {
     let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
     let locale = variable("LC_ALL").or_else(|| variable("LC_CTYPE")).or_else(|| variable("LANG"));
-    let theme = Theme::from_environment(variable("NO_COLOR").as_deref(), locale.as_deref());
+    let mut theme = Theme::from_environment(variable("NO_COLOR").as_deref(), locale.as_deref());
+    theme.colour &= !options.no_color;
     let mut model = Model::new(theme, size, clock::now());
-    let nameless = operator.uid == 0 && matches!(operator.name.as_str(), "" | "root") && options.operator.is_none();
+    let nameless = operator.uid == 0 && matches!(operator.name.as_str(), "" | "root");
     if !nameless {
         model.operator.clone_from(&operator.name);
     }
@@ -139,26 +135,16 @@ fn first_model(options: &ConsoleOptions, operator: &Operator, size: (u16, u16)) 
 }
 
 /// How the loop ended.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Ended {
-    Quit { connected: bool },
+    Quit {
+        connected: bool,
+    },
+    /// By the signal of this number; a terminal that is gone counts as SIGHUP.
     Signal(i32),
-    TerminalGone,
-    Failed(io::Error),
 }
 
-fn exit_code(ended: &Ended) -> i32 {
-    match ended {
-        Ended::Quit { connected: true } => DONE,
-        Ended::Quit { connected: false } => NO_CONNECTION,
-        Ended::Signal(number) => SIGNALLED + number,
-        Ended::TerminalGone => SIGNALLED + SignalKind::hangup().as_raw_value(),
-        Ended::Failed(error) => {
-            let _ = writeln!(io::stderr(), "doorward: the terminal failed: {error}");
-            FAILED
-        }
-    }
-}
+const TERMINAL_GONE: Ended = Ended::Signal(1);
 
 /// Signals from outside. In raw mode the terminal sends none for keys.
 struct Signals {
@@ -214,7 +200,13 @@ impl Interrupts for Signals {
 }
 
 /// The loop: one message at a time to [`update::update`], and a frame when something changed and no event waits.
-async fn drive<S, E, I, B>(screen: &mut S, mut events: E, signals: &mut I, backend: &B, model: Model) -> Ended
+async fn drive<S, E, I, B>(
+    screen: &mut S,
+    mut events: E,
+    signals: &mut I,
+    backend: &B,
+    model: Model,
+) -> io::Result<Ended>
 where
     S: Screen,
     E: Stream<Item = io::Result<Event>> + Unpin,
@@ -226,14 +218,10 @@ where
     let mut model = model;
     let mut idle = IdleMark::from_environment();
     let commands = update::start(&mut model);
-    if let Err(error) = desk.carry_out(screen, &mut model, commands) {
-        return Ended::Failed(error);
-    }
+    desk.carry_out(screen, &mut model, commands)?;
     loop {
         if model.dirty {
-            if let Err(error) = screen.draw(&model) {
-                return Ended::Failed(error);
-            }
+            screen.draw(&model)?;
             model.dirty = false;
         }
         if update::is_idle(&model) {
@@ -244,19 +232,17 @@ where
         let msg = tokio::select! {
             biased;
             caught = signals.next() => match caught {
-                Caught::End(number) => return Ended::Signal(number),
-                Caught::HangUp => return Ended::TerminalGone,
+                Caught::End(number) => return Ok(Ended::Signal(number)),
+                Caught::HangUp => return Ok(TERMINAL_GONE),
                 Caught::Stop => {
-                    if let Err(error) = suspend(screen, &mut model) {
-                        return Ended::Failed(error);
-                    }
+                    suspend(screen, &mut model)?;
                     continue;
                 }
             },
             event = events.next() => match event {
                 Some(Ok(event)) => Some(event),
-                Some(Err(error)) => return Ended::Failed(error),
-                None => return Ended::TerminalGone,
+                Some(Err(error)) => return Err(error),
+                None => return Ok(TERMINAL_GONE),
             }
             .map(|event| desk.events(event, &mut events, &mut idle)),
             Some((slot, serial, answer)) = answered.recv() => Some(vec![Msg::Answer { slot, serial, answer }]),
@@ -264,12 +250,10 @@ where
         };
         for msg in msg.into_iter().flatten() {
             let commands = update::update(&mut model, msg, clock::now());
-            if let Err(error) = desk.carry_out(screen, &mut model, commands) {
-                return Ended::Failed(error);
-            }
+            desk.carry_out(screen, &mut model, commands)?;
             if model.quit {
                 let connected = !matches!(model.link, LinkState::Absent(_) | LinkState::Connecting);
-                return Ended::Quit { connected };
+                return Ok(Ended::Quit { connected });
             }
         }
     }

@@ -6,14 +6,7 @@ use unicode_width::UnicodeWidthStr;
 use crate::domain::time::Timestamp;
 
 /// Text that came from a user, safe to draw: control, bidirectional and zero-width characters made visible.
-#[must_use]
-pub fn shown(text: &str) -> String {
-    for_display(text)
-}
-
-fn for_display(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control()).collect()
-}
+pub use crate::domain::text::for_display as shown;
 
 /// Columns the text takes on a terminal.
 #[must_use]

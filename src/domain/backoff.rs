@@ -90,3 +90,73 @@ impl LoginFailures {
         self.last_at.plus_seconds(limit.lock_seconds)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_seconds(seconds)
+    }
+
+    #[test]
+    fn the_wait_doubles_up_to_a_quarter_of_an_hour() {
+        assert_eq!(Failures::default().next_try_at(), None);
+        for (count, wait) in [(1, 2), (2, 4), (3, 8), (9, 512), (10, 900), (11, 900), (64, 900), (u32::MAX, 900)] {
+            let failures = Failures { count, last_at: at(1_000) };
+            assert_eq!(failures.next_try_at(), Some(at(1_000 + wait)), "{count}");
+            assert!(failures.is_waiting(at(1_000 + wait - 1)));
+            assert!(!failures.is_waiting(at(1_000 + wait)));
+        }
+    }
+
+    #[test]
+    fn the_hundredth_wrong_code_in_a_row_is_the_last() {
+        let mut failures = Failures::default();
+        for second in 1..100 {
+            failures = failures.and_one(at(second));
+        }
+        assert!(!failures.reached_the_end());
+        let failures = failures.and_one(at(100));
+        assert_eq!(failures, Failures { count: 100, last_at: at(100) });
+        assert!(failures.reached_the_end());
+        assert_eq!(Failures { count: u32::MAX, ..failures }.and_one(at(101)).count, u32::MAX);
+    }
+
+    const FLAT: LoginLimit = LoginLimit { failures_max: 3, lock_seconds: 600, growing: false };
+    const GROWING: LoginLimit = LoginLimit { growing: true, ..FLAT };
+
+    fn failed(times: u32, limit: LoginLimit, now: Timestamp) -> LoginFailures {
+        (0..times).fold(LoginFailures::default(), |failures, _| failures.and_one(limit, now))
+    }
+
+    #[test]
+    fn the_failure_that_reaches_the_limit_locks() {
+        assert!(!LoginFailures::default().is_locked(FLAT, at(0)));
+        for (times, limit, seconds) in [
+            (2, FLAT, 0),
+            (3, FLAT, 600),
+            (50, FLAT, 600),
+            (2, GROWING, 0),
+            (3, GROWING, 1),
+            (4, GROWING, 2),
+            (12, GROWING, 512),
+            (13, GROWING, 600),
+            (100, GROWING, 600),
+        ] {
+            let failures = failed(times, limit, at(1_000));
+            assert_eq!(failures.is_locked(limit, at(1_000 + seconds - 1)), seconds > 0, "{times} {limit:?}");
+            assert!(!failures.is_locked(limit, at(1_000 + seconds)), "{times} {limit:?}");
+        }
+    }
+
+    #[test]
+    fn old_failures_are_forgotten() {
+        let failures = failed(2, FLAT, at(1_000));
+        assert_eq!(failures.forgotten_at(FLAT), at(1_600));
+        let third = failures.and_one(FLAT, at(1_599));
+        assert_eq!(third, LoginFailures { count: 3, first_at: at(1_000), last_at: at(1_599) });
+        let fresh = failures.and_one(FLAT, at(1_600));
+        assert_eq!(fresh, LoginFailures { count: 1, first_at: at(1_600), last_at: at(1_600) });
+    }
+}

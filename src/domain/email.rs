@@ -53,9 +53,7 @@ impl EmailAddress {
 /// A dot-atom of RFC 5322 §3.2.3; letters beyond ASCII are allowed (RFC 6531), quoted strings are not.
 fn is_local_part(local: &str) -> bool {
     let is_atom = |c: char| {
-        c.is_ascii_alphanumeric()
-            || "!#$%&'*+-/=?^_`{|}~".contains(c)
-            || (!c.is_ascii() && c.is_alphanumeric())
+        c.is_ascii_alphanumeric() || "!#$%&'*+-/=?^_`{|}~".contains(c) || (!c.is_ascii() && c.is_alphanumeric())
     };
     local.len() <= 64 && local.split('.').all(|atom| !atom.is_empty() && atom.chars().all(is_atom))
 }
@@ -70,7 +68,8 @@ fn is_domain(domain: &str) -> bool {
             && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
     };
     let labels: Vec<&str> = domain.split('.').collect();
-    let last_is_name = labels.last().is_some_and(|label| label.len() >= 2 && !label.bytes().all(|b| b.is_ascii_digit()));
+    let last_is_name =
+        labels.last().is_some_and(|label| label.len() >= 2 && !label.bytes().all(|b| b.is_ascii_digit()));
     domain == "localhost" || (labels.len() >= 2 && last_is_name && labels.into_iter().all(is_label))
 }
 
@@ -96,6 +95,8 @@ impl std::fmt::Display for EmailAddress {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -119,5 +120,23 @@ mod tests {
             assert_eq!(EmailAddress::parse(typed).as_ref().map(EmailAddress::as_str), normal, "{typed:?}");
         }
         assert_eq!(EmailAddress::parse(&format!("{}@example.com", "a".repeat(250))), None);
+    }
+
+    #[test]
+    fn the_parts_of_an_address() {
+        let address = EmailAddress::parse("Ada+Tag@Example.com").unwrap();
+        assert_eq!((address.local_part(), address.domain()), ("ada+tag", "example.com"));
+        assert!(address.has_plus_tag());
+        assert!(!EmailAddress::parse("ada@example.com").unwrap().has_plus_tag());
+    }
+
+    proptest! {
+        #[test]
+        fn the_normal_form_is_stable(typed in "\\PC{0,20}|[A-Za-zäß.+ ]{1,8}@[A-Za-zäß.-]{1,8}\\.[a-zA-Z]{2,4}") {
+            if let Some(address) = EmailAddress::parse(&typed) {
+                let again = EmailAddress::parse(address.as_str());
+                prop_assert_eq!(again.as_ref().map(EmailAddress::as_str), Some(address.as_str()));
+            }
+        }
     }
 }

@@ -39,3 +39,20 @@ uuid_id!(
     /// A login session: derived one-way from the session key (spec §2.11).
     SessionId
 );
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_hyphenated_form_is_an_id() {
+        let text = "01990f5c-1f2e-7000-8b1d-5a0f3b9d2c11";
+        assert_eq!(UserId::parse(text).map(|id| id.to_string()).as_deref(), Some(text));
+        assert_eq!(UserId::parse(&text.to_uppercase()).map(|id| id.to_string()).as_deref(), Some(text));
+        for other in
+            ["", "@me", "01990f5c1f2e70008b1d5a0f3b9d2c11", &format!("{{{text}}}"), &text[1..], "é".repeat(18).as_str()]
+        {
+            assert_eq!(UserId::parse(other), None, "{other}");
+        }
+    }
+}

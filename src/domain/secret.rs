@@ -53,3 +53,25 @@ impl std::fmt::Debug for Secret {
         formatter.write_str("[secret]")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_do_not_print() {
+        let secret = Secret::from("hunter2");
+        assert_eq!(format!("{secret:?} {:?}", Some(&secret)), "[secret] Some([secret])");
+        assert_eq!(secret.expose(), "hunter2");
+    }
+
+    #[test]
+    fn secrets_match_the_same_text_only() {
+        let secret = Secret::from("hunter2");
+        for (other, is_match) in
+            [("hunter2", true), ("hunter3", false), ("hunter", false), ("hunter22", false), ("", false)]
+        {
+            assert_eq!(secret.matches(other), is_match, "{other}");
+        }
+    }
+}

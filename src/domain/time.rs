@@ -77,4 +77,24 @@ mod tests {
         assert_eq!(at.to_rfc3339_offset(), "2025-09-01T12:34:56.789012+00:00");
         assert_eq!(Timestamp::from_seconds(1_756_730_096).to_rfc3339_z(), "2025-09-01T12:34:56Z");
     }
+
+    #[test]
+    fn rounding_is_downwards_on_both_sides_of_the_epoch() {
+        for (micros, seconds, millis) in [(0, 0, 0), (1_999_999, 1, 1_999), (-1, -1, -1), (-1_000_001, -2, -1_001)] {
+            let at = Timestamp::from_micros(micros);
+            assert_eq!((at.as_seconds(), at.as_millis()), (seconds, millis), "{micros}");
+        }
+        let noon = Timestamp::from_seconds(43_200);
+        assert_eq!(noon.plus_seconds(-200).seconds_since(noon), -200);
+        assert_eq!(Timestamp::from_micros(1).seconds_since(Timestamp::from_micros(2)), -1);
+    }
+
+    #[test]
+    fn moments_out_of_range_saturate() {
+        for seconds in [i64::MAX, i64::MIN] {
+            let at = Timestamp::from_seconds(seconds).plus_seconds(seconds);
+            assert!(at.to_rfc3339_z().ends_with('Z'));
+            assert_eq!(at.seconds_since(at), 0);
+        }
+    }
 }

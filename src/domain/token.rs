@@ -47,7 +47,45 @@ pub fn fold_code(typed: &str) -> Option<String> {
     use unicode_normalization::UnicodeNormalization;
     let folded: String = typed
         .nfkc()
-        .filter(|c| !c.is_whitespace() && !super::text::is_invisible(*c) && !matches!(c, '-' | '\u{2010}'..='\u{2015}' | '\u{2212}'))
+        .filter(|c| {
+            !c.is_whitespace()
+                && !super::text::is_invisible(*c)
+                && !matches!(c, '-' | '\u{2010}'..='\u{2015}' | '\u{2212}')
+        })
         .collect();
     (folded.len() == 6 && folded.bytes().all(|byte| byte.is_ascii_digit())).then_some(folded)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn typed_codes_are_folded() {
+        for (typed, code) in [
+            (" 123-456 ", Some("123456")),
+            ("123\u{2013}456", Some("123456")),
+            ("\u{ff11}\u{ff12}\u{ff13}\u{ff14}\u{ff15}\u{ff16}", Some("123456")),
+            ("\u{200b}1\u{a0}2\t3 4 5 6\u{feff}", Some("123456")),
+            ("12345", None),
+            ("1234567", None),
+            ("12345a", None),
+            ("\u{661}\u{662}\u{663}\u{664}\u{665}\u{666}", None),
+            ("+23456", None),
+            ("", None),
+        ] {
+            assert_eq!(fold_code(typed).as_deref(), code, "{typed:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn folding_twice_changes_nothing(typed in "\\PC{0,8}|[0-9 -]{5,9}") {
+            if let Some(code) = fold_code(&typed) {
+                prop_assert_eq!(fold_code(&code), Some(code));
+            }
+        }
+    }
 }

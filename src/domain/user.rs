@@ -191,3 +191,41 @@ impl User {
         format!("{} {}", self.first_name, self.last_name).trim().to_owned()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn device(disabled: bool) -> TotpDevice {
+        TotpDevice {
+            secret: Sealed(Vec::new()),
+            confirmed_at: Timestamp::default(),
+            last_used_at: None,
+            last_step: -1,
+            disabled,
+        }
+    }
+
+    #[test]
+    fn the_state_of_a_second_factor_is_one_word() {
+        for (totp, must_enrol, word, is_enabled) in [
+            (None, false, "off", false),
+            (None, true, "enrol", false),
+            (Some(device(false)), false, "on", true),
+            (Some(device(false)), true, "on", true),
+            (Some(device(true)), false, "locked", true),
+        ] {
+            let factor = SecondFactor { totp, must_enrol, ..SecondFactor::default() };
+            assert_eq!((factor.state().as_str(), factor.is_enabled()), (word, is_enabled));
+        }
+        for state in FactorState::ALL {
+            assert_eq!(serde_json::to_value(state).unwrap(), state.as_str());
+        }
+    }
+
+    #[test]
+    fn hashes_and_sealed_values_do_not_print() {
+        let printed = format!("{:?} {:?}", PasswordHash("$argon2id$".to_owned()), Sealed(b"abc".to_vec()));
+        assert_eq!(printed, "[password hash] [sealed]");
+    }
+}

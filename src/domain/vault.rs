@@ -64,9 +64,7 @@ impl Vault {
     pub fn seal(&self, purpose: &str, owner: &[u8], nonce: [u8; NONCE_BYTES], plain: &[u8]) -> Sealed {
         let aad = associated(purpose, owner);
         let cipher = XChaCha20Poly1305::new((&*self.seal_key).into());
-        let sealed = cipher
-            .encrypt(&XNonce::from(nonce), Payload { msg: plain, aad: &aad })
-            .unwrap_or_default();
+        let sealed = cipher.encrypt(&XNonce::from(nonce), Payload { msg: plain, aad: &aad }).unwrap_or_default();
         Sealed([&self.key_id[..], &nonce, &sealed].concat())
     }
 
@@ -110,7 +108,7 @@ fn associated(purpose: &str, owner: &[u8]) -> Vec<u8> {
 fn hmac(key: &[u8; KEY_BYTES], parts: &[&[u8]]) -> [u8; 32] {
     // SHA-256 takes keys up to its block of 64 bytes as they are, padded with zeroes (RFC 2104 §2).
     let mut block = Zeroizing::new([0u8; 64]);
-    block[..KEY_BYTES].copy_from_slice(key);
+    block.iter_mut().zip(key).for_each(|(place, byte)| *place = *byte);
     let mut mac = <Hmac<Sha256> as KeyInit>::new((&*block).into());
     for part in parts {
         mac.update(part);
@@ -139,5 +137,35 @@ mod tests {
     fn mac_parts_do_not_run_together() {
         let vault = Vault::new(&[7; 32]);
         assert_ne!(vault.mac("p", &[b"ab", b"c"]), vault.mac("p", &[b"a", b"bc"]));
+    }
+
+    /// RFC 4231 §4.3 (test case 2), padded to our key length: the construction is plain HMAC-SHA-256.
+    #[test]
+    fn the_mac_is_hmac_sha_256() {
+        let mut key = [0; KEY_BYTES];
+        key[..4].copy_from_slice(b"Jefe");
+        let mac = hmac(&key, &[b"what do ya want ", b"for nothing?"]);
+        assert_eq!(mac[..4], [0x5b, 0xdc, 0xc1, 0x46]);
+        assert_eq!(mac[28..], [0x64, 0xec, 0x38, 0x43]);
+    }
+
+    #[test]
+    fn short_and_cut_values_are_damaged() {
+        let vault = Vault::new(&[7; 32]);
+        let sealed = vault.seal("totp", b"user-1", [1; 24], b"secret");
+        assert_eq!(sealed.0.len(), 4 + NONCE_BYTES + 6 + 16);
+        for length in [0, 3, 4, 27, 28, sealed.0.len() - 1] {
+            let cut = Sealed(sealed.0[..length].to_vec());
+            assert_eq!(vault.open("totp", b"user-1", &cut), Err(VaultError::Damaged), "{length}");
+        }
+    }
+
+    #[test]
+    fn purposes_and_keys_separate_macs() {
+        let vault = Vault::new(&[7; 32]);
+        assert_ne!(vault.mac("p", &[b"a"]), vault.mac("q", &[b"a"]));
+        assert_ne!(vault.mac("p", &[b"a"]), Vault::new(&[8; 32]).mac("p", &[b"a"]));
+        assert_eq!(vault.mac("p", &[b"a"]), Vault::new(&[7; 32]).mac("p", &[b"a"]));
+        assert_eq!(vault.key_id(), Vault::new(&[7; 32]).key_id());
     }
 }

@@ -1,0 +1,143 @@
+//! `doorward serve`: opens everything, says that it is ready, and closes everything again.
+//!
+//! The order matters: lock and store before sockets, so that an address that answers is a store that works; and all
+//! sockets before the ready line.
+
+use std::io;
+use std::path::PathBuf;
+use std::process;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use super::output::{complain, print};
+use super::{Failure, Global, logging};
+use crate::admin::server::AdminServer;
+use crate::app::App;
+use crate::app::instance::{self, sweep};
+use crate::config::Config;
+use crate::{http, mail};
+
+/// How the server is named to others who want the store.
+const ROLE: &str = "server";
+/// Time that hashing under way may take when everything else has stopped.
+const LAST_WORK: Duration = Duration::from_secs(1);
+
+/// Runs the server until a signal ends it.
+pub fn run(global: &Global, mut config: Config) -> Result<(), Failure> {
+    logging::start(&config.log, global)?;
+    config.email.smtp.password = config.email.smtp.read_password()?;
+    config.email.smtp.password_file = PathBuf::new();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::runtime)?;
+    let result = runtime.block_on(serve(Arc::new(config)));
+    runtime.shutdown_timeout(LAST_WORK);
+    result
+}
+
+async fn serve(config: Arc<Config>) -> Result<(), Failure> {
+    let signals = Signals::install().map_err(Failure::runtime)?;
+    let app = instance::open(Arc::clone(&config), ROLE).await?;
+    let result = serve_open(&app, &config, signals).await;
+    app.close().await;
+    tracing::info!("stopped");
+    result
+}
+
+async fn serve_open(app: &App, config: &Arc<Config>, signals: Signals) -> Result<(), Failure> {
+    let listen = config.server.listen;
+    let (server, address) =
+        http::bind(app.clone(), Arc::clone(config)).await.map_err(Failure::io(format!("cannot listen on {listen}")))?;
+    let admin = AdminServer::bind(app.clone(), Arc::clone(config))
+        .map_err(Failure::io(format!("cannot make the admin socket in {}", config.server.data_dir.display())))?;
+
+    let (stop, stopped) = watch::channel(false);
+    let mut parts = JoinSet::new();
+    parts.spawn(server.serve(until(&stopped)));
+    parts.spawn(admin.serve(until(&stopped)));
+    parts.spawn(mail::deliver(app.clone(), Arc::clone(config), until(&stopped)));
+    parts.spawn(sweep(app.clone(), until(&stopped)));
+
+    welcome_first_start(app).await?;
+    print(&format!("listening on http://{address}"))?;
+
+    // A part ends by itself only when it panics.
+    let broken = tokio::select! {
+        signal = signals.wait() => {
+            tracing::info!(signal, "stopping");
+            false
+        }
+        ended = parts.join_next() => ended.is_some(),
+    };
+    // The receivers live in the parts; where they are gone there is nothing to stop.
+    let _ = stop.send(true);
+    drain(parts, Duration::from_millis(config.server.shutdown_timeout_ms)).await;
+    if broken { Err(Failure::Failed("a part of the server failed; see the log".to_owned())) } else { Ok(()) }
+}
+
+/// Waits for what is under way, but not for ever.
+async fn drain(mut parts: JoinSet<()>, deadline: Duration) {
+    let all = async { while parts.join_next().await.is_some() {} };
+    if tokio::time::timeout(deadline, all).await.is_err() {
+        tracing::warn!("requests were still under way at the deadline");
+    }
+}
+
+/// Says how to make the first staff account, while there is nobody yet.
+async fn welcome_first_start(app: &App) -> Result<(), Failure> {
+    if let Some(link) = app.first_start_link().await? {
+        complain(&format!(
+            "There are no users yet. Make the first staff account with\n  \
+             doorward user create --staff --email you@example.com\n\
+             or open this link, which works once and for one hour:\n  {}",
+            link.expose()
+        ));
+    }
+    Ok(())
+}
+
+/// Completes when the server is to stop.
+fn until(stopped: &watch::Receiver<bool>) -> impl Future<Output = ()> + Send + use<> {
+    let mut stopped = stopped.clone();
+    async move {
+        // An error means that the sender is gone, which is a stop too.
+        let _ = stopped.wait_for(|stopped| *stopped).await;
+    }
+}
+
+/// The signals that stop the server. Installed before anything is opened, so that none is missed.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    /// A terminal that goes away does not end a server: holding the handler is all it takes.
+    _hang_up: Signal,
+}
+
+impl Signals {
+    fn install() -> io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            _hang_up: signal(SignalKind::hangup())?,
+        })
+    }
+
+    /// Waits for the first signal and returns its name. The second ends the process at once, which the store survives.
+    async fn wait(mut self) -> &'static str {
+        let (name, _) = self.next().await;
+        tokio::spawn(async move {
+            let (_, number) = self.next().await;
+            process::exit(128 + number);
+        });
+        name
+    }
+
+    async fn next(&mut self) -> (&'static str, i32) {
+        tokio::select! {
+            _ = self.terminate.recv() => ("SIGTERM", SignalKind::terminate().as_raw_value()),
+            _ = self.interrupt.recv() => ("SIGINT", SignalKind::interrupt().as_raw_value()),
+        }
+    }
+}

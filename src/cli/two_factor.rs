@@ -1,0 +1,274 @@
+//! `doorward 2fa`: see, reset and repair second factors.
+
+use clap::{Args, Subcommand};
+use serde_json::json;
+
+use super::output::{complain, count, facts, moment, moment_or};
+use super::{Failure, Output, sensitive};
+use crate::admin::Link;
+use crate::app::accounts::InspectUser;
+use crate::app::reset::{
+    CodeExplanation, ConfirmEnrolment, Done, EnrolmentStarted, ExplainCode, ResetTwoFactor, RevokeBackupCodes,
+    StartEnrolment, TwoFactorReset, UnlockTwoFactor,
+};
+use crate::app::views::{UserDetail, UserRef};
+use crate::domain::secret::Secret;
+use crate::domain::text::for_display;
+use crate::error::Error;
+
+/// Wrong codes that `enrol` takes from a person before it gives up.
+const ENROL_TRIES: u32 = 3;
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Show the state of a user's second factor
+    #[command(after_help = "Example:\n  doorward 2fa status ada@example.com")]
+    Status { user: String },
+    /// Remove a user's second factor and demand a new one
+    #[command(after_help = "\
+Examples:
+  doorward 2fa reset ada@example.com --reason \"lost phone, HD-4711\" --verified-by \"call-back\"
+  doorward 2fa reset ada@example.com --reason \"lost phone, HD-4711\" --dry-run")]
+    Reset(Reset),
+    /// End the waiting time after wrong codes and failed logins
+    #[command(after_help = "Example:\n  doorward 2fa unlock ada@example.com --reason \"typed wrong codes, HD-4602\"")]
+    Unlock {
+        user: String,
+        /// Why, for the audit trail
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+    },
+    /// Say why a code is or is not accepted, without using it up
+    #[command(after_help = "\
+Examples:
+  doorward 2fa explain ada@example.com 123456
+  doorward 2fa explain ada@example.com - < code.txt")]
+    Explain {
+        user: String,
+        /// The code, or `-` to read it from standard input
+        code: String,
+    },
+    /// Enrol a new device together with the user
+    #[command(after_help = "Example:\n  doorward 2fa enrol ada@example.com --reason \"new phone, in person\"")]
+    Enrol {
+        user: String,
+        /// Why, for the audit trail
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+    },
+    /// Say how many backup codes are left, or revoke them
+    #[command(after_help = "\
+Examples:
+  doorward 2fa codes ada@example.com
+  doorward 2fa codes ada@example.com --revoke --reason \"list was photographed\"")]
+    Codes(Codes),
+}
+
+#[derive(Debug, Args)]
+pub struct Reset {
+    user: String,
+    /// Why, for the audit trail
+    #[arg(long, value_name = "TEXT")]
+    reason: String,
+    /// How the caller was checked
+    #[arg(long, value_name = "TEXT")]
+    verified_by: Option<String>,
+    /// Leave the login sessions alone
+    #[arg(long)]
+    keep_sessions: bool,
+    /// Revoke the personal API keys too
+    #[arg(long)]
+    revoke_keys: bool,
+    /// Only say what would go
+    #[arg(long)]
+    dry_run: bool,
+    /// Do not ask
+    #[arg(long)]
+    yes: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Codes {
+    user: String,
+    /// Delete the codes that are left
+    #[arg(long, requires = "reason")]
+    revoke: bool,
+    /// Why, for the audit trail
+    #[arg(long, value_name = "TEXT", requires = "revoke")]
+    reason: Option<String>,
+    /// How the caller was checked
+    #[arg(long, value_name = "TEXT", requires = "revoke")]
+    verified_by: Option<String>,
+}
+
+impl Command {
+    pub async fn run(self, link: &Link, output: Output) -> Result<(), Failure> {
+        match self {
+            Self::Status { user } => status(link, output, user).await,
+            Self::Reset(reset) => reset.run(link, output).await,
+            Self::Unlock { user, reason } => {
+                answer_done(output, &link.call(UnlockTwoFactor { user: UserRef(user), reason }).await?)
+            }
+            Self::Explain { user, code } => explain(link, output, user, &code).await,
+            Self::Enrol { user, reason } => enrol(link, output, UserRef(user), reason).await,
+            Self::Codes(codes) => codes.run(link, output).await,
+        }
+    }
+}
+
+fn answer_done(output: Output, done: &Done) -> Result<(), Failure> {
+    output.answer(done, || format!("{} (audit {})", for_display(&done.summary), done.audit_number))
+}
+
+async fn status(link: &Link, output: Output, user: String) -> Result<(), Failure> {
+    let detail = link.call(InspectUser { user: UserRef(user) }).await?;
+    let json =
+        json!({"uuid": detail.row.uuid, "id": detail.row.id, "email": detail.row.email, "factor": detail.factor});
+    output.answer(&json, || status_text(&detail))
+}
+
+fn status_text(detail: &UserDetail) -> String {
+    let factor = &detail.factor;
+    let left = format!("{} of {} left", factor.backup_codes_remaining, factor.backup_codes_issued);
+    facts(&[
+        ("e-mail", detail.row.email.clone()),
+        ("2fa", factor.state.as_str().to_owned()),
+        ("method", factor.method.clone().unwrap_or_default()),
+        ("enrolled", moment_or(factor.enrolled_at, "")),
+        ("last used", moment_or(factor.last_used_at, "")),
+        ("backup codes", left),
+        ("made", moment_or(factor.backup_codes_made_at, "")),
+        ("wrong codes", format!("{} TOTP, {} backup", factor.totp_failures, factor.backup_code_failures)),
+        ("last wrong", moment_or(factor.last_failure_at, "")),
+        ("waits until", moment_or(factor.waiting_until, "")),
+        ("login locked", moment_or(factor.login_locked_until, "")),
+        ("must enrol", if factor.must_enrol { "at the next sign-in" } else { "" }.to_owned()),
+        ("last reset", moment_or(factor.last_reset_at, "")),
+    ])
+}
+
+impl Reset {
+    async fn run(self, link: &Link, output: Output) -> Result<(), Failure> {
+        if !self.dry_run && !self.yes {
+            if !sensitive::can_ask() {
+                return Err(Failure::Usage(
+                    "there is no terminal to ask on: add --yes to reset, or --dry-run to see what would go".to_owned(),
+                ));
+            }
+            let preview = link.call(self.operation(true)).await?;
+            complain(reset_text(&preview).trim_end());
+            let answer = sensitive::ask("Reset now? Type yes:")?;
+            if !answer.eq_ignore_ascii_case("yes") {
+                return Err(Failure::Failed("nothing was changed".to_owned()));
+            }
+        }
+        let reset = link.call(self.operation(self.dry_run)).await?;
+        output.answer(&reset, || reset_text(&reset))
+    }
+
+    fn operation(&self, dry_run: bool) -> ResetTwoFactor {
+        ResetTwoFactor {
+            user: UserRef(self.user.clone()),
+            reason: self.reason.clone(),
+            verified_by: self.verified_by.clone(),
+            keep_sessions: self.keep_sessions,
+            revoke_keys: self.revoke_keys,
+            dry_run,
+        }
+    }
+}
+
+fn reset_text(reset: &TwoFactorReset) -> String {
+    let email = for_display(&reset.email);
+    let head = match reset.audit_number {
+        Some(number) => format!("reset the second factor of {email} (audit {number}):\n"),
+        None => format!("a reset of the second factor of {email} would:\n"),
+    };
+    let device = reset.totp_enrolled_at.map(|at| format!("remove the TOTP device enrolled {}", moment(at)));
+    let device = device.or_else(|| reset.totp_removed.then(|| "remove the TOTP device".to_owned()));
+    let counted =
+        |number: usize, verb: &str, noun: &str| (number > 0).then(|| format!("{verb} {}", count(number, noun)));
+    let notices = reset.notice_to.iter().map(|address| Some(format!("e-mail {address} about it")));
+    let steps = [
+        device,
+        counted(reset.backup_codes_deleted, "delete", "unused backup code"),
+        counted(reset.sessions_ended, "sign out", "session"),
+        counted(reset.remembered_devices_forgotten, "forget", "remembered device"),
+        counted(reset.api_keys_revoked, "revoke", "API key"),
+    ];
+    let demand = reset.enrolment_demanded.then(|| "ask for a new device at the next sign-in".to_owned());
+    let steps = steps.into_iter().chain(notices).chain([demand]).flatten();
+    head + &steps.map(|step| format!("  {}\n", for_display(&step))).collect::<Vec<_>>().concat()
+}
+
+async fn explain(link: &Link, output: Output, user: String, code: &str) -> Result<(), Failure> {
+    let code = if code == "-" { sensitive::read_line("code")? } else { Secret::from(code) };
+    let explanation = link.call(ExplainCode { user: UserRef(user), code }).await?;
+    output.answer(&explanation, || explanation_text(&explanation))
+}
+
+fn explanation_text(explanation: &CodeExplanation) -> String {
+    let verdict = if explanation.accepted { "accepted" } else { "not accepted" };
+    let drift = explanation.drift_steps.filter(|steps| *steps != 0).map(|steps| format!("{steps} steps of 30 s"));
+    facts(&[
+        ("verdict", format!("{verdict} ({})", explanation.verdict)),
+        ("why", explanation.explanation.clone()),
+        ("drift", drift.unwrap_or_default()),
+        ("server time", explanation.server_time.to_rfc3339_z()),
+    ])
+}
+
+/// Shows the secret, then waits for the code that proves it.
+async fn enrol(link: &Link, output: Output, user: UserRef, reason: String) -> Result<(), Failure> {
+    let started = link.call(StartEnrolment { user: user.clone() }).await?;
+    output.answer(&started, || started_text(&started))?;
+    let mut tries = if sensitive::can_ask() { ENROL_TRIES } else { 1 };
+    loop {
+        output.note("type the six digits that the app shows:");
+        let code = sensitive::read_line("code")?;
+        tries = tries.saturating_sub(1);
+        match link.call(ConfirmEnrolment { user: user.clone(), code, reason: reason.clone() }).await {
+            Ok(done) => return answer_done(output, &done),
+            Err(error @ (Error::Invalid { .. } | Error::Refused { .. })) if tries > 0 => {
+                output.note(&for_display(&error.to_string()));
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+fn started_text(started: &EnrolmentStarted) -> String {
+    facts(&[
+        ("for", started.email.clone()),
+        ("uri", started.uri.expose().to_owned()),
+        ("secret", started.secret.expose().to_owned()),
+        ("valid until", moment(started.expires_at)),
+    ])
+}
+
+impl Codes {
+    async fn run(self, link: &Link, output: Output) -> Result<(), Failure> {
+        let user = UserRef(self.user);
+        if let (true, Some(reason)) = (self.revoke, self.reason) {
+            let done = link.call(RevokeBackupCodes { user, reason, verified_by: self.verified_by }).await?;
+            return answer_done(output, &done);
+        }
+        let factor = link.call(InspectUser { user }).await?.factor;
+        let json = json!({
+            "backup_codes_remaining": factor.backup_codes_remaining,
+            "backup_codes_issued": factor.backup_codes_issued,
+            "backup_codes_made_at": factor.backup_codes_made_at,
+            "backup_code_used_at": factor.backup_code_used_at,
+        });
+        output.answer(&json, || {
+            if factor.backup_codes_issued == 0 {
+                return "no backup codes were made".to_owned();
+            }
+            facts(&[
+                ("left", format!("{} of {}", factor.backup_codes_remaining, factor.backup_codes_issued)),
+                ("made", moment_or(factor.backup_codes_made_at, "")),
+                ("last used", moment_or(factor.backup_code_used_at, "never")),
+            ])
+        })
+    }
+}

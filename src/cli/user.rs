@@ -1,0 +1,321 @@
+//! `doorward user`: make, find and change users.
+
+use std::os::unix::fs::DirBuilderExt;
+
+use clap::{Args, Subcommand, ValueEnum};
+
+use super::output::{count, facts, moment, moment_or, table};
+use super::{Failure, Output, sensitive};
+use crate::admin::Link;
+use crate::app::accounts::{CreateUser, FindUsers, InspectUser, SetUser, SetUserActive, UserCreated, UserRows};
+use crate::app::views::{UserDetail, UserRef, UserRow, UserView};
+use crate::config::Config;
+use crate::domain::secret::Secret;
+use crate::domain::text::for_display;
+use crate::domain::user::FactorState;
+
+/// Most rows that one question to the operations may ask for.
+const ROWS_AT_ONCE_MAX: usize = 500;
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Make a user; without a password, print a link that sets one, once
+    #[command(after_help = "\
+Examples:
+  doorward user create --email ada@example.com --staff --verified
+  doorward user create --email ada@example.com --password-stdin < password.txt")]
+    Create(Create),
+    /// List users by e-mail address
+    #[command(after_help = "Examples:\n  doorward user list anna.s\n  doorward user list --state locked --staff")]
+    List(List),
+    /// Show what there is to know about a user
+    #[command(after_help = "Example:\n  doorward user show ada@example.com")]
+    Show { user: String },
+    /// Change fields of a user; what is not named stays
+    #[command(after_help = "Example:\n  doorward user set ada@example.com --first-name Ada --staff true")]
+    Set(Set),
+    /// Lock a user out and end the sessions, or take that back
+    #[command(after_help = "\
+Examples:
+  doorward user deactivate ada@example.com --reason \"left the company\"
+  doorward user deactivate ada@example.com --undo --reason \"came back\"")]
+    Deactivate {
+        user: String,
+        /// Why, for the audit trail
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+        /// Let the user in again
+        #[arg(long)]
+        undo: bool,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct Create {
+    /// E-mail address
+    #[arg(long)]
+    email: String,
+    /// First name
+    #[arg(long, value_name = "NAME", default_value = "")]
+    first_name: String,
+    /// Last name
+    #[arg(long, value_name = "NAME", default_value = "")]
+    last_name: String,
+    /// May see and reset others over the API
+    #[arg(long)]
+    staff: bool,
+    /// The address needs no verification
+    #[arg(long)]
+    verified: bool,
+    /// Read the password from the first line of standard input
+    #[arg(long)]
+    password_stdin: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct List {
+    /// Parts of the e-mail address or the name
+    #[arg(default_value = "", hide_default_value = true)]
+    query: String,
+    /// Only users whose second factor is in this state
+    #[arg(long)]
+    state: Option<State>,
+    /// Only staff
+    #[arg(long)]
+    staff: bool,
+    /// Most users to list
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    limit: usize,
+}
+
+#[derive(Debug, Args)]
+pub struct Set {
+    user: String,
+    /// E-mail address
+    #[arg(long)]
+    email: Option<String>,
+    /// First name
+    #[arg(long, value_name = "NAME")]
+    first_name: Option<String>,
+    /// Last name
+    #[arg(long, value_name = "NAME")]
+    last_name: Option<String>,
+    /// May see and reset others over the API
+    #[arg(long, value_name = "true|false")]
+    staff: Option<bool>,
+    /// Whether the address counts as verified
+    #[arg(long, value_name = "true|false")]
+    verified: Option<bool>,
+    /// Read the password from the first line of standard input
+    #[arg(long)]
+    password_stdin: bool,
+}
+
+/// [`FactorState`] as an argument.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum State {
+    Off,
+    On,
+    Enrol,
+    Locked,
+}
+
+impl From<State> for FactorState {
+    fn from(state: State) -> Self {
+        match state {
+            State::Off => Self::Off,
+            State::On => Self::On,
+            State::Enrol => Self::Enrol,
+            State::Locked => Self::Locked,
+        }
+    }
+}
+
+impl Command {
+    pub async fn run(self, link: &Link, output: Output) -> Result<(), Failure> {
+        match self {
+            Self::Create(create) => create.run(link, output).await,
+            Self::List(list) => list.run(link, output).await,
+            Self::Show { user } => {
+                let detail = link.call(InspectUser { user: UserRef(user) }).await?;
+                output.answer(&detail, || detail_text(&detail))
+            }
+            Self::Set(set) => set.run(link, output).await,
+            Self::Deactivate { user, reason, undo } => {
+                let done = link.call(SetUserActive { user: UserRef(user), active: undo, reason }).await?;
+                output.answer(&done, || for_display(&done.summary))
+            }
+        }
+    }
+}
+
+/// Makes the data directory, which a first user may be the first to need.
+pub(super) fn make_data_dir(config: &Config) -> Result<(), Failure> {
+    let path = &config.server.data_dir;
+    let failed = Failure::io(format!("cannot make the data directory {}", path.display()));
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed)
+}
+
+fn password(from_stdin: bool) -> Result<Option<Secret>, Failure> {
+    from_stdin.then(|| sensitive::read_line("password")).transpose()
+}
+
+impl Create {
+    async fn run(self, link: &Link, output: Output) -> Result<(), Failure> {
+        let password = password(self.password_stdin)?;
+        let created = link
+            .call(CreateUser {
+                email: self.email,
+                first_name: self.first_name,
+                last_name: self.last_name,
+                is_staff: self.staff,
+                is_verified: self.verified,
+                password,
+            })
+            .await?;
+        output.answer(&created_json(&created)?, || created_text(&created))
+    }
+}
+
+/// The user object, and the link beside its fields.
+fn created_json(created: &UserCreated) -> Result<serde_json::Value, Failure> {
+    let mut user = serde_json::to_value(&created.user).map_err(|error| Failure::Failed(error.to_string()))?;
+    if let (Some(fields), Some(link)) = (user.as_object_mut(), &created.set_password_link) {
+        fields.insert("set_password_link".to_owned(), link.expose().into());
+    }
+    Ok(user)
+}
+
+fn created_text(created: &UserCreated) -> String {
+    let made = format!("created {}\n", user_line(&created.user));
+    match &created.set_password_link {
+        Some(link) => format!("{made}set a password here, once: {}\n", for_display(link.expose())),
+        None => made,
+    }
+}
+
+fn user_line(user: &UserView) -> String {
+    let staff = if user.is_staff { ", staff" } else { "" };
+    format!("{} (id {}, uuid {}{staff})", for_display(&user.email), user.id, user.uuid)
+}
+
+impl Set {
+    async fn run(self, link: &Link, output: Output) -> Result<(), Failure> {
+        let nothing = [&self.email, &self.first_name, &self.last_name].iter().all(|field| field.is_none())
+            && self.staff.is_none()
+            && self.verified.is_none()
+            && !self.password_stdin;
+        if nothing {
+            return Err(Failure::Usage("name at least one field to change, such as --first-name".to_owned()));
+        }
+        let password = password(self.password_stdin)?;
+        let user = link
+            .call(SetUser {
+                user: UserRef(self.user),
+                email: self.email,
+                first_name: self.first_name,
+                last_name: self.last_name,
+                is_staff: self.staff,
+                is_verified: self.verified,
+                password,
+            })
+            .await?;
+        output.answer(&user, || format!("changed {}", user_line(&user)))
+    }
+}
+
+impl List {
+    async fn run(self, link: &Link, output: Output) -> Result<(), Failure> {
+        let found = self.find(link).await?;
+        output.answer(&found, || rows_text(&found.rows))?;
+        if found.next.is_some() {
+            output.note(&format!("there are more: raise --limit above {}", self.limit));
+        }
+        Ok(())
+    }
+
+    /// Asks page by page until there are enough.
+    async fn find(&self, link: &Link) -> Result<UserRows, Failure> {
+        let mut found = UserRows { rows: Vec::new(), next: None, total: 0 };
+        loop {
+            let missing = self.limit.saturating_sub(found.rows.len());
+            let page = link
+                .call(FindUsers {
+                    query: self.query.clone(),
+                    state: self.state.map(FactorState::from),
+                    is_staff: self.staff.then_some(true),
+                    after: found.next.take(),
+                    limit: missing.min(ROWS_AT_ONCE_MAX),
+                })
+                .await?;
+            found.rows.extend(page.rows);
+            found.next = page.next;
+            found.total = page.total;
+            if found.next.is_none() || found.rows.len() >= self.limit {
+                return Ok(found);
+            }
+        }
+    }
+}
+
+fn rows_text(rows: &[UserRow]) -> String {
+    if rows.is_empty() {
+        return "no user matches; `doorward user create --email ...` makes one".to_owned();
+    }
+    let rows = rows.iter().map(|row| {
+        [
+            row.id.to_string(),
+            row.email.clone(),
+            row.name.clone(),
+            role(row).to_owned(),
+            row.state.as_str().to_owned(),
+            row.backup_codes.to_string(),
+            moment_or(row.last_login, "never"),
+        ]
+    });
+    table(["ID", "E-MAIL", "NAME", "ROLE", "2FA", "CODES", "LAST LOGIN"], rows.collect())
+}
+
+fn role(row: &UserRow) -> &'static str {
+    match (row.is_active, row.is_staff) {
+        (false, _) => "inactive",
+        (true, true) => "staff",
+        (true, false) => "user",
+    }
+}
+
+fn detail_text(detail: &UserDetail) -> String {
+    let row = &detail.row;
+    let verified = match row.is_email_verified {
+        Some(true) => "yes",
+        Some(false) => "no",
+        None => "not asked for",
+    };
+    let mut text = facts(&[
+        ("e-mail", row.email.clone()),
+        ("name", row.name.clone()),
+        ("id", row.id.to_string()),
+        ("uuid", row.uuid.to_string()),
+        ("role", role(row).to_owned()),
+        ("verified", verified.to_owned()),
+        ("change to", detail.pending_email.clone().unwrap_or_default()),
+        ("password", if detail.has_password { "set" } else { "none" }.to_owned()),
+        ("joined", moment(row.date_joined)),
+        ("last login", moment_or(row.last_login, "never")),
+        ("2fa", row.state.as_str().to_owned()),
+        ("codes left", row.backup_codes.to_string()),
+        ("sessions", detail.sessions.len().to_string()),
+        ("remembered", count(detail.remembered_devices, "device")),
+        ("api keys", detail.api_keys.len().to_string()),
+        ("mails waiting", detail.mails_waiting.to_string()),
+        ("same name", detail.namesakes.join(", ")),
+    ]);
+    for warning in &detail.warnings {
+        text.extend(["! ", &for_display(warning), "\n"]);
+    }
+    if !detail.audit.is_empty() {
+        text.push('\n');
+        text.push_str(&super::audit::rows_text(&detail.audit));
+    }
+    text
+}

@@ -1,0 +1,242 @@
+//! The checks beyond types: ranges, forms, and settings that need each other.
+
+use std::net::IpAddr;
+use std::ops::RangeInclusive;
+
+use super::{Config, Email, MailTransport, OnOff, Password, Server};
+use crate::domain::email::EmailAddress;
+
+/// The first setting that will not do: its key and what is wrong with it.
+pub(super) fn problem(config: &Config) -> Option<(&'static str, String)> {
+    server(&config.server)
+        .or_else(|| email(&config.email))
+        .or_else(|| password(&config.password))
+        .or_else(|| issuer(&config.two_factor.issuer))
+        .or_else(|| ranges(config))
+        .or_else(|| log_level(&config.log.level))
+        .or_else(|| not_there_yet(config))
+}
+
+type Problem = Option<(&'static str, String)>;
+
+fn server(server: &Server) -> Problem {
+    let data_dir_empty = server.data_dir.as_os_str().is_empty();
+    data_dir_empty
+        .then(|| ("server.data_dir", "it must name a folder".to_owned()))
+        .or_else(|| public_url(&server.public_url).map(|problem| ("server.public_url", problem.to_owned())))
+        .or_else(|| {
+            let bad = server.trusted_proxies.iter().find(|proxy| parse_network(proxy).is_none())?;
+            Some((
+                "server.trusted_proxies",
+                format!("{bad:?} is neither an address nor a network such as \"10.0.0.0/8\""),
+            ))
+        })
+        .or_else(|| {
+            let bad = server.cors_origins.iter().find(|origin| !is_origin(origin))?;
+            let hint = if bad == "*" {
+                "name the origins, since any could act for a person who is logged in"
+            } else {
+                "write it as scheme://host or scheme://host:port"
+            };
+            Some(("server.cors_origins", format!("{bad:?} is not taken: {hint}")))
+        })
+}
+
+fn public_url(url: &str) -> Option<&'static str> {
+    let Some((_, rest)) = url.split_once("://").filter(|(scheme, _)| matches!(*scheme, "http" | "https")) else {
+        return Some("it must start with http:// or https://");
+    };
+    if rest.ends_with('/') {
+        return Some("it must not end with a slash");
+    }
+    let bad = |c: char| c.is_whitespace() || c.is_control() || "?#@\\\"<>".contains(c);
+    if rest.is_empty() || rest.starts_with(['/', ':']) || rest.contains(bad) {
+        return Some("it must be scheme and host, as in https://id.example.com");
+    }
+    None
+}
+
+fn is_origin(origin: &str) -> bool {
+    public_url(origin).is_none() && origin.split("://").nth(1).is_some_and(|rest| !rest.contains(['/', '*']))
+}
+
+/// An address, or a network as address and length of its prefix in bits. A lone address has the full length.
+#[must_use]
+pub fn parse_network(text: &str) -> Option<(IpAddr, u8)> {
+    let (address, bits) = text.split_once('/').map_or((text, None), |(address, bits)| (address, Some(bits)));
+    let address: IpAddr = address.parse().ok()?;
+    let bits_max = if address.is_ipv4() { 32 } else { 128 };
+    let bits = bits.map_or(Some(bits_max), |bits| bits.parse().ok())?;
+    (bits <= bits_max).then_some((address, bits))
+}
+
+fn email(email: &Email) -> Problem {
+    let address = email
+        .from
+        .strip_suffix('>')
+        .and_then(|from| from.rsplit_once('<'))
+        .map_or(&*email.from, |(_, address)| address);
+    if EmailAddress::parse(address).is_none() || email.from.contains(char::is_control) {
+        return Some(("email.from", "it must be an address, as in \"Doorward <doorward@example.com>\"".to_owned()));
+    }
+    let smtp = &email.smtp;
+    let has_file = !smtp.password_file.as_os_str().is_empty();
+    if has_file && !smtp.password.expose().is_empty() {
+        return Some(("email.smtp.password_file", "give email.smtp.password or this, not both".to_owned()));
+    }
+    if email.transport == MailTransport::Smtp && smtp.host.trim().is_empty() {
+        return Some((
+            "email.smtp.host",
+            "email.transport is \"smtp\", which needs the name of a mail server".to_owned(),
+        ));
+    }
+    if email.file.dir.as_os_str().is_empty() {
+        return Some(("email.file.dir", "it must name a folder".to_owned()));
+    }
+    within("email.smtp.port", u64::from(smtp.port), 1..=65_535)
+}
+
+fn password(password: &Password) -> Problem {
+    let least = 8 * u64::from(password.parallelism.max(1));
+    within("password.parallelism", password.parallelism.into(), 1..=64)
+        .or_else(|| within("password.iterations", password.iterations.into(), 1..=100))
+        .or_else(|| within("password.memory_kib", password.memory_kib.into(), least..=4 * 1024 * 1024))
+        .or_else(|| within("password.max_parallel_hashes", password.max_parallel_hashes as u64, 0..=1_024))
+        .or_else(|| within("password.min_length", password.min_length as u64, 8..=128))
+}
+
+/// The issuer is part of an `otpauth:` label, where a colon separates it from the account.
+fn issuer(issuer: &str) -> Problem {
+    let good = !issuer.trim().is_empty()
+        && issuer.chars().count() <= 64
+        && !issuer.contains(|c: char| c == ':' || c.is_control());
+    (!good).then(|| ("two_factor.issuer", "it must be 1 to 64 characters without a colon".to_owned()))
+}
+
+fn ranges(config: &Config) -> Problem {
+    let server = &config.server;
+    let login = &config.login;
+    let numbers: [(&'static str, u64, RangeInclusive<u64>); 10] = [
+        ("server.max_body_bytes", server.max_body_bytes as u64, 1_024..=64 * 1024 * 1024),
+        ("server.request_timeout_ms", server.request_timeout_ms, 100..=600_000),
+        ("server.max_connections", server.max_connections as u64, 1..=1_000_000),
+        ("server.shutdown_timeout_ms", server.shutdown_timeout_ms, 0..=600_000),
+        ("store.sled.cache_mib", config.store.sled.cache_mib, 1..=1_048_576),
+        ("two_factor.backup_codes", config.two_factor.backup_codes as u64, 1..=20),
+        ("two_factor.remember_days", config.two_factor.remember_days.into(), 1..=365),
+        ("auth.session_days", config.auth.session_days.into(), 1..=365),
+        ("login.failures_max", login.failures_max.into(), 1..=10_000),
+        ("login.lock_seconds", login.lock_seconds.into(), 1..=86_400),
+    ];
+    numbers
+        .into_iter()
+        .find_map(|(key, value, range)| within(key, value, range))
+        .or_else(|| within("login.account_failures_max", login.account_failures_max.into(), 1..=100_000))
+}
+
+fn within(key: &'static str, value: u64, range: RangeInclusive<u64>) -> Problem {
+    (!range.contains(&value)).then(|| (key, format!("it must be between {} and {}", range.start(), range.end())))
+}
+
+/// Stricter than the filter's own parser, which takes a misspelt level for the name of a module.
+fn log_level(level: &str) -> Problem {
+    let is_level = |text: &str| matches!(text, "off" | "error" | "warn" | "info" | "debug" | "trace");
+    let is_directive = |directive: &str| match directive.trim().split_once('=') {
+        None => is_level(directive.trim()),
+        Some((target, level)) => {
+            is_level(level) && target.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == ':')
+        }
+    };
+    let good = level.split(',').all(is_directive);
+    (!good).then(|| {
+        (
+            "log.level",
+            "it must be error, warn, info, debug, or a filter such as \"info,doorward::http=debug\"".to_owned(),
+        )
+    })
+}
+
+/// Settings whose part of the program is still to come: taking them without effect would deceive.
+fn not_there_yet(config: &Config) -> Problem {
+    if config.login.email_code == OnOff::On {
+        return Some(("login.email_code", "codes by mail at login are not there yet: leave it \"off\"".to_owned()));
+    }
+    if !config.metrics.listen.is_empty() {
+        return Some(("metrics.listen", "metrics are not there yet: leave it empty".to_owned()));
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::{Sources, load};
+
+    /// The key of the complaint about these settings, or nothing.
+    fn complaint(settings: &[(&str, &str)]) -> Option<String> {
+        let environment = settings
+            .iter()
+            .map(|(key, value)| (format!("DOORWARD__{}", key.to_uppercase().replace('.', "__")), (*value).to_owned()))
+            .collect();
+        let error = load(&Sources { environment, ..Sources::default() }).err()?.to_string();
+        Some(error.split('`').nth(1).unwrap().to_owned())
+    }
+
+    #[test]
+    fn values_that_will_not_do_are_refused() {
+        for (key, value) in [
+            ("server.public_url", "https://id.example.com/"),
+            ("server.public_url", "ftp://id.example.com"),
+            ("server.public_url", "https://"),
+            ("server.public_url", "https://id example.com"),
+            ("server.public_url", "https://id.example.com?x"),
+            ("server.data_dir", ""),
+            ("server.trusted_proxies", "['10.0.0.0/33']"),
+            ("server.trusted_proxies", "['proxy.example.com']"),
+            ("server.cors_origins", "['*']"),
+            ("server.cors_origins", "['https://app.example.com/x']"),
+            ("server.max_body_bytes", "10"),
+            ("email.from", "Doorward"),
+            ("email.smtp.port", "0"),
+            ("password.memory_kib", "7"),
+            ("password.iterations", "0"),
+            ("password.min_length", "3"),
+            ("two_factor.issuer", "a:b"),
+            ("two_factor.backup_codes", "0"),
+            ("login.email_code", "on"),
+            ("metrics.listen", "127.0.0.1:9000"),
+            ("log.level", "inof"),
+            ("log.level", "info,doorward=loud"),
+        ] {
+            assert_eq!(complaint(&[(key, value)]).as_deref(), Some(key), "{key} = {value}");
+        }
+    }
+
+    #[test]
+    fn values_that_will_do_are_taken() {
+        for (key, value) in [
+            ("server.public_url", "https://id.example.com:8443"),
+            ("server.public_url", "http://[::1]:8000"),
+            ("server.trusted_proxies", "['10.0.0.0/8', 'fd00::/8', '192.0.2.1']"),
+            ("server.cors_origins", "['https://app.example.com', 'http://localhost:3000']"),
+            ("email.from", "ops@example.com"),
+            ("password.memory_kib", "8"),
+            ("log.level", "warn,doorward::http=debug"),
+        ] {
+            assert_eq!(complaint(&[(key, value)]), None, "{key} = {value}");
+        }
+    }
+
+    #[test]
+    fn settings_that_need_each_other() {
+        assert_eq!(complaint(&[("email.transport", "smtp")]).as_deref(), Some("email.smtp.host"));
+        assert_eq!(complaint(&[("email.transport", "smtp"), ("email.smtp.host", "mail.example.com")]), None);
+        assert_eq!(
+            complaint(&[("email.smtp.password", "a"), ("email.smtp.password_file", "b")]).as_deref(),
+            Some("email.smtp.password_file")
+        );
+        assert_eq!(
+            complaint(&[("password.parallelism", "4"), ("password.memory_kib", "31")]).as_deref(),
+            Some("password.memory_kib")
+        );
+    }
+}
