@@ -181,22 +181,15 @@ mod tests {
     #[test]
     fn addresses_are_cut_in_the_local_part() {
         for (columns, expected) in [
-            (40, "anna.schmidt-long@corp.example.com"),
-            (30, "anna.s..t-long@corp.example.com"),
-            (24, "an..ng@corp.example.com"),
+            (34, "anna.schmidt-long@corp.example.com"),
+            (30, "anna.s..-long@corp.example.com"),
+            (24, "ann..ng@corp.example.com"),
             (12, "..xample.com"),
             (1, "."),
             (0, ""),
         ] {
-            let cut = cut_email("anna.schmidt-long@corp.example.com", columns, "..");
-            assert!(width(&cut) <= columns, "{columns}: {cut}");
-            if columns >= 30 || columns == 12 {
-                assert!(cut.ends_with("ple.com"), "{cut}");
-            }
-            let _ = expected;
+            assert_eq!(cut_email("anna.schmidt-long@corp.example.com", columns, ".."), expected, "{columns}");
         }
-        assert_eq!(cut_email("anna.schmidt-long@corp.example.com", 30, ".."), "anna.s...long@corp.example.com");
-        assert_eq!(cut_email("anna.schmidt-long@corp.example.com", 24, ".."), "anna..g@corp.example.com");
     }
 
     #[test]
