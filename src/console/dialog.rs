@@ -131,8 +131,8 @@ fn refusal(deed: &Deed, detail: &UserDetail, model: &Model) -> Option<String> {
         }
         Deed::CancelEmailChange => says(detail.pending_email.is_none(), "no change is pending"),
         Deed::SignOut => says(detail.sessions.is_empty() && detail.remembered_devices == 0, "no sessions"),
-        Deed::EndSession { id, .. } => says(id.is_empty(), "choose one on the Sessions tab"),
-        Deed::RevokeKey { id, .. } => says(id.is_empty(), "choose one on the API keys tab"),
+        Deed::EndSession { id, .. } => says(id.is_empty(), "choose it in Sessions"),
+        Deed::RevokeKey { id, .. } => says(id.is_empty(), "choose it in API keys"),
     }
 }
 

@@ -125,7 +125,7 @@ macro_rules! bindings {
 static BINDINGS: &[Binding] = bindings! {
     Retry in &[Place::Absent], [plain('r')], "r", "retry", "try to reach the server again";
     OpenStore in &[Place::Absent, Place::List, Place::Detail, Place::Audit], [plain('o')], "o", "",
-        "without a server: open the store directly (no server can start meanwhile)";
+        "without a server: open the store directly";
     Open in &[Place::List], [named(KeyCode::Enter)], "Enter", "open", "open the user";
     Open in &[Place::Menu], [named(KeyCode::Enter)], "Enter", "choose", "choose what the cursor is on";
     ToList in &[Place::Find], [named(KeyCode::Enter), named(KeyCode::Down), named(KeyCode::Tab)], "Enter", "to the list",

@@ -200,19 +200,14 @@ impl Interrupts for Signals {
 }
 
 /// The loop: one message at a time to [`update::update`], and a frame when something changed and no event waits.
-async fn drive<S, E, I, B>(
-    screen: &mut S,
-    mut events: E,
-    signals: &mut I,
-    backend: &B,
-    model: Model,
-) -> io::Result<Ended>
+async fn drive<S, E, I, B>(screen: &mut S, events: E, signals: &mut I, backend: &B, model: Model) -> io::Result<Ended>
 where
     S: Screen,
     E: Stream<Item = io::Result<Event>> + Unpin,
     I: Interrupts,
     B: Backend,
 {
+    let mut events = events.fuse();
     let (answers, mut answered) = mpsc::unbounded_channel();
     let mut desk = Desk { backend: backend.clone(), answers, under_way: HashMap::new() };
     let mut model = model;

@@ -2,10 +2,12 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::sync::Arc;
 
 use crossterm::event::{Event, KeyCode, KeyEvent, KeyModifiers};
 use futures_util::stream;
 use proptest::prelude::*;
+use tokio::sync::watch;
 
 use super::fixture::{COLOUR, Console, Server, start};
 use crate::console::dialog::Part;
@@ -378,7 +380,7 @@ impl Backend for Server {
 #[derive(Default)]
 struct Frames {
     drawn: usize,
-    idle: tokio::sync::watch::Sender<bool>,
+    idle: Arc<watch::Sender<bool>>,
     last: Option<String>,
     suspended: usize,
 }
@@ -431,10 +433,11 @@ impl Interrupts for At {
 /// Runs the loop on these keys, each pressed when the console has become idle.
 async fn pressed(keys: Vec<KeyEvent>) -> (Ended, Frames) {
     let mut frames = Frames::default();
-    let idle = frames.idle.subscribe();
-    let events = stream::unfold((VecDeque::from(keys), idle), |(mut keys, mut idle)| async move {
-        idle.wait_for(|idle| *idle).await.ok()?;
+    let idle = Arc::clone(&frames.idle);
+    let events = stream::unfold((VecDeque::from(keys), idle), |(mut keys, idle)| async move {
+        idle.subscribe().wait_for(|idle| *idle).await.ok()?;
         let key = keys.pop_front()?;
+        idle.send_replace(false);
         Some((Ok(Event::Key(key)), (keys, idle)))
     });
     let server = Server::default();

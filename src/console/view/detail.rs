@@ -8,7 +8,7 @@ use super::{put, signed, toned};
 use crate::app::views::{AuditRow, UserDetail};
 use crate::console::dialog::{self, warnings};
 use crate::console::model::{Model, Tab};
-use crate::console::text::{ago, count, cut_email, date, date_time, fit, shown, time_of_day, until};
+use crate::console::text::{ago, count, cut_email, date, date_time, fit, shown, time_of_day, until, wrap};
 use crate::console::theme::Tone;
 use crate::domain::audit::{AuditActor, Outcome};
 use crate::domain::time::Timestamp;
@@ -16,6 +16,12 @@ use crate::domain::user::FactorState;
 
 /// Entries of the audit trail in the overview.
 const OVERVIEW_ENTRIES: usize = 5;
+/// Columns left of the detail where it stands beside the list.
+const LIST_AND_RULE_COLUMNS: usize = super::users::LIST_COLUMNS as usize + 2;
+/// Columns of an event where the user follows.
+const EVENT_COLUMNS: usize = 35;
+/// Columns of a fact's label.
+const LABEL_COLUMNS: usize = 9;
 /// Rows above the lines of a tab: who, the tabs, a blank.
 const HEAD_ROWS: u16 = 3;
 
@@ -25,9 +31,8 @@ pub(super) fn draw(model: &Model, frame: &mut Frame<'_>, area: Rect, focused: bo
     let ellipsis = model.theme.ellipsis();
     let room = usize::from(area.width).saturating_sub(2);
     let role = if row.is_staff { "staff" } else { "user" };
-    let id: String = row.uuid.to_string().chars().rev().take(9).collect::<Vec<_>>().into_iter().rev().collect();
     let name = if row.name.is_empty() { String::new() } else { format!("{}   ", shown(&row.name)) };
-    let tail = format!("   {role}   id {} ..{id}", row.id);
+    let tail = format!("   {role}   id {}", row.id);
     let rest = room.saturating_sub(super::width(&name) + super::width(&tail));
     let who = format!("{name}{}{tail}", cut_email(&shown(&row.email), rest.max(20), ellipsis));
     put(frame, area, area.x + 1, area.y, toned(model, Tone::Title, who));
@@ -93,7 +98,14 @@ fn lines(model: &Model, detail: &UserDetail) -> Vec<Line<'static>> {
         Tab::TwoFactor => two_factor(model, detail),
         Tab::Sessions => sessions(model, detail),
         Tab::Keys => api_keys(model, detail),
-        Tab::Audit => audit(model, &detail.audit),
+        Tab::Audit => {
+            let mut lines = audit(model, &detail.audit);
+            if let Some(row) = detail.audit.get(model.tab_row) {
+                lines.push(Line::default());
+                lines.extend(in_full(row, pane_columns(model)));
+            }
+            lines
+        }
     }
 }
 
@@ -105,8 +117,17 @@ pub(super) struct Fact {
 }
 
 impl Fact {
+    /// The fact on as many lines as it needs.
+    fn lines(&self, model: &Model) -> Vec<Line<'static>> {
+        let room = pane_columns(model).saturating_sub(LABEL_COLUMNS + 2);
+        let texts = wrap(&self.text, room);
+        let first = Fact { text: texts.first().cloned().unwrap_or_default(), ..*self }.line(model);
+        let rest = texts.into_iter().skip(1).map(|text| Line::from(format!("{}{text}", " ".repeat(LABEL_COLUMNS + 2))));
+        std::iter::once(first).chain(rest).collect()
+    }
+
     pub(super) fn line(&self, model: &Model) -> Line<'static> {
-        let label = fit(self.label, 9, "");
+        let label = fit(self.label, LABEL_COLUMNS, "");
         Line::from(vec![toned(model, Tone::Title, label), signed(model, self.tone, &self.text)])
     }
 }
@@ -118,7 +139,7 @@ fn fact(label: &'static str, tone: Tone, text: impl Into<String>) -> Fact {
 /// The state of a user in a few lines, the most important first.
 pub(super) fn facts(model: &Model, detail: &UserDetail) -> Vec<Fact> {
     let now = model.now;
-    let mut facts = vec![device(detail, now), lock(detail, now), backup_codes(detail), email(model, detail)];
+    let mut facts = Vec::from(state_facts(model, detail));
     let since = |at: Option<Timestamp>| at.map_or("never".to_owned(), date);
     facts.push(fact(
         "account",
@@ -126,7 +147,7 @@ pub(super) fn facts(model: &Model, detail: &UserDetail) -> Vec<Fact> {
         format!(
             "created {}, last sign-in {}, password changed {}",
             date(detail.row.date_joined),
-            detail.row.last_login.map_or("never".to_owned(), |at| ago(now, at)),
+            detail.row.last_login.map_or("never".to_owned(), |at| ago_words(now, at)),
             since(detail.password_changed_at),
         ),
     ));
@@ -135,6 +156,17 @@ pub(super) fn facts(model: &Model, detail: &UserDetail) -> Vec<Fact> {
     }
     facts.extend(warnings(detail).into_iter().map(|warning| fact("careful", Tone::Care, warning)));
     facts
+}
+
+/// Device, lock, backup codes, e-mail.
+pub(super) fn state_facts(model: &Model, detail: &UserDetail) -> [Fact; 4] {
+    [device(detail, model.now), lock(detail, model.now), backup_codes(detail), email(model, detail)]
+}
+
+/// Columns there are for a line.
+fn pane_columns(model: &Model) -> usize {
+    let columns = usize::from(model.size.0);
+    if model.is_wide() { columns.saturating_sub(LIST_AND_RULE_COLUMNS) } else { columns }.saturating_sub(1)
 }
 
 fn device(detail: &UserDetail, now: Timestamp) -> Fact {
@@ -199,7 +231,7 @@ fn email(model: &Model, detail: &UserDetail) -> Fact {
 }
 
 fn overview(model: &Model, detail: &UserDetail) -> Vec<Line<'static>> {
-    let mut lines: Vec<Line<'static>> = facts(model, detail).iter().map(|fact| fact.line(model)).collect();
+    let mut lines: Vec<Line<'static>> = facts(model, detail).iter().flat_map(|fact| fact.lines(model)).collect();
     lines.push(Line::default());
     lines.extend(sessions(model, detail).into_iter().take(4));
     lines.push(Line::default());
@@ -212,10 +244,11 @@ fn overview(model: &Model, detail: &UserDetail) -> Vec<Line<'static>> {
     let possible: Vec<String> = items
         .iter()
         .filter(|item| item.refused.is_none())
-        .map(|item| format!("{} {}", item.letter, item.label))
+        .map(|item| format!("{} {}", item.letter, item.label.trim_end_matches('.')))
         .collect();
     let why = items.iter().find_map(|item| item.refused.clone()).filter(|_| possible.is_empty());
-    lines.push(Line::from(format!("  {}", why.unwrap_or_else(|| possible.join("   ")))));
+    let actions = wrap(&why.unwrap_or_else(|| possible.join(", ")), pane_columns(model).saturating_sub(2));
+    lines.extend(actions.into_iter().map(|line| Line::from(format!("  {line}"))));
     lines
 }
 
@@ -228,12 +261,10 @@ fn two_factor(model: &Model, detail: &UserDetail) -> Vec<Line<'static>> {
         at.filter(|at| *at > model.now)
             .map_or("no".to_owned(), |at| format!("until {} UTC ({})", time_of_day(at), until(model.now, at)))
     };
-    let (tone, _) = super::users::state(&detail.row, model.now);
-    let mut lines = vec![Line::from(vec![
-        toned(model, Tone::Title, fit("state", 24, "")),
-        signed(model, tone, factor.state.as_str()),
-    ])];
+    let (tone, word) = super::users::state(&detail.row, model.now);
+    let mut lines = vec![Line::from(vec![toned(model, Tone::Title, fit("state", 24, "")), signed(model, tone, &word)])];
     for (label, text) in [
+        ("uuid", detail.row.uuid.to_string()),
         ("method", factor.method.clone().unwrap_or_else(|| "none".to_owned())),
         ("enrolled", at(factor.enrolled_at)),
         ("last used", at(factor.last_used_at)),
@@ -304,7 +335,7 @@ pub(super) fn audit(model: &Model, rows: &[AuditRow]) -> Vec<Line<'static>> {
             Line::from("  No entries. Whatever happens to a user is written here."),
         ];
     }
-    let mut lines = vec![toned(model, Tone::Title, "AUDIT     WHEN         WHO               WHAT").into()];
+    let mut lines = vec![toned(model, Tone::Title, "AUDIT     WHEN    WHO             WHAT").into()];
     lines.extend(rows.iter().map(|row| Line::from(entry(model, row, false))));
     lines
 }
@@ -313,33 +344,50 @@ pub(super) fn audit(model: &Model, rows: &[AuditRow]) -> Vec<Line<'static>> {
 pub(super) fn entry(model: &Model, row: &AuditRow, whom: bool) -> String {
     let ellipsis = model.theme.ellipsis();
     let record = &row.record;
-    let who = match &record.actor {
-        AuditActor::Anonymous => record.address.as_deref().map_or("anonymous".to_owned(), shown),
+    let who = who(&record.actor, record.address.as_deref());
+    let event = format!("{}{}", record.event.as_str(), outcome(record.outcome));
+    let event = if whom { fit(&event, EVENT_COLUMNS, "") } else { event };
+    let target =
+        record.target.as_ref().filter(|_| whom).map_or(String::new(), |target| format!(" {}", shown(&target.email)));
+    let reason = record.reason.as_deref().map_or(String::new(), |reason| format!(": \"{}\"", shown(reason)));
+    format!(
+        "{} {}{}{event}{target}{reason}",
+        fit(&format!("#{}", row.number), 9, ""),
+        fit(&ago(model.now, record.at), 8, ""),
+        fit(&fit(&who, 15, ellipsis), 16, ""),
+    )
+}
+
+fn who(actor: &AuditActor, address: Option<&str>) -> String {
+    match actor {
+        AuditActor::Anonymous => address.map_or("anonymous".to_owned(), shown),
         AuditActor::System => "system".to_owned(),
-        AuditActor::User { email, .. } => cut_email(&shown(email), 16, ellipsis),
-        AuditActor::Operator { name, uid } => {
-            if name.is_empty() {
-                format!("uid {uid}")
-            } else {
-                shown(name)
-            }
-        }
-    };
-    let target = record.target.as_ref().filter(|_| whom).map(|target| cut_email(&shown(&target.email), 26, ellipsis));
-    let target = target.map_or(String::new(), |email| fit(&email, 28, ""));
-    let outcome = match record.outcome {
+        AuditActor::User { email, .. } => shown(email),
+        AuditActor::Operator { name, uid } if name.is_empty() => format!("uid {uid}"),
+        AuditActor::Operator { name, .. } => shown(name),
+    }
+}
+
+const fn outcome(outcome: Outcome) -> &'static str {
+    match outcome {
         Outcome::Done => "",
         Outcome::Failed => " failed",
         Outcome::Refused => " refused",
-    };
-    let reason = record.reason.as_deref().map_or(String::new(), |reason| format!(": \"{}\"", shown(reason)));
-    let details: Vec<String> = record.details.iter().map(|(name, value)| shown(&format!("{name}={value}"))).collect();
-    let details = if details.is_empty() { String::new() } else { format!("  {}", details.join(" ")) };
-    format!(
-        "{} {}{}{target}{}{outcome}{reason}{details}",
-        fit(&format!("#{}", row.number), 9, ""),
-        fit(&ago_words(model.now, record.at), 13, ""),
-        fit(&fit(&who, 16, ellipsis), 18, ""),
-        record.event.as_str(),
-    )
+    }
+}
+
+/// Everything an entry says, on lines of so many columns.
+pub(super) fn in_full(row: &AuditRow, columns: usize) -> Vec<Line<'static>> {
+    let record = &row.record;
+    let mut parts = vec![
+        format!("#{}  {} UTC  {}{}", row.number, date_time(record.at), record.event.as_str(), outcome(record.outcome)),
+        format!("by {}", who(&record.actor, record.address.as_deref())),
+    ];
+    parts.extend(record.target.as_ref().map(|target| format!("on {}", shown(&target.email))));
+    parts.extend(record.address.as_deref().map(|address| format!("from {}", shown(address))));
+    parts.extend(record.reason.as_deref().map(|reason| format!("reason \"{}\"", shown(reason))));
+    parts.extend(record.verified_by.as_deref().map(|by| format!("caller checked: {}", shown(by))));
+    parts.extend(record.details.iter().map(|(name, value)| shown(&format!("{name} {value}"))));
+    parts.push(format!("request {}", shown(&record.request_id)));
+    wrap(&parts.join(", "), columns.saturating_sub(2)).into_iter().map(Line::from).collect()
 }

@@ -133,7 +133,7 @@ fn right_header(model: &Model) -> Line<'static> {
         LinkState::Offline => spans.push(signed(model, Tone::Care, "offline")),
         LinkState::Absent(_) => spans.push(signed(model, Tone::Bad, "no server")),
         LinkState::Lost { since, .. } => {
-            let text = format!("! no server since {}, trying again ", time_of_day(*since));
+            let text = format!("! no server since {}, trying again", time_of_day(*since));
             return Line::from(toned(model, Tone::Bad, text));
         }
     }
@@ -196,7 +196,7 @@ fn footer(model: &Model, frame: &mut Frame<'_>) {
 fn absent(frame: &mut Frame<'_>, why: &str) {
     let area = frame.area();
     let mut lines = super::text::wrap(&shown(why), usize::from(area.width).saturating_sub(4));
-    lines.insert(0, "There is no way to the users.".to_owned());
+    lines.insert(0, "Not connected:".to_owned());
     lines.push(String::new());
     lines.push("r  try the server again".to_owned());
     lines.push("o  open the store directly: no server can start meanwhile, and mails wait".to_owned());

@@ -6,9 +6,12 @@ use ratatui::text::{Line, Span};
 use super::{BoxLine, boxed, centred, put_lines, signed, toned};
 use crate::app::reset::TwoFactorReset;
 use crate::console::model::{Model, Panel, Slot};
-use crate::console::text::{count, cut_email, fit, shown, time_of_day, wrap};
+use crate::console::text::{count, fit, shown, time_of_day, wrap};
 use crate::console::theme::Tone;
 use crate::domain::time::Timestamp;
+
+/// Rows from which on there is room for the heading.
+const ROOMY_ROWS: u16 = 20;
 
 pub(super) fn draw(model: &Model, frame: &mut Frame<'_>, panel: &Panel) {
     let columns = frame.area().width.min(80);
@@ -30,22 +33,15 @@ pub(super) fn draw(model: &Model, frame: &mut Frame<'_>, panel: &Panel) {
 }
 
 fn reset_lines(model: &Model, reset: &TwoFactorReset, at: Timestamp, room: usize) -> Vec<BoxLine> {
-    let mut lines: Vec<BoxLine> = vec![toned(model, Tone::Title, shown(&reset.email)).into_line(), "".into()];
+    let mut lines: Vec<BoxLine> = Vec::new();
+    if model.size.1 >= ROOMY_ROWS {
+        lines = vec![Line::from(toned(model, Tone::Title, shown(&reset.email))).into(), "".into()];
+    }
     lines.extend(steps(model, reset, room));
     lines.extend(mail_lines(model, reset, at, room));
     lines.push("".into());
     lines.extend(wrap(&sentence(reset), room).into_iter().map(BoxLine::from));
     lines
-}
-
-trait IntoLine {
-    fn into_line(self) -> BoxLine;
-}
-
-impl IntoLine for Span<'static> {
-    fn into_line(self) -> BoxLine {
-        Line::from(self).into()
-    }
 }
 
 /// The steps with their ticks, two on a line where they fit.
@@ -75,7 +71,7 @@ fn steps(model: &Model, reset: &TwoFactorReset, room: usize) -> Vec<BoxLine> {
             let mut spans = Vec::new();
             for step in pair {
                 spans.push(toned(model, Tone::Good, format!("{} ", model.theme.tick())));
-                spans.push(Span::raw(fit(step, if across == 2 { 34 } else { room.saturating_sub(2) }, "")));
+                spans.push(Span::raw(fit(step, if across == 2 { 36 } else { room.saturating_sub(2) }, "")));
             }
             Line::from(spans).into()
         })
@@ -87,23 +83,23 @@ fn mail_lines(model: &Model, reset: &TwoFactorReset, at: Timestamp, room: usize)
     if reset.notice_to.is_empty() {
         return vec![Line::from(signed(model, Tone::Care, "no e-mail: mail is off, tell the person yourself")).into()];
     }
-    let to: Vec<String> = reset
-        .notice_to
-        .iter()
-        .map(|to| cut_email(&shown(to), room.saturating_sub(30), model.theme.ellipsis()))
-        .collect();
-    let queued = format!("e-mail queued {} for {}", time_of_day(at), to.join(", "));
-    let mut lines = vec![Line::from(signed(model, Tone::Waiting, &queued)).into()];
-    if model.chosen_detail().is_some_and(|detail| detail.mails_waiting == 0) && !model.is_awaiting(Slot::Inspect) {
-        lines = vec![
-            Line::from(vec![
-                toned(model, Tone::Good, format!("{} ", model.theme.tick())),
-                Span::raw(format!("e-mail handed to the mail server for {}", to.join(", "))),
-            ])
-            .into(),
-        ];
-    }
-    lines
+    let to: Vec<String> = reset.notice_to.iter().map(|to| shown(to)).collect();
+    let delivered =
+        !model.is_awaiting(Slot::Inspect) && model.chosen_detail().is_some_and(|detail| detail.mails_waiting == 0);
+    let (tone, sign, text) = if delivered {
+        (Tone::Good, model.theme.tick(), format!("e-mail handed to the mail server for {}", to.join(", ")))
+    } else {
+        let sign = model.theme.sign(Tone::Waiting);
+        (Tone::Waiting, sign, format!("e-mail queued {} for {}", time_of_day(at), to.join(", ")))
+    };
+    wrap(&text, room.saturating_sub(2))
+        .into_iter()
+        .enumerate()
+        .map(|(index, line)| {
+            let sign = if index == 0 { format!("{sign} ") } else { "  ".to_owned() };
+            Line::from(vec![toned(model, tone, sign), Span::raw(line)]).into()
+        })
+        .collect()
 }
 
 fn sentence(reset: &TwoFactorReset) -> String {

@@ -7,7 +7,7 @@ use ratatui::text::{Line, Span};
 use super::{body, field_text, put, put_right, signed, toned};
 use crate::app::views::UserRow;
 use crate::console::model::{Focus, Model, ROWS_MAX, Screen};
-use crate::console::text::{ago, cut_email, fit, shown, thousands, width};
+use crate::console::text::{ago, count, cut_email, fit, shown, thousands, width, wrap};
 use crate::console::theme::Tone;
 use crate::domain::time::Timestamp;
 use crate::domain::user::FactorState;
@@ -17,7 +17,7 @@ const LAST_COLUMNS: usize = 8;
 const ROLE_COLUMNS: usize = 7;
 const NAME_COLUMNS: usize = 18;
 /// Columns of the list when the detail stands beside it.
-const LIST_COLUMNS: u16 = 63;
+pub(super) const LIST_COLUMNS: u16 = 63;
 /// Rows from which on the preview strip is shown, and its height.
 const STRIP_FROM_ROWS: u16 = 20;
 const STRIP_ROWS: u16 = 5;
@@ -123,7 +123,10 @@ fn draw_list(model: &Model, frame: &mut Frame<'_>, area: Rect, with_name: bool) 
         return;
     }
     if users.is_empty() {
-        put(frame, rows, rows.x + 2, rows.y, nobody(model));
+        let lines = wrap(&nobody(model), usize::from(rows.width).saturating_sub(4));
+        for (line, y) in lines.into_iter().zip(rows.y..rows.bottom()) {
+            put(frame, rows, rows.x + 2, y, line);
+        }
         return;
     }
     let chosen = model.users.chosen_index().unwrap_or(0);
@@ -184,9 +187,7 @@ pub(super) fn state(row: &UserRow, now: Timestamp) -> (Tone, String) {
     }
     match row.state {
         FactorState::Locked => (Tone::Bad, "locked".to_owned()),
-        FactorState::On if row.backup_codes <= FEW_CODES => {
-            (Tone::Care, crate::console::text::count(row.backup_codes, "code"))
-        }
+        FactorState::On if row.backup_codes <= FEW_CODES => (Tone::Care, count(row.backup_codes, "code")),
         FactorState::On => (Tone::Good, "on".to_owned()),
         FactorState::Off => (Tone::Off, "off".to_owned()),
         FactorState::Enrol => (Tone::Waiting, "enrol".to_owned()),
@@ -229,7 +230,18 @@ fn strip(model: &Model, frame: &mut Frame<'_>, area: Rect) {
             Line::from(vec![Span::raw(" "), signed(model, Tone::Care, &text), Span::raw(" ")]),
         );
     }
-    for (fact, y) in super::detail::facts(model, detail).into_iter().take(4).zip(area.y + 1..area.bottom() - 1) {
+    let [device, lock, _, email] = super::detail::state_facts(model, detail);
+    for (fact, y) in [device, lock, email].into_iter().zip(area.y + 1..) {
         put(frame, area, area.x + 1, y, fact.line(model));
+    }
+    if area.width >= 80 {
+        put_right(
+            frame,
+            area,
+            area.y + 1,
+            Line::from(vec![Span::raw("  "), backup.sign_and_text(model), Span::raw(" ")]),
+        );
+        let (sessions, keys) = (count(detail.sessions.len(), "session"), count(detail.api_keys.len(), "API key"));
+        put_right(frame, area, area.y + 2, format!("  {sessions}, {keys} "));
     }
 }
