@@ -224,7 +224,7 @@ where
         }
         let pause = update::next_tick(&model).as_micros().saturating_sub(clock::now().as_micros());
         let pause = Duration::from_micros(u64::try_from(pause).unwrap_or(0)).min(Duration::from_mins(1));
-        let msg = tokio::select! {
+        let messages = tokio::select! {
             biased;
             caught = signals.next() => match caught {
                 Caught::End(number) => return Ok(Ended::Signal(number)),
@@ -235,16 +235,15 @@ where
                 }
             },
             event = events.next() => match event {
-                Some(Ok(event)) => Some(event),
+                Some(Ok(event)) => waiting(event, &mut events, &mut idle),
                 Some(Err(error)) => return Err(error),
                 None => return Ok(TERMINAL_GONE),
-            }
-            .map(|event| desk.events(event, &mut events, &mut idle)),
-            Some((slot, serial, answer)) = answered.recv() => Some(vec![Msg::Answer { slot, serial, answer }]),
-            () = tokio::time::sleep(pause) => Some(vec![Msg::Tick]),
+            },
+            Some((slot, serial, answer)) = answered.recv() => vec![Msg::Answer { slot, serial, answer }],
+            () = tokio::time::sleep(pause) => vec![Msg::Tick],
         };
-        for msg in msg.into_iter().flatten() {
-            let commands = update::update(&mut model, msg, clock::now());
+        for message in messages {
+            let commands = update::update(&mut model, message, clock::now());
             desk.carry_out(screen, &mut model, commands)?;
             if model.quit {
                 let connected = !matches!(model.link, LinkState::Absent(_) | LinkState::Connecting);
@@ -308,21 +307,21 @@ impl<B: Backend> Desk<B> {
             task.abort();
         }
     }
+}
 
-    /// The event, and those that wait behind it, as messages.
-    fn events<E>(&self, first: Event, events: &mut E, idle: &mut IdleMark) -> Vec<Msg>
-    where
-        E: Stream<Item = io::Result<Event>> + Unpin,
+/// The event, and those that wait behind it, as messages.
+fn waiting<E>(first: Event, events: &mut E, idle: &mut IdleMark) -> Vec<Msg>
+where
+    E: Stream<Item = io::Result<Event>> + Unpin,
+{
+    let mut messages: Vec<Msg> = message(first).into_iter().collect();
+    while messages.len() < EVENTS_PER_FRAME
+        && let Some(Some(Ok(event))) = events.next().now_or_never()
     {
-        let mut messages: Vec<Msg> = message(first).into_iter().collect();
-        while messages.len() < EVENTS_PER_FRAME
-            && let Some(Some(Ok(event))) = events.next().now_or_never()
-        {
-            messages.extend(message(event));
-        }
-        idle.keys += messages.iter().filter(|msg| matches!(msg, Msg::Key(_) | Msg::Paste(_))).count();
-        messages
+        messages.extend(message(event));
     }
+    idle.keys += messages.iter().filter(|msg| matches!(msg, Msg::Key(_) | Msg::Paste(_))).count();
+    messages
 }
 
 struct AbortOnDrop(tokio::task::AbortHandle);

@@ -357,7 +357,9 @@ fn failed(model: &mut Model, slot: Slot, failure: &Failure) -> Cmds {
         (Failure::Lost, _) => lose(model),
         (Failure::NoWay(why), _) => model.failure = Some(why.clone()),
         (Failure::Refused(error), Slot::Write | Slot::Preview) => {
-            let text = error_text(error);
+            let unknown = slot == Slot::Write && matches!(error, Error::Internal { .. });
+            let hint = if unknown { "; look whether it was done before trying again" } else { "" };
+            let text = format!("{}{hint}", error_text(error));
             match &mut model.overlay {
                 Some(Overlay::Dialog(dialog)) => {
                     dialog.sent = false;
@@ -376,7 +378,7 @@ fn failed(model: &mut Model, slot: Slot, failure: &Failure) -> Cmds {
 
 fn error_text(error: &Error) -> String {
     let text = shown(&error.to_string());
-    if matches!(error, Error::Internal { .. }) { format!("failed, nothing was changed: {text}") } else { text }
+    if matches!(error, Error::Internal { .. }) { format!("failed: {text}") } else { text }
 }
 
 fn lose(model: &mut Model) {
@@ -529,8 +531,13 @@ fn browse(model: &mut Model, action: Option<Action>) -> Cmds {
         Action::Quit => model.quit = true,
         Action::OpenStore => return open_store(model),
         Action::Retry => return retry(model),
-        Action::NextField | Action::PreviousField | Action::Toggle | Action::ToList => {}
-        Action::Repaint | Action::Suspend | Action::Interrupt => {}
+        Action::NextField
+        | Action::PreviousField
+        | Action::Toggle
+        | Action::ToList
+        | Action::Repaint
+        | Action::Suspend
+        | Action::Interrupt => {}
     }
     Vec::new()
 }
@@ -612,11 +619,14 @@ fn step_list(model: &mut Model, rows: isize) -> Cmds {
     let user = model.users.rows().get(index).map(|row| row.uuid);
     let mut commands = if user == model.users.chosen { Vec::new() } else { choose(model, user) };
     let near_end = index + PAGE_AHEAD >= count && count < ROWS_MAX;
-    if near_end && model.is_connected() && !model.is_awaiting(Slot::MoreUsers) && !model.is_awaiting(Slot::Find) {
-        if let Some(after) = model.users.next.clone() {
-            let request = find_request(model, Some(after), PAGE_ROWS);
-            commands.push(ask(model, Slot::MoreUsers, request));
-        }
+    let free = !model.is_awaiting(Slot::MoreUsers) && !model.is_awaiting(Slot::Find);
+    if near_end
+        && free
+        && model.is_connected()
+        && let Some(after) = model.users.next.clone()
+    {
+        let request = find_request(model, Some(after), PAGE_ROWS);
+        commands.push(ask(model, Slot::MoreUsers, request));
     }
     commands
 }

@@ -25,8 +25,13 @@ fn writes(console: &Console) -> Vec<Request> {
     let asked = console.server.asked.lock().unwrap();
     let is_write = |request: &&Request| match request {
         Request::Reset(reset) => !reset.dry_run,
-        Request::Connect | Request::ConnectAs(_) | Request::Reconnect | Request::Status => false,
-        Request::Find(_) | Request::Inspect(_) | Request::Audit(_) => false,
+        Request::Connect
+        | Request::ConnectAs(_)
+        | Request::Reconnect
+        | Request::Status
+        | Request::Find(_)
+        | Request::Inspect(_)
+        | Request::Audit(_) => false,
         _ => true,
     };
     asked.iter().filter(is_write).cloned().collect()

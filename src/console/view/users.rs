@@ -238,7 +238,7 @@ fn strip(model: &Model, frame: &mut Frame<'_>, area: Rect) {
         let (left, issued) = (detail.factor.backup_codes_remaining, detail.factor.backup_codes_issued);
         if issued > 0 {
             let tone = if left <= FEW_CODES { Tone::Care } else { Tone::Good };
-            let codes = signed(model, tone, &format!("{left} of {issued} backup codes left "));
+            let codes = signed(model, tone, &format!("{left} of {issued} codes left "));
             put_right(frame, area, area.y + 1, Line::from(vec![Span::raw("  "), codes]));
         }
         let (sessions, keys) = (count(detail.sessions.len(), "session"), count(detail.api_keys.len(), "API key"));
