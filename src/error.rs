@@ -138,9 +138,10 @@ impl From<StoreError> for Error {
                 detail: "We couldn't reach the database just now. Please try again in a moment.".into(),
                 retry_after_s: 1,
             },
-            StoreError::Overloaded => {
-                Self::Unavailable { detail: "The server is busy. Please try again in a moment.".into(), retry_after_s: 1 }
-            }
+            StoreError::Overloaded => Self::Unavailable {
+                detail: "The server is busy. Please try again in a moment.".into(),
+                retry_after_s: 1,
+            },
             StoreError::Corrupt(_) | StoreError::TooLarge(_) | StoreError::Lagged => {
                 Self::Internal { detail: error.to_string().into() }
             }

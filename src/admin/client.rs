@@ -1,11 +1,14 @@
 //! The caller's end of the admin socket. A connection for each request: on a Unix socket that costs microseconds, and
 //! there is never a stale one, so a restarted server is simply found again.
 
+use std::future::ready;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::StreamExt;
+use futures_util::stream::{self, BoxStream};
 use http::header::{CONTENT_TYPE, HOST, USER_AGENT};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full, Limited};
@@ -69,7 +72,24 @@ impl SocketClient {
         serde_json::from_slice(&answer).map_err(|_| Error::internal(format!("the server's answer is no {}", O::NAME)))
     }
 
-    async fn exchange(&self, method: Method, path: &str, body: Bytes) -> Result<Bytes> {
+    /// The numbers of audit entries as they are written, from now on. The stream ends when the server stops or finds
+    /// this reader too slow; what happened meanwhile has to be looked up.
+    pub async fn events(&self) -> Result<BoxStream<'static, u64>> {
+        let stream = UnixStream::connect(&self.path).await.map_err(|_| lost(NOT_REACHED))?;
+        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(|_| lost(NOT_REACHED))?;
+        // Ends with the stream: the body is gone then, and so is the sender.
+        tokio::spawn(connection);
+        let request = self.request(Method::GET, "/events", Bytes::new())?;
+        let response = sender.send_request(request).await.map_err(|_| lost(ANSWER_LOST))?;
+        if response.status() != StatusCode::OK {
+            return Err(read(response).await.err().unwrap_or_else(|| lost(ANSWER_LOST)));
+        }
+        let chunks = response.into_body().into_data_stream().take_while(|chunk| ready(chunk.is_ok()));
+        let numbers = chunks.scan(String::new(), |rest, chunk| ready(Some(numbers(rest, &chunk.unwrap_or_default()))));
+        Ok(numbers.flat_map(stream::iter).boxed())
+    }
+
+    pub(super) async fn exchange(&self, method: Method, path: &str, body: Bytes) -> Result<Bytes> {
         tokio::time::timeout(DEADLINE, self.exchange_patiently(method, path, body))
             .await
             .unwrap_or_else(|_| Err(lost(ANSWER_LOST)))
@@ -101,6 +121,15 @@ impl SocketClient {
             .body(Full::new(body))
             .map_err(|error| Error::internal(error.to_string()))
     }
+}
+
+/// The numbers of the lines that `chunk` completes; `rest` keeps the beginning of the next.
+fn numbers(rest: &mut String, chunk: &[u8]) -> Vec<u64> {
+    rest.push_str(&String::from_utf8_lossy(chunk));
+    let Some((whole, begun)) = rest.rsplit_once('\n') else { return Vec::new() };
+    let numbers = whole.lines().filter_map(|line| line.parse().ok()).collect();
+    *rest = begun.to_owned();
+    numbers
 }
 
 /// Text as a header's value, without what a header cannot hold.

@@ -1,9 +1,13 @@
 //! The way from the console and the command line to the operations: through the running server, or in this process
 //! with the store opened. The caller need not know which.
 
-use std::path::PathBuf;
+use std::fs::Metadata;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
+
+use futures_util::stream::BoxStream;
 
 use super::client::SocketClient;
 use super::new_request_id;
@@ -56,6 +60,9 @@ pub enum LinkError {
     NoStore { data_dir: PathBuf },
     #[error("the store in {} is in use by {holder}, which does not answer on the admin socket: stop it, or try again", .data_dir.display())]
     Held { data_dir: PathBuf, holder: String },
+    /// What we wrote there the server could not read afterwards.
+    #[error("the store in {} belongs to user id {owner}: run this as that user, as in `sudo -u '#{owner}' doorward ...`", .data_dir.display())]
+    NotOwner { data_dir: PathBuf, owner: u32 },
     #[error("cannot use the admin socket in {}: {reason}; run this as the user of the server, or as root", .data_dir.display())]
     Socket { data_dir: PathBuf, reason: String },
     /// The server answered, and does not want to talk to us.
@@ -80,9 +87,7 @@ impl Link {
             if config.store.engine == Engine::Memory {
                 return Err(LinkError::NoServer { data_dir: data_dir.clone() });
             }
-            if !data_dir.is_dir() {
-                return Err(LinkError::NoStore { data_dir: data_dir.clone() });
-            }
+            check_data_dir(data_dir)?;
             match instance::open(Arc::clone(config), role).await {
                 Ok(app) => return Ok(Self::Offline(OfflineApp { app, operator, role: role.to_owned() })),
                 Err(OpenError::Held { holder: name }) => holder = name,
@@ -109,6 +114,15 @@ impl Link {
         }
     }
 
+    /// The numbers of audit entries as they are written, from now on, until the stream ends: then look at the present
+    /// state, and ask again.
+    pub async fn events(&self) -> Result<BoxStream<'static, u64>> {
+        match self {
+            Self::Live(client) => client.events().await,
+            Self::Offline(offline) => Ok(offline.app.watch_audit()),
+        }
+    }
+
     #[must_use]
     pub fn is_live(&self) -> bool {
         matches!(self, Self::Live(_))
@@ -120,6 +134,19 @@ impl Link {
             offline.app.close().await;
         }
     }
+}
+
+/// The data directory is there and ours. Root could open that of the server's user, and would leave files in it that the
+/// server may not touch.
+fn check_data_dir(data_dir: &Path) -> Result<(), LinkError> {
+    let Some(metadata) = std::fs::metadata(data_dir).ok().filter(Metadata::is_dir) else {
+        return Err(LinkError::NoStore { data_dir: data_dir.to_owned() });
+    };
+    let owner = metadata.uid();
+    if owner == rustix::process::geteuid().as_raw() {
+        return Ok(());
+    }
+    Err(LinkError::NotOwner { data_dir: data_dir.to_owned(), owner })
 }
 
 async fn connect_socket(config: &Config, operator: &Operator, role: &str) -> Result<Option<SocketClient>, LinkError> {

@@ -2,7 +2,7 @@
 //! [`Link`], which reaches them there or, with the server stopped, in the store itself.
 //!
 //! The protocol is HTTP/1.1: `POST /op/<NAME>` with an operation as JSON, answered 200 with its reply, or with
-//! [`STATUS_FAILED`] and the [`Error`](crate::error::Error). It is private to one version of the program on one
+//! 422 and the [`Error`](crate::error::Error); and `GET /events`, a stream of new audit entries' numbers. It is private to one version of the program on one
 //! machine; both ends name [`PROTOCOL`] and refuse another. Nothing is decided here: who may do what is the
 //! operations' own matter.
 
@@ -10,6 +10,8 @@ pub mod client;
 pub mod link;
 pub mod registry;
 pub mod server;
+#[cfg(test)]
+mod tests;
 
 use std::path::{Path, PathBuf};
 

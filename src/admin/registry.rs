@@ -4,9 +4,10 @@ use http::StatusCode;
 use serde::Serialize;
 
 use super::STATUS_FAILED;
-use crate::app::accounts::{CreateUser, FindUsers, InspectUser, SetUser, SetUserActive};
+use crate::app::accounts::{CreateUser, SetUser, SetUserActive};
 use crate::app::api_keys::{CreateApiKeyFor, ListApiKeysOf, RevokeApiKey};
 use crate::app::audit::{ListAudit, ReadStatus};
+use crate::app::directory::{FindUsers, InspectUser};
 use crate::app::email::{CancelEmailChangeOf, ResendVerification};
 use crate::app::permission::Who;
 use crate::app::reset::{

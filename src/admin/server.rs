@@ -5,21 +5,24 @@ use std::convert::Infallible;
 use std::fs::Permissions;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
+use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::{FutureExt, StreamExt};
 use http::header::CONTENT_TYPE;
-use http::{HeaderMap, Method, Request, Response};
-use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
-use hyper::body::Incoming;
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited, StreamBody};
+use hyper::body::{Frame, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use super::registry::{self, Answer, failed};
 use super::{
@@ -48,6 +51,8 @@ pub struct AdminServer {
     listener: UnixListener,
     socket: SocketFile,
     service: Service,
+    /// Ends the streams of events, which would otherwise keep the server from stopping.
+    stopping: watch::Sender<bool>,
 }
 
 impl AdminServer {
@@ -64,7 +69,8 @@ impl AdminServer {
         let socket = SocketFile(path);
         // Until this line the data directory, which is 0700, keeps others out.
         std::fs::set_permissions(&socket.0, Permissions::from_mode(0o600))?;
-        Ok(Self { listener, socket, service: Service { app, config } })
+        let (stopping, stopped) = watch::channel(false);
+        Ok(Self { listener, socket, service: Service { app, config, stopped }, stopping })
     }
 
     /// Serves until `shutdown` completes; then takes no more connections and answers what is under way.
@@ -73,32 +79,20 @@ impl AdminServer {
         let permits = Arc::new(Semaphore::new(CONNECTIONS_MAX));
         let mut shutdown = std::pin::pin!(shutdown);
         loop {
-            let accepted = async {
-                // The semaphore is never closed; without a permit there would simply be no limit.
-                let permit = Arc::clone(&permits).acquire_owned().await.ok();
-                (permit, self.listener.accept().await)
-            };
             let (permit, stream) = tokio::select! {
                 () = &mut shutdown => break,
-                (permit, accepted) = accepted => match accepted {
-                    Ok((stream, _)) => (permit, stream),
-                    Err(error) => {
-                        tracing::warn!(%error, "admin socket: cannot accept");
-                        tokio::time::sleep(ACCEPT_PAUSE).await;
-                        continue;
-                    }
-                },
+                accepted = self.accept(&permits) => accepted,
             };
             let Some(uid) = admitted_uid(&stream) else { continue };
             let service = self.service.clone();
-            let connection =
-                http1::Builder::new().timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).serve_connection(
-                    TokioIo::new(stream),
-                    service_fn(move |request| {
-                        let service = service.clone();
-                        async move { Ok::<_, Infallible>(service.answer(uid, request).await) }
-                    }),
-                );
+            let answer = service_fn(move |request| {
+                let service = service.clone();
+                async move { Ok::<_, Infallible>(service.answer(uid, request).await) }
+            });
+            let connection = http1::Builder::new()
+                .timer(TokioTimer::new())
+                .header_read_timeout(HEAD_TIMEOUT)
+                .serve_connection(TokioIo::new(stream), answer);
             let connection = graceful.watch(connection);
             tokio::spawn(async move {
                 // A client that goes away early is its own affair.
@@ -108,7 +102,23 @@ impl AdminServer {
         }
         drop(self.listener);
         drop(self.socket);
+        self.stopping.send_replace(true);
         graceful.shutdown().await;
+    }
+
+    /// The next connection, as soon as one more may be served.
+    async fn accept(&self, permits: &Arc<Semaphore>) -> (Option<OwnedSemaphorePermit>, UnixStream) {
+        // The semaphore is never closed; without a permit there would simply be no limit.
+        let permit = Arc::clone(permits).acquire_owned().await.ok();
+        loop {
+            match self.listener.accept().await {
+                Ok((stream, _)) => return (permit, stream),
+                Err(error) => {
+                    tracing::warn!(%error, "admin socket: cannot accept");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
     }
 }
 
@@ -149,46 +159,75 @@ impl Drop for SocketFile {
 struct Service {
     app: App,
     config: Arc<Config>,
+    stopped: watch::Receiver<bool>,
 }
+
+type Body = UnsyncBoxBody<Bytes, Infallible>;
 
 impl Service {
     /// Answers one request; the deadline is that of the HTTP API.
-    async fn answer(&self, uid: u32, request: Request<Incoming>) -> Response<Full<Bytes>> {
+    async fn answer(&self, uid: u32, request: Request<Incoming>) -> Response<Body> {
         let deadline = Duration::from_millis(self.config.server.request_timeout_ms);
-        let (status, body) = match tokio::time::timeout(deadline, self.run(uid, request)).await {
-            Ok(Ok(answer)) => answer,
-            Ok(Err(error)) => failed(&error),
-            Err(_) => failed(&Error::Unavailable {
+        // A panic is logged by its hook; the caller gets an answer, and the server goes on.
+        let route = AssertUnwindSafe(self.route(uid, request)).catch_unwind();
+        let answer = match tokio::time::timeout(deadline, route).await {
+            Ok(Ok(Ok(answer))) => answer,
+            Ok(Ok(Err(error))) => whole(failed(&error)),
+            Ok(Err(_)) => whole(failed(&Error::internal("a fault in the server; its log says more"))),
+            Err(_) => whole(failed(&Error::Unavailable {
                 detail: "the server took too long; look whether it was done before trying again".into(),
                 retry_after_s: 1,
-            }),
+            })),
         };
-        let mut response = Response::new(Full::new(Bytes::from(body)));
+        let (status, body) = answer;
+        let mut response = Response::new(body);
         *response.status_mut() = status;
         response.headers_mut().insert(HEADER_PROTOCOL, PROTOCOL.into());
-        response.headers_mut().insert(CONTENT_TYPE, http::HeaderValue::from_static("application/json"));
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         response
     }
 
-    async fn run(&self, uid: u32, request: Request<Incoming>) -> Result<Answer, Error> {
+    async fn route(&self, uid: u32, request: Request<Incoming>) -> Result<(StatusCode, Body), Error> {
         let (head, body) = request.into_parts();
         check_protocol(&head.headers)?;
-        let path = head.uri.path();
-        if path == "/hello" && head.method == Method::GET {
-            return Ok((http::StatusCode::OK, b"null".to_vec()));
+        match (&head.method, head.uri.path()) {
+            (&Method::GET, "/hello") => Ok(whole((StatusCode::OK, b"null".to_vec()))),
+            (&Method::GET, "/events") => Ok((StatusCode::OK, self.events())),
+            (&Method::POST, path) if path.starts_with("/op/") => {
+                let name = path.trim_start_matches("/op/");
+                let body = read(body).await?;
+                Ok(whole(registry::run(&self.app, &actor(uid, &head.headers), name, &body).await))
+            }
+            _ => Err(Error::NotFound { detail: "no such path on the admin socket".into() }),
         }
-        let Some(name) = path.strip_prefix("/op/").filter(|_| head.method == Method::POST) else {
-            return Err(Error::NotFound { detail: "no such path on the admin socket".into() });
-        };
-        let actor = actor(uid, &head.headers);
-        let body = Limited::new(body, REQUEST_BYTES_MAX).collect().await.map_err(|error| {
-            let too_large = error.downcast_ref::<LengthLimitError>().is_some();
-            let detail =
-                if too_large { "the request is larger than the admin socket takes" } else { "the request broke off" };
-            Error::invalid("parse_error", detail, None)
-        })?;
-        Ok(registry::run(&self.app, &actor, name, &body.to_bytes()).await)
     }
+
+    /// The numbers of new audit entries, one on a line, until the client has enough or the server stops. It ends, too,
+    /// when the client is too slow to keep up: then it has to look at the present state anyway.
+    fn events(&self) -> Body {
+        let mut stopped = self.stopped.clone();
+        let stop = async move {
+            // An error means that the server is gone, which is a stop too.
+            let _ = stopped.wait_for(|stopped| *stopped).await;
+        };
+        let lines = self.app.watch_audit().map(|number| Ok(Frame::data(Bytes::from(format!("{number}\n")))));
+        StreamBody::new(lines.take_until(stop)).boxed_unsync()
+    }
+}
+
+/// A body that is there as a whole.
+fn whole((status, body): Answer) -> (StatusCode, Body) {
+    (status, Full::new(Bytes::from(body)).boxed_unsync())
+}
+
+async fn read(body: Incoming) -> Result<Bytes, Error> {
+    let body = Limited::new(body, REQUEST_BYTES_MAX).collect().await.map_err(|error| {
+        let too_large = error.downcast_ref::<LengthLimitError>().is_some();
+        let detail =
+            if too_large { "the request is larger than the admin socket takes" } else { "the request broke off" };
+        Error::invalid("parse_error", detail, None)
+    })?;
+    Ok(body.to_bytes())
 }
 
 fn check_protocol(headers: &HeaderMap) -> Result<(), Error> {

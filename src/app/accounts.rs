@@ -2,14 +2,29 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Context, Operation, Permission};
-use crate::error::Result;
+use super::audit::Note;
 use super::permission::KeyRule;
-use super::reset::Done;
-use super::views::{Success, UserDetail, UserPage, UserRef, UserRow, UserView};
-use crate::domain::fields::Fields;
+use super::reset::{Done, UserChange, check_reason};
+use super::second_factor::incorrect_password;
+use super::views::{UserPage, UserRef, UserView};
+use super::{Context, Identity, Operation, Permission, Tries, random};
+use crate::domain::audit::Event;
+use crate::domain::email::EmailAddress;
+use crate::domain::fields::{FieldError, Fields};
+use crate::domain::id::UserId;
+use crate::domain::mail::MailKind;
+use crate::domain::password::check_password;
 use crate::domain::secret::Secret;
-use crate::domain::user::FactorState;
+use crate::domain::text;
+use crate::domain::token::Purpose;
+use crate::domain::user::{PasswordHash, User};
+use crate::domain::user_patch::{NAME_CHARS_MAX, PatchRules, UserPatch, is_reauth_exempt};
+use crate::error::{Error, Result};
+use crate::records::{Versioned, keys, put_user, remove_api_key, remove_remembered, remove_session, remove_user};
+use crate::store::{Batch, Expect};
+
+/// Users counted for one page of the API's list.
+const COUNTED_MAX: usize = 20_000;
 
 /// A user made just now.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -17,16 +32,6 @@ pub struct UserCreated {
     pub user: UserView,
     /// Single-use link to set a password, when none was given.
     pub set_password_link: Option<Secret>,
-}
-
-/// Rows for the console and `user list`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct UserRows {
-    pub rows: Vec<UserRow>,
-    /// Pass as `after` for the next page; `None` at the end.
-    pub next: Option<String>,
-    /// All users there are (active or not).
-    pub total: u64,
 }
 
 /// An operator makes an account.
@@ -47,7 +52,33 @@ impl Operation for CreateUser {
     type Reply = UserCreated;
 
     async fn run(self, cx: &Context<'_>) -> Result<Self::Reply> {
-        todo!()
+        let email = parse_email(&self.email)?;
+        let password_hash = match &self.password {
+            Some(password) => Some(cx.hash_new_password(password, &[&self.email, &self.first_name]).await?),
+            None => None,
+        };
+        let mut tries = Tries::default();
+        loop {
+            tries.next().await?;
+            let (mut user, batch) = cx.new_user(email.clone()).await?;
+            user.first_name = parse_name("first_name", &self.first_name)?;
+            user.last_name = parse_name("last_name", &self.last_name)?;
+            user.is_staff = self.is_staff;
+            user.is_email_verified = Some(self.is_verified);
+            user.password_hash.clone_from(&password_hash);
+            user.password_changed_at = password_hash.as_ref().map(|_| cx.now);
+            let mut batch = put_user(batch, None, &user);
+            let mut set_password_link = None;
+            if user.password_hash.is_none() {
+                let (with_token, token) = cx.issue_token(batch, Purpose::ResetPassword, &user)?;
+                batch = with_token;
+                set_password_link = Some(cx.reset_link(user.id, &token));
+            }
+            let batch = cx.audited(batch, Note::of(Event::UserCreated, &user).detail("is_staff", user.is_staff));
+            if cx.commit(batch).await?.is_some() {
+                return Ok(UserCreated { user: cx.user_view(&user), set_password_link });
+            }
+        }
     }
 }
 
@@ -66,7 +97,24 @@ impl Operation for ListUsers {
     type Reply = UserPage;
 
     async fn run(self, cx: &Context<'_>) -> Result<Self::Reply> {
-        todo!()
+        let caller = cx.require_caller()?;
+        let found = match &self.email {
+            // An address names at most one.
+            Some(address) => match EmailAddress::parse(address) {
+                Some(address) => cx.find_by_email(&address).await?.map(|user| user.value).into_iter().collect(),
+                None => Vec::new(),
+            },
+            None if !caller.is_staff => vec![User::clone(caller)],
+            None => return cx.list_all(&self).await,
+        };
+        let wanted = |user: &User| {
+            user.is_active
+                && (caller.is_staff || user.id == caller.id)
+                && self.is_staff.is_none_or(|is_staff| user.is_staff == is_staff)
+        };
+        let found: Vec<User> = found.into_iter().filter(wanted).collect();
+        let results = found.iter().skip(self.offset).take(self.limit).map(|user| cx.user_view(user)).collect();
+        Ok(UserPage { count: found.len() as u64, results })
     }
 }
 
@@ -82,11 +130,18 @@ impl Operation for RetrieveUser {
     type Reply = UserView;
 
     async fn run(self, cx: &Context<'_>) -> Result<Self::Reply> {
-        todo!()
+        let caller = cx.require_caller()?;
+        let id = cx.account(&self.user).await?;
+        if id == caller.id {
+            return Ok(cx.user_view(caller));
+        }
+        cx.check_gate_of_caller()?;
+        Ok(cx.user_view(&cx.user(id).await?.value))
     }
 }
 
-/// `PATCH` and `PUT /api/users/{uuid}`; `replace` is PUT. The gate and the re-authentication window depend on the fields, so the operation checks them itself.
+/// `PATCH` and `PUT /api/users/{uuid}`; `replace` is PUT. The gate and the re-authentication window depend on the
+/// fields, so the operation checks them itself.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct UpdateUser {
     pub user: UserRef,
@@ -100,7 +155,24 @@ impl Operation for UpdateUser {
     type Reply = UserView;
 
     async fn run(self, cx: &Context<'_>) -> Result<Self::Reply> {
-        todo!()
+        let id = cx.account(&self.user).await?;
+        let fields = &self.fields;
+        cx.check_update_windows(fields)?;
+        if fields.contains("current_password") {
+            cx.count_password_use(cx.require_caller()?.id)?;
+        }
+        let before = cx.user(id).await?.value;
+        cx.check_update_guards(fields, &before)?;
+        let rules = PatchRules {
+            allow_plus_addresses: cx.config().email.allow_plus_addresses,
+            password_min_length: cx.config().password.min_length,
+        };
+        let patch = UserPatch::parse(fields, self.replace, &before, &rules)?;
+        refuse_foreign_places(&patch)?;
+        cx.check_new_email(&patch, &before).await?;
+        let new_password = cx.check_new_password(&patch, &before, rules).await?;
+        let change = Change { patch: &patch, password: new_password, checked_hash: &before };
+        cx.update(id, &change).await
     }
 }
 
@@ -116,12 +188,36 @@ impl Operation for DeleteUser {
     type Reply = ();
 
     async fn run(self, cx: &Context<'_>) -> Result<Self::Reply> {
-        todo!()
+        let id = cx.account(&self.user).await?;
+        cx.require_fresh("This action requires you to be recently authenticated.")?;
+        // Sessions, devices and keys first, a bounded number in each batch; the user last. A stop in between leaves a
+        // user who has to log in again, never a key without a user.
+        cx.remove_belongings(id).await?;
+        let mut tries = Tries::default();
+        loop {
+            tries.next().await?;
+            let before = cx.user(id).await?;
+            let mut batch = remove_user(Batch::default(), &before);
+            for key in cx.records().api_keys_of(id).await? {
+                batch = remove_api_key(batch, &key.value);
+            }
+            for purpose in [Purpose::VerifyEmail, Purpose::ResetPassword] {
+                batch = batch.delete(keys::token(purpose, Some(id)));
+            }
+            for key in cx.records().pending_totp_keys(id).await? {
+                batch = batch.delete(key);
+            }
+            batch = batch.delete(keys::api_key_guard(id));
+            batch = cx.mailed(batch, &before.value, MailKind::AccountDeleted)?;
+            if cx.commit(cx.audited(batch, Note::of(Event::UserDeleted, &before.value))).await?.is_some() {
+                return Ok(());
+            }
+        }
     }
 }
 
 /// An operator changes fields of a user; absent ones stay.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct SetUser {
     pub user: UserRef,
     pub email: Option<String>,
@@ -138,7 +234,68 @@ impl Operation for SetUser {
     type Reply = UserView;
 
     async fn run(self, cx: &Context<'_>) -> Result<Self::Reply> {
-        todo!()
+        let found = cx.find_user(&self.user).await?.value;
+        let email = self.email.as_deref().map(parse_email).transpose()?;
+        let password = match &self.password {
+            Some(password) => {
+                let known = [found.email.as_str(), &found.first_name, &found.last_name];
+                Some(cx.hash_new_password(password, &known).await?)
+            }
+            None => None,
+        };
+        let mut tries = Tries::default();
+        loop {
+            tries.next().await?;
+            let before = cx.user(found.id).await?;
+            let mut user = before.value.clone();
+            let mut names = Vec::new();
+            let mut batch = Batch::default();
+            if let Some(email) = email.as_ref().filter(|email| **email != user.email) {
+                if cx.find_by_email(email).await?.is_some() {
+                    return Err(email_in_use());
+                }
+                batch = cx.mailed(batch, &user, MailKind::EmailChangedOld)?;
+                user.change_email(email.clone(), cx.now);
+                user.is_email_verified = Some(self.is_verified.unwrap_or(false));
+                batch = cx.mailed(batch, &user, MailKind::EmailChangedNew)?;
+                names.push("email");
+            }
+            if let Some(name) = &self.first_name {
+                user.first_name = parse_name("first_name", name)?;
+                names.push("first_name");
+            }
+            if let Some(name) = &self.last_name {
+                user.last_name = parse_name("last_name", name)?;
+                names.push("last_name");
+            }
+            if let Some(is_staff) = self.is_staff {
+                if before.value.is_staff && !is_staff {
+                    batch = cx.keep_one_staff(batch, user.id).await?;
+                }
+                user.is_staff = is_staff;
+                names.push("is_staff");
+            }
+            if let Some(is_verified) = self.is_verified {
+                user.is_email_verified = Some(is_verified);
+                names.push("is_email_verified");
+            }
+            if let Some(hash) = &password {
+                user.password_hash = Some(hash.clone());
+                user.password_changed_at = Some(cx.now);
+                user.end_presence();
+                batch = cx.mailed(batch, &user, MailKind::PasswordChanged)?;
+                batch = cx.audited(batch, Note::of(Event::UserPasswordChanged, &user));
+            }
+            if names.is_empty() && password.is_none() {
+                return Err(Error::refused("nothing_to_change", "say what to change, for example --first-name"));
+            }
+            if !names.is_empty() {
+                batch = cx.audited(batch, Note::of(Event::UserUpdated, &user).detail("fields", names.join(" ")));
+            }
+            if cx.commit(put_user(batch, Some(&before), &user)).await?.is_some() {
+                return Ok(cx.user_view(&user));
+            }
+        }
     }
 }
 
@@ -156,100 +313,357 @@ impl Operation for SetUserActive {
     type Reply = Done;
 
     async fn run(self, cx: &Context<'_>) -> Result<Self::Reply> {
-        todo!()
+        cx.change_user(&self).await
     }
 }
 
-/// Finds users for an operator: by parts of e-mail and name, by state and role; ordered by e-mail.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct FindUsers {
-    pub query: String,
-    pub state: Option<FactorState>,
-    pub is_staff: Option<bool>,
-    pub after: Option<String>,
-    /// At most 500.
-    pub limit: usize,
-}
+impl UserChange for SetUserActive {
+    fn user(&self) -> &UserRef {
+        &self.user
+    }
 
-impl Operation for FindUsers {
-    const NAME: &'static str = "find_users";
-    const NEEDS: Permission = Permission::OPERATOR_READ;
-    type Reply = UserRows;
-
-    async fn run(self, cx: &Context<'_>) -> Result<Self::Reply> {
-        todo!()
+    async fn apply(&self, cx: &Context<'_>, user: &mut User) -> Result<(Batch, String)> {
+        let reason = check_reason(&self.reason)?;
+        if user.is_active == self.active {
+            let state = if self.active { "active" } else { "inactive" };
+            return Err(Error::refused("nothing_to_change", format!("the user is {state} already")));
+        }
+        let mut batch = Batch::default();
+        if user.is_staff && !self.active {
+            batch = cx.keep_one_staff(batch, user.id).await?;
+        }
+        user.is_active = self.active;
+        let (event, summary) = if self.active {
+            (Event::UserReactivated, "the user can log in again")
+        } else {
+            user.end_presence();
+            (Event::UserDeactivated, "the user cannot log in, and all sessions are ended")
+        };
+        Ok((cx.audited(batch, Note::of(event, user).reason(&reason)), summary.to_owned()))
     }
 }
 
-/// Everything an operator may see of one user.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct InspectUser {
-    pub user: UserRef,
+/// A checked change of a user by PATCH or PUT.
+struct Change<'a> {
+    patch: &'a UserPatch,
+    password: Option<PasswordHash>,
+    /// The user whose password was checked.
+    checked_hash: &'a User,
 }
 
-impl Operation for InspectUser {
-    const NAME: &'static str = "inspect_user";
-    const NEEDS: Permission = Permission::OPERATOR_READ;
-    type Reply = UserDetail;
+impl Context<'_> {
+    /// Commits a checked change: everything or nothing, mails after it (W-23).
+    async fn update(&self, id: UserId, change: &Change<'_>) -> Result<UserView> {
+        let Change { patch, password, checked_hash } = change;
+        let mut tries = Tries::default();
+        loop {
+            tries.next().await?;
+            let before = self.user(id).await?;
+            if password.is_some() && before.value.password_hash != checked_hash.password_hash {
+                return Err(incorrect_password());
+            }
+            let names = patch.changed_fields(&before.value);
+            let mut user = before.value.clone();
+            patch.apply(&mut user);
+            let mut batch = Batch::default();
+            if let Some(is_staff) = patch.is_staff.filter(|is_staff| *is_staff != user.is_staff) {
+                if !is_staff {
+                    batch = self.keep_one_staff(batch, id).await?;
+                }
+                user.is_staff = is_staff;
+            }
+            if let Some(email) = patch.new_email(&before.value) {
+                batch = self.change_email(batch, &mut user, email).await?;
+            }
+            if let Some(hash) = password {
+                user.password_hash = Some(hash.clone());
+                user.password_changed_at = Some(self.now);
+                user.end_presence();
+                batch = self.rebind_session(batch, &user, |_| {}).await?;
+                batch = self.mailed(batch, &user, MailKind::PasswordChanged)?;
+                batch = self.audited(batch, Note::of(Event::UserPasswordChanged, &user));
+            }
+            if names.iter().any(|name| !matches!(*name, "email" | "password")) {
+                batch = self.audited(batch, Note::of(Event::UserUpdated, &user).detail("fields", names.join(" ")));
+            }
+            // A change that changes nothing still waits until what it saw is on disk.
+            let batch = if user == before.value {
+                batch.expect(keys::user(id), Expect::Version(before.version))
+            } else {
+                put_user(batch, Some(&before), &user)
+            };
+            if self.commit(batch).await?.is_some() {
+                return Ok(self.user_view(&user));
+            }
+        }
+    }
 
-    async fn run(self, cx: &Context<'_>) -> Result<Self::Reply> {
-        todo!()
+    /// Stages a new address and has it verified; where mail is not available it changes at once (spec §3.4).
+    async fn change_email(&self, batch: Batch, user: &mut User, email: &EmailAddress) -> Result<Batch> {
+        if self.find_by_email(email).await?.is_some() {
+            return Err(email_in_use());
+        }
+        if self.app.is_mail_available() {
+            user.pending_email = Some(email.clone());
+            user.pending_email_at = Some(self.now);
+            let batch = self.audited(batch, Note::of(Event::UserEmailChangeRequested, user));
+            return self.verification_mailed(batch, user);
+        }
+        user.change_email(email.clone(), self.now);
+        // Nobody has shown that this address is theirs; once there is mail, login asks for it.
+        user.is_email_verified = Some(false);
+        Ok(self.audited(batch, Note::of(Event::UserEmailChanged, user)))
+    }
+
+    /// The gate (spec §4.8) and the re-authentication window (spec §1.9), as far as the fields need them.
+    fn check_update_windows(&self, fields: &Fields) -> Result<()> {
+        let Identity::Session { session, .. } = &self.actor.identity else { return Ok(()) };
+        let only_moves = !fields.0.is_empty()
+            && fields.0.keys().all(|name| matches!(name.as_str(), "set_current_organization" | "set_current_team"));
+        if !only_moves {
+            self.check_gate_of_caller()?;
+        }
+        if is_reauth_exempt(fields) { Ok(()) } else { self.check_reauth(&session.session) }
+    }
+
+    /// What may not be asked at all, before any field is looked at, so that it tells nothing about addresses.
+    fn check_update_guards(&self, fields: &Fields, user: &User) -> Result<()> {
+        let sent_email = fields.value("email").and_then(serde_json::Value::as_str);
+        let changes_email = sent_email.is_some_and(|sent| sent.trim().to_lowercase() != user.email.as_str());
+        let is_key = matches!(self.actor.identity, Identity::ApiKey { .. });
+        if is_key && (changes_email || fields.contains("password")) {
+            let detail =
+                "You can only change your email or password from the PostHog app, not with an API key or token.";
+            return Err(Error::denied(detail));
+        }
+        if changes_email {
+            self.require_fresh("Confirm it's you before changing your email.")?;
+        }
+        if fields.contains("is_staff") {
+            if !self.require_caller()?.is_staff {
+                return Err(Error::denied("You are not a staff user, contact your instance admin."));
+            }
+            // W-39: a session, authenticated just now.
+            self.require_fresh("This action requires you to be recently authenticated.")?;
+        }
+        Ok(())
+    }
+
+    async fn check_new_email(&self, patch: &UserPatch, user: &User) -> Result<()> {
+        match patch.new_email(user) {
+            Some(email) if self.find_by_email(email).await?.is_some() => Err(email_in_use()),
+            _ => Ok(()),
+        }
+    }
+
+    /// The current password first, then the strength of the new one; its hash is the answer.
+    async fn check_new_password(
+        &self,
+        patch: &UserPatch,
+        user: &User,
+        rules: PatchRules,
+    ) -> Result<Option<PasswordHash>> {
+        if !patch.has_password() {
+            return Ok(None);
+        }
+        if let (Some(hash), Some(current)) = (&user.password_hash, &patch.current_password) {
+            if !self.app.0.hasher.verify(Some(hash.clone()), current.clone()).await? {
+                return Err(incorrect_password());
+            }
+        }
+        let (patch, user) = (patch.clone(), user.clone());
+        let checked =
+            self.app.0.hasher.check(move || patch.new_password(&user, &rules).map(|new| new.cloned())).await?;
+        match checked? {
+            Some(password) => Ok(Some(self.app.0.hasher.hash(password).await?)),
+            None => Ok(None),
+        }
+    }
+
+    /// Checks the strength of a password that an operator or a link sets, and hashes it.
+    pub(super) async fn hash_new_password(&self, password: &Secret, known: &[&str]) -> Result<PasswordHash> {
+        let known: Vec<String> = known.iter().map(|&text| text.to_owned()).collect();
+        let (checked, min_length) = (password.clone(), self.config().password.min_length);
+        let strength = move || {
+            let known: Vec<&str> = known.iter().map(String::as_str).collect();
+            check_password(checked.expose(), min_length, &known)
+        };
+        let strength = self.app.0.hasher.check(strength).await?;
+        strength.map_err(|problem| Error::from(problem.at_change()))?;
+        self.app.0.hasher.hash(password.clone()).await
+    }
+
+    /// A user with the next number, and the batch that takes the number.
+    pub(super) async fn new_user(&self, email: EmailAddress) -> Result<(User, Batch)> {
+        if self.find_by_email(&email).await?.is_some() {
+            return Err(email_in_use());
+        }
+        let key = keys::USER_NUMBER_COUNTER;
+        let highest = self.records().counter(key).await?;
+        let expect = match self.records().store().get(key).await? {
+            None => Expect::Absent,
+            Some(entry) => Expect::Version(entry.version),
+        };
+        let number = (highest + 1).cast_unsigned();
+        let id = UserId(random::uuid(self.now)?);
+        let distinct_id = random::token()?.expose().to_owned();
+        let user = User::new(id, number, distinct_id, email, self.now);
+        Ok((user, Batch::default().expect(key, expect).add(key, 1)))
+    }
+
+    /// Requires that another active staff user remains (W-39), also when two calls race: both move one key.
+    async fn keep_one_staff(&self, batch: Batch, leaving: UserId) -> Result<Batch> {
+        let mut after: Option<String> = None;
+        let filter = crate::records::StateFilter { state: None, is_staff: Some(true) };
+        loop {
+            let ids = self.records().user_ids_by_state(filter, after.as_deref(), 100).await?;
+            let users = self.records().users(&ids).await?;
+            if users.iter().any(|user| user.is_active && user.id != leaving) {
+                break;
+            }
+            match users.last() {
+                Some(last) if ids.len() == 100 => after = Some(last.email.as_str().to_owned()),
+                _ => return Err(Error::denied("The last staff user cannot be removed from staff.")),
+            }
+        }
+        let key = keys::STAFF_GUARD;
+        let expect = match self.records().store().get(key).await? {
+            None => Expect::Absent,
+            Some(entry) => Expect::Version(entry.version),
+        };
+        Ok(batch.expect(key, expect).put(key, Vec::new()))
+    }
+
+    async fn list_all(&self, list: &ListUsers) -> Result<UserPage> {
+        let mut after = None;
+        let mut count = 0;
+        let mut results = Vec::new();
+        while count < COUNTED_MAX {
+            let page = self.records().user_ids_by_number(after, 500).await?;
+            let ids: Vec<UserId> = page.iter().map(|(_, id)| *id).collect();
+            for user in self.records().users(&ids).await? {
+                if !user.is_active || list.is_staff.is_some_and(|is_staff| user.is_staff != is_staff) {
+                    continue;
+                }
+                if count >= list.offset && results.len() < list.limit {
+                    results.push(self.user_view(&user));
+                }
+                count += 1;
+            }
+            match page.last() {
+                Some((number, _)) if page.len() == 500 => after = Some(*number),
+                _ => break,
+            }
+        }
+        Ok(UserPage { count: count as u64, results })
+    }
+
+    async fn remove_belongings(&self, id: UserId) -> Result<()> {
+        loop {
+            let sessions = self.records().sessions_of(id).await?;
+            let devices = self.records().remembered_of(id).await?;
+            if sessions.is_empty() && devices.is_empty() {
+                return Ok(());
+            }
+            let mut batch = Batch::default();
+            for (hash, session) in sessions.iter().take(15) {
+                batch = remove_session(batch, hash, session);
+            }
+            for (hash, device) in devices.iter().take(15) {
+                batch = remove_remembered(batch, hash, device);
+            }
+            self.commit(batch).await?;
+        }
+    }
+
+    /// The account a path names, for what one may only do to oneself (spec §3.1).
+    pub(super) fn own_account(&self, user: &UserRef) -> Result<UserId> {
+        let caller = self.require_caller()?;
+        if user.0 == "@me" || UserId::parse(&user.0.to_lowercase()) == Some(caller.id) {
+            Ok(caller.id)
+        } else {
+            Err(only_me())
+        }
+    }
+
+    /// The account a path names, for what staff may do to others (spec §3.1).
+    pub(super) async fn account(&self, user: &UserRef) -> Result<UserId> {
+        let caller = self.require_caller()?;
+        match self.own_account(user) {
+            Ok(id) => Ok(id),
+            Err(_) if caller.is_staff => {
+                self.check_gate_of_caller()?;
+                let id = UserId::parse(&user.0.to_lowercase()).ok_or_else(Error::not_found)?;
+                let found = self.user(id).await?;
+                if found.value.is_active { Ok(id) } else { Err(Error::not_found()) }
+            }
+            Err(refused) => Err(refused),
+        }
+    }
+
+    fn check_gate_of_caller(&self) -> Result<()> {
+        match &self.actor.identity {
+            Identity::Session { user, session } => self.check_gate(user, &session.session),
+            _ => Ok(()),
+        }
+    }
+
+    /// A user as operators name one: e-mail address, UUID or numeric id.
+    pub(super) async fn find_user(&self, user: &UserRef) -> Result<Versioned<User>> {
+        let named = user.0.trim();
+        let id = if let Some(id) = UserId::parse(&named.to_lowercase()) {
+            Some(id)
+        } else if let Ok(number) = named.parse() {
+            self.records().user_id_by_number(number).await?
+        } else if let Some(email) = EmailAddress::parse(named) {
+            self.records().user_id_by_email(&email).await?
+        } else {
+            None
+        };
+        let found = match id {
+            Some(id) => self.records().user(id).await?,
+            None => None,
+        };
+        found.ok_or_else(|| Error::NotFound { detail: format!("no user {}", text::for_message(named)).into() })
+    }
+
+    pub(super) async fn find_by_email(&self, email: &EmailAddress) -> Result<Option<Versioned<User>>> {
+        match self.records().user_id_by_email(email).await? {
+            Some(id) => Ok(self.records().user(id).await?),
+            None => Ok(None),
+        }
     }
 }
 
-/// Makes the first staff account from the link printed at the first start. Fields: `token`, `email`, `password`, optional `first_name`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct CompleteSetup {
-    pub fields: Fields,
+fn only_me() -> Error {
+    Error::denied("As a non-staff user you're only allowed to access the `@me` user instance.")
 }
 
-impl Operation for CompleteSetup {
-    const NAME: &'static str = "complete_setup";
-    const NEEDS: Permission = Permission::ANYONE;
-    type Reply = Success;
+pub(super) fn email_in_use() -> Error {
+    Error::invalid("unique", "There is already an account with this email address.", Some("email"))
+}
 
-    async fn run(self, cx: &Context<'_>) -> Result<Self::Reply> {
-        todo!()
+fn parse_email(typed: &str) -> Result<EmailAddress> {
+    EmailAddress::parse(typed)
+        .ok_or_else(|| Error::invalid("invalid_input", "Enter a valid email address.", Some("email")))
+}
+
+fn parse_name(attr: &'static str, typed: &str) -> Result<String> {
+    let name = typed.trim();
+    if name.chars().count() > NAME_CHARS_MAX {
+        return Err(FieldError::max_length(NAME_CHARS_MAX, attr).into());
     }
+    text::check_display_name(attr, name)?;
+    Ok(name.to_owned())
 }
 
-/// `POST /api/reset/{uuid}`: sets a password with a single-use token. Fields: `token`, `password`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct ResetPassword {
-    pub uuid: String,
-    pub fields: Fields,
-}
-
-impl Operation for ResetPassword {
-    const NAME: &'static str = "reset_password";
-    const NEEDS: Permission = Permission::ANYONE;
-    type Reply = PasswordReset;
-
-    async fn run(self, cx: &Context<'_>) -> Result<Self::Reply> {
-        todo!()
+/// There are no organizations or teams yet, so none that is named exists.
+fn refuse_foreign_places(patch: &UserPatch) -> Result<()> {
+    if let Some(id) = patch.set_current_organization {
+        return Err(FieldError::does_not_exist(&id.to_string(), "set_current_organization").into());
     }
-}
-
-/// `GET /api/reset/{uuid}`: whether the token would be taken.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct CheckResetToken {
-    pub uuid: String,
-    pub token: Option<Secret>,
-}
-
-impl Operation for CheckResetToken {
-    const NAME: &'static str = "check_reset_token";
-    const NEEDS: Permission = Permission::ANYONE;
-    type Reply = ();
-
-    async fn run(self, cx: &Context<'_>) -> Result<Self::Reply> {
-        todo!()
+    if let Some(id) = patch.set_current_team {
+        return Err(FieldError::does_not_exist(&id.to_string(), "set_current_team").into());
     }
-}
-
-/// A password was set with a token.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct PasswordReset {
-    pub success: bool,
-    pub email: String,
+    Ok(())
 }

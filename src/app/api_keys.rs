@@ -1,13 +1,30 @@
 //! Personal API keys (spec §3.8).
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use uuid::Uuid;
 
-use super::{Context, Operation, Permission};
-use crate::error::Result;
+use super::audit::Note;
 use super::permission::KeyRule;
-use super::reset::Done;
+use super::reset::{Done, check_reason};
 use super::views::{ApiKeyView, UserRef};
-use crate::domain::fields::Fields;
+use super::{Context, Operation, Permission, Tries, random};
+use crate::domain::api_key::{ApiKey, KEYS_PER_USER_MAX, LABEL_CHARS_MAX, check_scope, mask};
+use crate::domain::audit::Event;
+use crate::domain::fields::{FieldError, Fields};
+use crate::domain::id::UserId;
+use crate::domain::secret::Secret;
+use crate::domain::time::Timestamp;
+use crate::domain::user::User;
+use crate::domain::vault::sha256;
+use crate::error::{Error, Result};
+use crate::records::{keys, put_api_key, remove_api_key};
+use crate::store::{Batch, Expect};
+
+/// Most scopes of one key; more than there are names.
+const SCOPES_MAX: usize = 250;
+/// Longest description, in characters.
+const DESCRIPTION_CHARS_MAX: usize = 1_000;
 
 /// `GET /api/personal_api_keys`: own keys, newest first.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -19,7 +36,8 @@ impl Operation for ListApiKeys {
     type Reply = Vec<ApiKeyView>;
 
     async fn run(self, cx: &Context<'_>) -> Result<Self::Reply> {
-        todo!()
+        let caller = cx.require_caller()?;
+        cx.api_key_views(caller).await
     }
 }
 
@@ -35,7 +53,8 @@ impl Operation for CreateApiKey {
     type Reply = ApiKeyView;
 
     async fn run(self, cx: &Context<'_>) -> Result<Self::Reply> {
-        todo!()
+        let wanted = WantedKey::parse(&self.fields)?;
+        cx.create_api_key(cx.require_caller()?.id, wanted).await
     }
 }
 
@@ -51,7 +70,8 @@ impl Operation for DeleteApiKey {
     type Reply = ();
 
     async fn run(self, cx: &Context<'_>) -> Result<Self::Reply> {
-        todo!()
+        let caller = cx.require_caller()?;
+        cx.remove_api_key(caller, &self.id, None).await.map(|_| ())
     }
 }
 
@@ -69,7 +89,12 @@ impl Operation for CreateApiKeyFor {
     type Reply = ApiKeyView;
 
     async fn run(self, cx: &Context<'_>) -> Result<Self::Reply> {
-        todo!()
+        let fields = serde_json::json!({
+            "label": self.label, "scopes": self.scopes, "scoped_teams": [], "scoped_organizations": [],
+        });
+        let Value::Object(fields) = fields else { return Err(Error::internal("not an object")) };
+        let wanted = WantedKey::parse(&Fields(fields))?;
+        cx.create_api_key(cx.find_user(&self.user).await?.value.id, wanted).await
     }
 }
 
@@ -85,7 +110,8 @@ impl Operation for ListApiKeysOf {
     type Reply = Vec<ApiKeyView>;
 
     async fn run(self, cx: &Context<'_>) -> Result<Self::Reply> {
-        todo!()
+        let user = cx.find_user(&self.user).await?.value;
+        cx.api_key_views(&user).await
     }
 }
 
@@ -103,6 +129,158 @@ impl Operation for RevokeApiKey {
     type Reply = Done;
 
     async fn run(self, cx: &Context<'_>) -> Result<Self::Reply> {
-        todo!()
+        let reason = check_reason(&self.reason)?;
+        let user = cx.find_user(&self.user).await?.value;
+        let (label, audit_number) = cx.remove_api_key(&user, &self.id, Some(&reason)).await?;
+        Ok(Done {
+            email: user.email.as_str().to_owned(),
+            summary: format!("API key \"{label}\" is revoked"),
+            audit_number,
+        })
+    }
+}
+
+/// A key as asked for, checked (spec §2.10, §3.8).
+struct WantedKey {
+    label: String,
+    description: Option<String>,
+    scopes: Vec<String>,
+}
+
+impl WantedKey {
+    fn parse(fields: &Fields) -> Result<Self, FieldError> {
+        let label = fields.required_text("label")?;
+        if label.chars().count() > LABEL_CHARS_MAX {
+            return Err(FieldError::max_length(LABEL_CHARS_MAX, "label"));
+        }
+        let scopes = required_list(fields, "scopes")?;
+        if scopes.is_empty() || scopes.len() > SCOPES_MAX {
+            let detail = if scopes.is_empty() { "This list may not be empty." } else { "Too many scopes." };
+            return Err(FieldError::invalid(detail, "scopes"));
+        }
+        let mut known = Vec::with_capacity(scopes.len());
+        for scope in scopes {
+            let scope = scope.as_str().ok_or_else(|| FieldError::invalid("Not a valid string.", "scopes"))?;
+            check_scope(scope)?;
+            if !known.iter().any(|held| held == scope) {
+                known.push(scope.to_owned());
+            }
+        }
+        // Nobody is a member of an organization or team yet, so any that is named is a foreign one.
+        if fields.contains("scoped_teams") && !required_list(fields, "scoped_teams")?.is_empty() {
+            let detail = "You must be a member of all teams that you are scoping the key to.";
+            return Err(FieldError::invalid(detail, "scoped_teams"));
+        }
+        if fields.contains("scoped_organizations") {
+            let organizations = required_list(fields, "scoped_organizations")?;
+            let is_uuid = |value: &Value| value.as_str().is_some_and(|text| Uuid::try_parse(text).is_ok());
+            if let Some(first) = organizations.first() {
+                let detail = if is_uuid(first) {
+                    "You must be a member of all organizations that you are scoping the key to."
+                } else {
+                    "Invalid organization UUID"
+                };
+                return Err(FieldError::invalid(detail, "scoped_organizations"));
+            }
+        }
+        let description = fields.nullable_text("description")?.flatten().filter(|text| !text.is_empty());
+        if description.as_ref().is_some_and(|text| text.chars().count() > DESCRIPTION_CHARS_MAX) {
+            return Err(FieldError::max_length(DESCRIPTION_CHARS_MAX, "description"));
+        }
+        Ok(Self { label, description, scopes: known })
+    }
+}
+
+fn required_list<'a>(fields: &'a Fields, name: &'static str) -> Result<&'a Vec<Value>, FieldError> {
+    match fields.value(name) {
+        None => Err(FieldError::required(name)),
+        Some(Value::Null) => Err(FieldError::null(name)),
+        Some(Value::Array(list)) => Ok(list),
+        Some(other) => Err(FieldError::not_a_list(other, name)),
+    }
+}
+
+impl Context<'_> {
+    async fn create_api_key(&self, id: UserId, wanted: WantedKey) -> Result<ApiKeyView> {
+        let value = Secret::new(format!("phx_{}", random::token()?.expose()));
+        let mut tries = Tries::default();
+        loop {
+            tries.next().await?;
+            let user = self.user(id).await?;
+            if self.records().api_keys_of(id).await?.len() >= KEYS_PER_USER_MAX {
+                let detail = format!(
+                    "You can only have {KEYS_PER_USER_MAX} personal API keys. Remove an existing key before creating a new one."
+                );
+                return Err(Error::invalid("invalid_input", detail, None));
+            }
+            let key = ApiKey {
+                id: random::token()?.expose().to_owned(),
+                user: id,
+                label: wanted.label.clone(),
+                description: wanted.description.clone(),
+                mask: mask(value.expose()),
+                hash: sha256(value.expose().as_bytes()),
+                created_at: self.now,
+                last_used_at: None,
+                last_rolled_at: None,
+                scopes: wanted.scopes.clone(),
+                scoped_teams: Vec::new(),
+                scoped_organizations: Vec::new(),
+            };
+            // A rule over a range needs a key of its own: every change of a user's keys moves this one, so that two
+            // calls cannot both be the tenth.
+            let batch = self.guard_api_keys(Batch::default(), id).await?;
+            let batch = put_api_key(batch, None, &key);
+            let note = Note::of(Event::ApiKeyCreated, &user.value).detail("key", &key.id).detail("label", &key.label);
+            let batch = self.audited(batch, note.detail("scopes", key.scopes.join(" ")));
+            if self.commit(batch).await?.is_some() {
+                return Ok(ApiKeyView { value: Some(value.expose().to_owned()), ..view(&key, &user.value) });
+            }
+        }
+    }
+
+    async fn remove_api_key(&self, user: &User, id: &str, reason: Option<&str>) -> Result<(String, u64)> {
+        let held = self.records().api_keys_of(user.id).await?;
+        let key = held.into_iter().find(|key| key.value.id == id).ok_or_else(Error::not_found)?.value;
+        let mut note = Note::of(Event::ApiKeyDeleted, user).detail("key", &key.id).detail("label", &key.label);
+        if let Some(reason) = reason {
+            note = note.reason(reason);
+        }
+        let batch = self.audited(remove_api_key(Batch::default(), &key), note);
+        let receipt = self.commit(batch).await?.ok_or_else(Error::not_found)?;
+        Ok((key.label, receipt.appended.last().copied().unwrap_or_default()))
+    }
+
+    async fn guard_api_keys(&self, batch: Batch, id: UserId) -> Result<Batch> {
+        let key = keys::api_key_guard(id);
+        let expect = match self.records().store().get(&key).await? {
+            None => Expect::Absent,
+            Some(entry) => Expect::Version(entry.version),
+        };
+        Ok(batch.expect(key.clone(), expect).put(key, Vec::new()))
+    }
+
+    pub(super) async fn api_key_views(&self, user: &User) -> Result<Vec<ApiKeyView>> {
+        let held = self.records().api_keys_of(user.id).await?;
+        Ok(held.iter().map(|key| view(&key.value, user)).collect())
+    }
+}
+
+fn view(key: &ApiKey, user: &User) -> ApiKeyView {
+    ApiKeyView {
+        id: key.id.clone(),
+        label: key.label.clone(),
+        value: None,
+        mask_value: Some(key.mask.clone()),
+        created_at: key.created_at.to_rfc3339_z(),
+        last_used_at: key.last_used_at.map(Timestamp::to_rfc3339_z),
+        last_rolled_at: key.last_rolled_at.map(Timestamp::to_rfc3339_z),
+        user_id: user.number,
+        scopes: key.scopes.clone(),
+        scoped_teams: key.scoped_teams.clone(),
+        scoped_organizations: key.scoped_organizations.iter().map(Uuid::to_string).collect(),
+        description: key.description.clone(),
+        is_legacy_hashing: false,
+        local_dev_value: None,
     }
 }

@@ -1,1 +1,221 @@
-//! wip
+//! Who is behind a request: sessions, API keys, CSRF (spec §1.6 to §1.8).
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use subtle::ConstantTimeEq;
+
+use super::{Actor, App, Identity, PresentedSession};
+use crate::clock;
+use crate::domain::api_key::{ApiKey, LAST_USED_SECONDS};
+use crate::domain::secret::Secret;
+use crate::domain::session::LAST_ACTIVITY_SECONDS;
+use crate::domain::text;
+use crate::domain::time::Timestamp;
+use crate::domain::vault::sha256;
+use crate::error::{Error, Result};
+use crate::records::{self, Versioned};
+use crate::store::Batch;
+
+/// The credentials and CSRF facts of one HTTP request, as they came; what they are worth is decided here.
+#[derive(Clone, Debug, Default)]
+pub struct Presented {
+    /// The value behind `Authorization: Bearer`, trimmed; values that start with `pha_` are left out.
+    pub bearer: Option<Secret>,
+    /// Cookie `sessionid`.
+    pub session: Option<Secret>,
+    /// `personal_api_key` in the body, and in the query.
+    pub body_key: Option<Secret>,
+    pub query_key: Option<Secret>,
+    pub csrf: CsrfFacts,
+    /// Whether keys are looked at before the cookie (the personal API key endpoints).
+    pub key_first: bool,
+}
+
+/// What spec §1.8 looks at.
+#[derive(Clone, Debug, Default)]
+pub struct CsrfFacts {
+    /// The method changes something (not GET, HEAD, OPTIONS, TRACE).
+    pub is_unsafe: bool,
+    /// Cookie `posthog_csrftoken`.
+    pub cookie: Option<String>,
+    /// Header `X-CSRFToken`, or the form field `csrfmiddlewaretoken`.
+    pub token: Option<String>,
+    pub origin: Option<String>,
+    pub referer: Option<String>,
+    pub host: Option<String>,
+}
+
+/// Where a request came from.
+#[derive(Clone, Debug, Default)]
+pub struct RequestFacts {
+    /// The client's address, as far as trusted proxies allow to know it.
+    pub address: Option<IpAddr>,
+    pub user_agent: Option<String>,
+    pub request_id: String,
+}
+
+/// Length of the CSRF token, in characters.
+const CSRF_CHARS: usize = 32;
+
+/// Where a key was found; named in the error (spec §1.6).
+#[derive(Clone, Copy)]
+enum KeyPlace {
+    Header,
+    Body,
+    Query,
+}
+
+impl App {
+    /// Finds out who presents these credentials. A bad credential is an error; none is [`Identity::Anonymous`].
+    ///
+    /// An `Authorization: Bearer` header stands alone; else the cookie is tried, then the body, then the query (the
+    /// cookie last where keys come first). A cookie that is of no use counts as none.
+    pub async fn authenticate(&self, presented: Presented, request: RequestFacts) -> Result<Actor> {
+        let now = clock::now();
+        let identity = self.identify(&presented, now).await?;
+        Ok(Actor { identity, address: request.address, user_agent: request.user_agent, request_id: request.request_id })
+    }
+
+    async fn identify(&self, presented: &Presented, now: Timestamp) -> Result<Identity> {
+        if let Some(key) = &presented.bearer {
+            return self.by_key(key, KeyPlace::Header, now).await;
+        }
+        let in_query = presented.query_key.as_ref().filter(|_| self.0.config.auth.allow_key_in_query);
+        let key = match (&presented.body_key, in_query) {
+            (Some(key), _) => Some((key, KeyPlace::Body)),
+            (None, Some(key)) => Some((key, KeyPlace::Query)),
+            (None, None) => None,
+        };
+        if presented.key_first
+            && let Some((key, place)) = key
+        {
+            return self.by_key(key, place, now).await;
+        }
+        let by_session = match &presented.session {
+            Some(session) => self.by_session(session, &presented.csrf, now).await?,
+            None => Identity::Anonymous,
+        };
+        match (by_session, key) {
+            (Identity::Anonymous, Some((key, place))) => self.by_key(key, place, now).await,
+            (identity, _) => Ok(identity),
+        }
+    }
+
+    async fn by_key(&self, presented: &Secret, place: KeyPlace, now: Timestamp) -> Result<Identity> {
+        let invalid = || {
+            let place = match place {
+                KeyPlace::Header => "Authorization header",
+                KeyPlace::Body => "body",
+                KeyPlace::Query => "query string",
+            };
+            Error::AuthenticationFailed {
+                detail: format!("Personal API key found in request {place} is invalid.").into(),
+            }
+        };
+        let hash = sha256(presented.expose().as_bytes());
+        let key = self.records().api_key(&hash).await?.ok_or_else(invalid)?;
+        let user = self.records().user(key.value.user).await?.ok_or_else(invalid)?.value;
+        if !user.is_active {
+            return Err(invalid());
+        }
+        self.note_key_use(&key, now);
+        Ok(Identity::ApiKey { user: Arc::new(user), key: Arc::new(key.value) })
+    }
+
+    async fn by_session(&self, cookie: &Secret, csrf: &CsrfFacts, now: Timestamp) -> Result<Identity> {
+        let hash = sha256(cookie.expose().as_bytes());
+        let Some(session) = self.records().session(&hash).await? else { return Ok(Identity::Anonymous) };
+        if now >= session.value.expires_at {
+            return Ok(Identity::Anonymous);
+        }
+        let Some(id) = session.value.user else {
+            let presented = PresentedSession { hash, session: session.value };
+            return Ok(Identity::Pending(Arc::new(presented)));
+        };
+        let Some(user) = self.records().user(id).await? else { return Ok(Identity::Anonymous) };
+        if !user.value.is_active || user.value.session_epoch != session.value.epoch {
+            return Ok(Identity::Anonymous);
+        }
+        if csrf.is_unsafe {
+            self.check_csrf(cookie, csrf)?;
+        }
+        self.note_activity(&hash, &session, now);
+        let presented = PresentedSession { hash, session: session.value };
+        Ok(Identity::Session { user: Arc::new(user.value), session: Arc::new(presented) })
+    }
+
+    /// The CSRF token that belongs to a session key: nothing to store, and a cookie planted by a neighbouring host
+    /// does not pass.
+    pub(super) fn csrf_token(&self, session_key: &Secret) -> Secret {
+        let mac = self.0.vault.mac("csrf", &[session_key.expose().as_bytes()]);
+        Secret::new(text::base62(&mac).chars().cycle().take(CSRF_CHARS).collect())
+    }
+
+    /// Spec §1.8, with its texts.
+    fn check_csrf(&self, session_key: &Secret, facts: &CsrfFacts) -> Result<()> {
+        let failed = |reason: &str| Err(Error::denied(format!("CSRF Failed: {reason}")));
+        if let Some(origin) = &facts.origin {
+            if !self.is_own_origin(origin, facts.host.as_deref()) {
+                let shown = text::for_message(origin);
+                return failed(&format!("Origin checking failed - {shown} does not match any trusted origins."));
+            }
+        } else if self.is_secure() {
+            let Some(referer) = &facts.referer else { return failed("Referer checking failed - no Referer.") };
+            let origin: String = referer.splitn(4, '/').take(3).collect::<Vec<_>>().join("/");
+            if !self.is_own_origin(&origin, facts.host.as_deref()) {
+                let shown = text::for_message(referer);
+                return failed(&format!("Referer checking failed - {shown} does not match any trusted origins."));
+            }
+        }
+        let Some(cookie) = &facts.cookie else { return failed("CSRF cookie not set.") };
+        let Some(token) = facts.token.as_deref().filter(|token| !token.is_empty()) else {
+            return failed("CSRF token missing.");
+        };
+        if token.len() != CSRF_CHARS {
+            return failed("CSRF token from the 'X-Csrftoken' HTTP header has incorrect length.");
+        }
+        let expected = self.csrf_token(session_key);
+        let same_as_cookie: bool = token.as_bytes().ct_eq(cookie.as_bytes()).into();
+        if !same_as_cookie || !expected.matches(token) {
+            return failed("CSRF token from the 'X-Csrftoken' HTTP header incorrect.");
+        }
+        Ok(())
+    }
+
+    /// The public address, an allowed origin, or the very host that was asked (in the scheme we are reached by).
+    fn is_own_origin(&self, origin: &str, host: Option<&str>) -> bool {
+        let server = &self.0.config.server;
+        let scheme = if self.is_secure() { "https" } else { "http" };
+        origin == server.public_url
+            || server.cors_origins.iter().any(|allowed| allowed == origin)
+            || host.is_some_and(|host| origin == format!("{scheme}://{host}"))
+    }
+
+    /// Refreshes a session's last activity, at most every five minutes (spec §2.11). Not awaited: a read must not wait
+    /// for a disk, and a lost refresh costs nothing.
+    fn note_activity(&self, hash: &[u8; 32], session: &Versioned<crate::domain::session::Session>, now: Timestamp) {
+        if now.seconds_since(session.value.last_activity) < LAST_ACTIVITY_SECONDS {
+            return;
+        }
+        let refreshed = crate::domain::session::Session { last_activity: now, ..session.value.clone() };
+        self.commit_later(records::put_session(session.expect(Batch::default(), hash), hash, &refreshed));
+    }
+
+    /// Refreshes a key's last use, at most once an hour and never backwards (spec §2.10).
+    fn note_key_use(&self, key: &Versioned<ApiKey>, now: Timestamp) {
+        if key.value.last_used_at.is_some_and(|at| now.seconds_since(at) < LAST_USED_SECONDS) {
+            return;
+        }
+        let used = ApiKey { last_used_at: Some(now), ..key.value.clone() };
+        self.commit_later(records::put_api_key(Batch::default(), Some(key), &used));
+    }
+
+    fn commit_later(&self, batch: Batch) {
+        let app = self.clone();
+        tokio::spawn(async move {
+            // A conflict means that a newer value is there; any other trouble shows at the next real write.
+            let _refreshed = app.records().store().commit(batch).await;
+        });
+    }
+}

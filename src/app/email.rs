@@ -1,14 +1,27 @@
 //! E-mail verification and change (spec §3.3, §4.6).
 
 use serde::{Deserialize, Serialize};
+use subtle::ConstantTimeEq;
 
-use super::{Context, Operation, Permission};
-use crate::error::Result;
+use super::audit::Note;
 use super::login::IssuedSession;
 use super::permission::KeyRule;
-use super::reset::Done;
+use super::reset::{Done, UserChange, check_reason};
 use super::views::{Success, UserRef, UserView};
-use crate::domain::fields::Fields;
+use super::{Context, Operation, Permission, Tries};
+use crate::domain::audit::Event;
+use crate::domain::fields::{FieldError, Fields};
+use crate::domain::id::UserId;
+use crate::domain::mail::MailKind;
+use crate::domain::token::{self, CODE_ATTEMPTS_MAX, Code, Purpose, Token};
+use crate::domain::user::User;
+use crate::domain::vault::sha256;
+use crate::error::{Error, Result};
+use crate::records::{Versioned, keys, put_token, put_user};
+use crate::store::{Batch, Expect};
+
+/// Seconds between two verification mails that operators send.
+const RESEND: crate::config::Rate = crate::config::Rate { count: 1, seconds: 60 };
 
 /// The answer of `verify_email`; the flags that are false are left out.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -20,7 +33,7 @@ pub struct EmailVerified {
     pub session: Option<IssuedSession>,
 }
 
-/// `POST /api/users/request_email_verification`. Field: `uuid`.
+/// `POST /api/users/request_email_verification`. Field: `uuid`. The answer is the same whether the user exists.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct RequestEmailVerification {
     pub fields: Fields,
@@ -32,7 +45,28 @@ impl Operation for RequestEmailVerification {
     type Reply = Success;
 
     async fn run(self, cx: &Context<'_>) -> Result<Self::Reply> {
-        todo!()
+        let uuid = self.fields.text("uuid")?.ok_or_else(|| FieldError::required("uuid"))?.to_lowercase();
+        if !cx.app.is_mail_available() {
+            return Err(Error::invalid(
+                "email_not_available",
+                "Cannot verify email address because email is not configured for your instance. Please contact your administrator.",
+                None,
+            ));
+        }
+        let limits = &cx.config().limits;
+        let throttle = &cx.app.0.throttle;
+        throttle.count("email_verification_request", limits.email_verification_request, uuid.as_bytes(), cx.now)?;
+        let bucket = cx.address_bucket();
+        throttle.count("verify_email_address", limits.verify_email_address, bucket.as_bytes(), cx.now)?;
+        let Some(id) = UserId::parse(&uuid) else { return Ok(Success::YES) };
+        let Some(user) = cx.records().user(id).await?.map(|user| user.value) else { return Ok(Success::YES) };
+        let is_something_to_verify = user.pending_email.is_some() || user.is_email_verified != Some(true);
+        if user.is_active && is_something_to_verify {
+            let batch = cx.audited(Batch::default(), Note::of(Event::UserVerificationRequested, &user));
+            let batch = cx.verification_mailed(batch, &user)?;
+            cx.commit(batch).await?;
+        }
+        Ok(Success::YES)
     }
 }
 
@@ -48,7 +82,39 @@ impl Operation for VerifyEmail {
     type Reply = EmailVerified;
 
     async fn run(self, cx: &Context<'_>) -> Result<Self::Reply> {
-        todo!()
+        let proof = Proof::parse(&self.fields)?;
+        let uuid = self.fields.text("uuid")?.ok_or_else(|| FieldError::required("uuid"))?.to_lowercase();
+        let limits = &cx.config().limits;
+        let throttle = &cx.app.0.throttle;
+        throttle.count("verify_email", limits.verify_email, uuid.as_bytes(), cx.now)?;
+        throttle.count("verify_email_address", limits.verify_email_address, cx.address_bucket().as_bytes(), cx.now)?;
+
+        let mut tries = Tries::default();
+        loop {
+            tries.next().await?;
+            let before = match UserId::parse(&uuid) {
+                Some(id) => cx.records().user(id).await?.filter(|user| user.value.is_active),
+                None => None,
+            };
+            let before = before.ok_or_else(|| proof.refused())?;
+            let stored = cx.records().token(Purpose::VerifyEmail, Some(before.value.id)).await?;
+            let stored = stored.ok_or_else(|| proof.refused())?;
+            match cx.judge(&proof, &before.value, &stored.value) {
+                Verdict::Right => {}
+                Verdict::Repeated => {
+                    return Ok(EmailVerified { token: None, requires_2fa: false, requires_login: true, session: None });
+                }
+                Verdict::WrongCode => match cx.count_wrong_code(&before.value, &stored).await? {
+                    Some(()) => return Err(proof.refused()),
+                    None => continue,
+                },
+                Verdict::TooManyCodes => return Err(too_many_codes()),
+                Verdict::Refused => return Err(proof.refused()),
+            }
+            if let Some(verified) = cx.verified(&proof, &before, &stored).await? {
+                return Ok(verified);
+            }
+        }
     }
 }
 
@@ -62,7 +128,27 @@ impl Operation for CancelEmailChange {
     type Reply = UserView;
 
     async fn run(self, cx: &Context<'_>) -> Result<Self::Reply> {
-        todo!()
+        let id = cx.require_caller()?.id;
+        let mut tries = Tries::default();
+        loop {
+            tries.next().await?;
+            let before = cx.user(id).await?;
+            let mut user = before.value.clone();
+            if user.pending_email.take().is_none() {
+                return Err(Error::invalid(
+                    "email_change_request_not_found",
+                    "No active email change requests found.",
+                    None,
+                ));
+            }
+            user.pending_email_at = None;
+            let batch =
+                put_user(Batch::default(), Some(&before), &user).delete(keys::token(Purpose::VerifyEmail, Some(id)));
+            let batch = cx.audited(batch, Note::of(Event::UserEmailChangeCancelled, &user));
+            if cx.commit(batch).await?.is_some() {
+                return Ok(cx.user_view(&user));
+            }
+        }
     }
 }
 
@@ -79,7 +165,24 @@ impl Operation for ResendVerification {
     type Reply = Done;
 
     async fn run(self, cx: &Context<'_>) -> Result<Self::Reply> {
-        todo!()
+        let reason = check_reason(&self.reason)?;
+        if !cx.app.is_mail_available() {
+            return Err(Error::refused("email_not_available", "mail is off; set email.transport in the configuration"));
+        }
+        let user = cx.find_user(&self.user).await?.value;
+        if user.pending_email.is_none() && user.is_email_verified == Some(true) {
+            return Err(Error::refused("already_verified", "the address is verified and no change is pending"));
+        }
+        cx.app.0.throttle.count("resend_verification", RESEND, user.id.as_bytes(), cx.now)?;
+        let batch = cx.verification_mailed(Batch::default(), &user)?;
+        let batch = cx.audited(batch, Note::of(Event::UserVerificationRequested, &user).reason(&reason));
+        let receipt = cx.commit(batch).await?.ok_or_else(Error::not_found)?;
+        let to = user.pending_email.as_ref().unwrap_or(&user.email);
+        Ok(Done {
+            email: user.email.as_str().to_owned(),
+            summary: format!("verification mail queued to {to}"),
+            audit_number: receipt.appended.last().copied().unwrap_or_default(),
+        })
     }
 }
 
@@ -96,6 +199,161 @@ impl Operation for CancelEmailChangeOf {
     type Reply = Done;
 
     async fn run(self, cx: &Context<'_>) -> Result<Self::Reply> {
-        todo!()
+        cx.change_user(&self).await
+    }
+}
+
+impl UserChange for CancelEmailChangeOf {
+    fn user(&self) -> &UserRef {
+        &self.user
+    }
+
+    async fn apply(&self, cx: &Context<'_>, user: &mut User) -> Result<(Batch, String)> {
+        let reason = check_reason(&self.reason)?;
+        let Some(pending) = user.pending_email.take() else {
+            return Err(Error::refused("email_change_request_not_found", "no change of address is pending"));
+        };
+        user.pending_email_at = None;
+        let batch = Batch::default().delete(keys::token(Purpose::VerifyEmail, Some(user.id)));
+        let batch = cx.mailed(batch, user, MailKind::EmailChangeCancelled)?;
+        let batch = cx.mailed_to(batch, user, &pending, MailKind::EmailChangeCancelled)?;
+        let note = Note::of(Event::UserEmailChangeCancelled, user).reason(&reason);
+        Ok((cx.audited(batch, note), format!("the change is dropped; {} stays", user.email)))
+    }
+}
+
+/// What the person sent as proof.
+enum Proof {
+    Token(String),
+    Code(String),
+}
+
+impl Proof {
+    /// `token` wins when both are there; neither is `required`, attr `token` (spec §3.3).
+    fn parse(fields: &Fields) -> Result<Self> {
+        if let Some(token) = fields.text("token")?.filter(|token| !token.is_empty()) {
+            return Ok(Self::Token(token));
+        }
+        let Some(code) = fields.code_token("code")? else { return Err(FieldError::required("token").into()) };
+        token::fold_code(&code)
+            .map(Self::Code)
+            .ok_or_else(|| Error::invalid("invalid_input", "Enter the 6-digit code from your email.", Some("code")))
+    }
+
+    /// One answer for wrong, expired, used, foreign, and unknown users.
+    fn refused(&self) -> Error {
+        match self {
+            Self::Token(_) => {
+                Error::invalid("invalid_token", "This verification token is invalid or has expired.", Some("token"))
+            }
+            Self::Code(_) => Error::invalid("invalid_code", "This code is invalid or has expired.", Some("code")),
+        }
+    }
+}
+
+/// What a proof is worth.
+enum Verdict {
+    Right,
+    /// A good code again, after it did its work.
+    Repeated,
+    WrongCode,
+    TooManyCodes,
+    Refused,
+}
+
+fn too_many_codes() -> Error {
+    Error::invalid("too_many_attempts", "Too many incorrect attempts. Try again later.", Some("code"))
+}
+
+impl Context<'_> {
+    fn judge(&self, proof: &Proof, user: &User, stored: &Token) -> Verdict {
+        let is_live = stored.binding == super::tokens::binding(Purpose::VerifyEmail, user);
+        match proof {
+            Proof::Token(token) => {
+                let matches: bool = sha256(token.as_bytes()).ct_eq(&stored.hash).into();
+                if matches && is_live && self.now < stored.expires_at { Verdict::Right } else { Verdict::Refused }
+            }
+            Proof::Code(code) => {
+                let Some(kept) = stored.code.as_ref().filter(|kept| self.now < kept.expires_at) else {
+                    return Verdict::Refused;
+                };
+                let matches: bool = self.code_mac(user, code).ct_eq(&kept.mac).into();
+                match (kept.used, matches) {
+                    (true, true) if user.pending_email.is_none() => Verdict::Repeated,
+                    (true, _) => Verdict::Refused,
+                    // The budget protects the code, not the stranger: it stays refused while it lives (spec §3.3).
+                    (false, _) if kept.failures >= CODE_ATTEMPTS_MAX => Verdict::TooManyCodes,
+                    (false, true) if is_live => Verdict::Right,
+                    (false, true) => Verdict::Refused,
+                    (false, false) => Verdict::WrongCode,
+                }
+            }
+        }
+    }
+
+    async fn count_wrong_code(&self, user: &User, stored: &Versioned<Token>) -> Result<Option<()>> {
+        let mut token = stored.value.clone();
+        if let Some(code) = &mut token.code {
+            code.failures += 1;
+        }
+        let key = keys::token(Purpose::VerifyEmail, Some(user.id));
+        let batch = Batch::default().expect(key, Expect::Version(stored.version));
+        Ok(self.commit(put_token(batch, Purpose::VerifyEmail, Some(user.id), &token)).await?.map(|_| ()))
+    }
+
+    /// Does what a right proof asks for; `None` is a lost race.
+    async fn verified(
+        &self,
+        proof: &Proof,
+        before: &Versioned<User>,
+        stored: &Versioned<Token>,
+    ) -> Result<Option<EmailVerified>> {
+        let mut user = before.value.clone();
+        let key = keys::token(Purpose::VerifyEmail, Some(user.id));
+        let mut batch = Batch::default().expect(key.clone(), Expect::Version(stored.version));
+        let promoted = user.pending_email.clone();
+        if let Some(email) = &promoted {
+            if self.find_by_email(email).await?.is_some() {
+                return Err(Error::invalid(
+                    "email_taken",
+                    "Another account now uses this email address. Start the change again with a different address.",
+                    Some("email"),
+                ));
+            }
+            batch = self.mailed(batch, &user, MailKind::EmailChangedOld)?;
+            user.change_email(email.clone(), self.now);
+            user.session_epoch = user.session_epoch.wrapping_add(1);
+            batch = self.mailed(batch, &user, MailKind::EmailChangedNew)?;
+        }
+        user.is_email_verified = Some(true);
+        batch = match (&proof, &stored.value.code) {
+            (Proof::Code(code), Some(kept)) => {
+                let used = Code { used: true, mac: self.code_mac(&user, code), ..kept.clone() };
+                let spent = Token { hash: [0; 32], code: Some(used), ..stored.value.clone() };
+                put_token(batch, Purpose::VerifyEmail, Some(user.id), &spent)
+            }
+            _ => batch.delete(key),
+        };
+        let requires_2fa = user.second_factor.is_enabled();
+        let mut session = None;
+        if requires_2fa {
+            batch = put_user(batch, Some(before), &user);
+            batch = self.rebind_session(batch, &user, |_| {}).await?;
+        } else {
+            let replaced = self.session().cloned();
+            let (with_login, issued) =
+                self.logged_in(batch, replaced.as_deref(), before, &mut user, "email verification").await?;
+            batch = with_login;
+            session = Some(issued);
+        }
+        if promoted.is_some() {
+            batch = self.audited(batch, Note::of(Event::UserEmailChanged, &user));
+        }
+        batch = self.audited(batch, Note::of(Event::UserEmailVerified, &user));
+        let token = match proof {
+            Proof::Token(token) if session.is_some() => Some(token.clone()),
+            Proof::Token(_) | Proof::Code(_) => None,
+        };
+        Ok(self.commit(batch).await?.map(|_| EmailVerified { token, requires_2fa, requires_login: false, session }))
     }
 }

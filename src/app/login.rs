@@ -2,10 +2,35 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Context, Operation, Permission};
-use crate::error::Result;
-use crate::domain::fields::Fields;
+use super::audit::Note;
+use super::second_factor::{CodeOutcome, try_code};
+use super::{Context, Identity, Operation, Permission, PresentedSession, Tries, random};
+use crate::domain::audit::Event;
+use crate::domain::backoff::LoginLimit;
+use crate::domain::email::EmailAddress;
+use crate::domain::fields::{FieldError, Fields};
+use crate::domain::id::SessionId;
+use crate::domain::mail::MailKind;
 use crate::domain::secret::Secret;
+use crate::domain::session::{PENDING_LOGIN_SECONDS, PendingLogin, RememberedDevice, Session};
+use crate::domain::time::Timestamp;
+use crate::domain::user::{KNOWN_DEVICES_MAX, User};
+use crate::domain::user_agent;
+use crate::domain::vault::sha256;
+use crate::error::{Error, Result};
+use crate::records::{
+    self, SESSIONS_PER_USER_MAX, Versioned, keys, put_session, put_user, remove_remembered, remove_session,
+};
+use crate::store::Batch;
+
+/// Longest pause that the growing delay of one account reaches, in seconds.
+const ACCOUNT_LOCK_SECONDS: i64 = 900;
+/// Ended sessions that one login clears away.
+const CLEARED_PER_LOGIN_MAX: usize = 8;
+/// Counters of failed logins, address by address, looked at to tell an operator.
+const COUNTERS_LOOKED_AT_MAX: usize = 50;
+/// Remember cookies looked at.
+const REMEMBERED_LOOKED_AT_MAX: usize = 5;
 
 /// A session made just now: the two cookies' values and their age (spec §1.7).
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -26,9 +51,13 @@ pub struct IssuedRememberedDevice {
 /// How the first step of a login ended, when the password was right.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum LoginOutcome {
-    Done { session: IssuedSession },
+    Done {
+        session: IssuedSession,
+    },
     /// Answered as 401 `2fa_required`; `session` is set unless the caller's live session carries the pending login.
-    SecondFactorRequired { session: Option<IssuedSession> },
+    SecondFactorRequired {
+        session: Option<IssuedSession>,
+    },
 }
 
 /// The second step is done.
@@ -60,7 +89,28 @@ impl Operation for Login {
     type Reply = LoginOutcome;
 
     async fn run(self, cx: &Context<'_>) -> Result<Self::Reply> {
-        todo!()
+        cx.check_address_lock().await?;
+        let email = self.fields.email("email")?.ok_or_else(|| FieldError::required("email"))?;
+        let password = self.fields.secret("password")?.ok_or_else(|| FieldError::required("password"))?;
+        if password.expose().is_empty() {
+            return Err(FieldError::blank("password").into());
+        }
+        cx.check_account_locks(&email).await?;
+
+        let user = cx.find_by_email(&email).await?;
+        let hash = user.as_ref().and_then(|user| user.value.password_hash.clone());
+        let matches = cx.app.0.hasher.verify(hash, password.clone()).await?;
+        let Some(user) = user.filter(|user| matches && user.value.is_active) else {
+            let known = cx.find_by_email(&email).await?;
+            return Err(cx.login_failed(&email, known.as_ref().map(|user| &user.value)).await?);
+        };
+        cx.refuse_unverified(&user.value).await?;
+        let rehashed = match &user.value.password_hash {
+            Some(hash) if cx.app.0.hasher.needs_rehash(hash) => Some(cx.app.0.hasher.hash(password).await?),
+            _ => None,
+        };
+        let checked = CheckedPassword { was: user.value.password_hash.clone(), becomes: rehashed };
+        cx.first_step_done(user.value.id, &checked, &self.remembered).await
     }
 }
 
@@ -76,7 +126,48 @@ impl Operation for CompleteLogin {
     type Reply = LoginCompleted;
 
     async fn run(self, cx: &Context<'_>) -> Result<Self::Reply> {
-        todo!()
+        let (presented, pending) = cx.pending_login()?;
+        cx.app.0.throttle.count(
+            "two_factor_login",
+            cx.config().limits.two_factor_login,
+            pending.user.as_bytes(),
+            cx.now,
+        )?;
+        let typed = self.fields.code_token("token")?.ok_or_else(|| FieldError::required("token"))?;
+        let remember = self.fields.boolean("remember")?.unwrap_or(true);
+
+        let mut tries = Tries::default();
+        loop {
+            tries.next().await?;
+            // Read again: two calls may race for one pending login, and one of them has used it up.
+            let session = cx.records().session(&presented.hash).await?.filter(|now| now.value.pending_login.is_some());
+            let session = session.ok_or_else(login_expired)?;
+            let before = cx.user_of_pending(&pending).await?;
+            let mut user = before.value.clone();
+            let outcome = try_code(cx.vault(), &mut user, &typed, cx.now)?;
+            if !outcome.is_right() {
+                match cx.code_failed(&before, &user, &outcome, Event::TwoFactorLoginFailed).await? {
+                    Some(()) => return Err(outcome.login_error()),
+                    None => continue,
+                }
+            }
+            let mut batch = session.expect(Batch::default(), &presented.hash);
+            if let CodeOutcome::BackupCode { remaining } = outcome {
+                batch =
+                    cx.audited(batch, Note::of(Event::TwoFactorBackupCodeUsed, &user).detail("remaining", remaining));
+                batch = cx.mailed(batch, &user, MailKind::BackupCodeUsed { remaining })?;
+            }
+            let mut remembered = None;
+            if remember {
+                let (device, issued) = cx.new_remembered_device(&user)?;
+                batch = records::put_remembered(batch, &sha256(issued.value.expose().as_bytes()), &device);
+                remembered = Some(issued);
+            }
+            let (batch, issued) = cx.logged_in(batch, Some(&presented), &before, &mut user, outcome.as_str()).await?;
+            if cx.commit(batch).await?.is_some() {
+                return Ok(LoginCompleted { session: issued, remembered });
+            }
+        }
     }
 }
 
@@ -92,7 +183,12 @@ impl Operation for CheckLogin {
     type Reply = LoginMethods;
 
     async fn run(self, cx: &Context<'_>) -> Result<Self::Reply> {
-        todo!()
+        let email = self.fields.email("email")?.ok_or_else(|| FieldError::required("email"))?;
+        if cx.caller().is_none_or(|caller| caller.email != email) {
+            let address = cx.actor.address.map_or_else(String::new, |address| address.to_string());
+            cx.app.0.throttle.count("login_precheck", cx.config().limits.login_precheck, address.as_bytes(), cx.now)?;
+        }
+        Ok(LoginMethods { sso_enforcement: None, saml_available: false, webauthn_credentials: Vec::new() })
     }
 }
 
@@ -106,6 +202,416 @@ impl Operation for Logout {
     type Reply = ();
 
     async fn run(self, cx: &Context<'_>) -> Result<Self::Reply> {
-        todo!()
+        let Some(session) = cx.session() else { return Ok(()) };
+        let mut batch = remove_session(Batch::default(), &session.hash, &session.session);
+        if let Some(user) = cx.caller() {
+            batch = cx.audited(batch, Note::of(Event::UserLoggedOut, user));
+        }
+        // Without expectations a batch cannot conflict.
+        cx.commit(batch).await.map(|_| ())
     }
+}
+
+/// The hash that a password was checked against, and the one to store instead.
+struct CheckedPassword {
+    was: Option<crate::domain::user::PasswordHash>,
+    becomes: Option<crate::domain::user::PasswordHash>,
+}
+
+impl Context<'_> {
+    /// The right password was given: asks for the second factor, or logs in.
+    async fn first_step_done(
+        &self,
+        id: crate::domain::id::UserId,
+        checked: &CheckedPassword,
+        cookies: &[Secret],
+    ) -> Result<LoginOutcome> {
+        let mut tries = Tries::default();
+        loop {
+            tries.next().await?;
+            let before = self.user(id).await?;
+            if before.value.password_hash != checked.was || !before.value.is_active {
+                return Err(invalid_credentials());
+            }
+            let mut user = before.value.clone();
+            if let Some(hash) = &checked.becomes {
+                user.password_hash = Some(hash.clone());
+            }
+            let is_remembered = user.second_factor.is_enabled() && self.is_remembered(&user, cookies).await?;
+            if user.second_factor.is_enabled() && !is_remembered {
+                let (batch, session) = self.pending_begun(Batch::default(), &user).await?;
+                let batch = if checked.becomes.is_some() { put_user(batch, Some(&before), &user) } else { batch };
+                if self.commit(batch).await?.is_some() {
+                    return Ok(LoginOutcome::SecondFactorRequired { session });
+                }
+                continue;
+            }
+            if is_remembered {
+                user.second_factor.totp_failures = crate::domain::backoff::Failures::default();
+            }
+            let how = if is_remembered { "remembered device" } else { "password" };
+            let replaced = self.session().cloned();
+            let (batch, session) =
+                self.logged_in(Batch::default(), replaced.as_deref(), &before, &mut user, how).await?;
+            if self.commit(batch).await?.is_some() {
+                return Ok(LoginOutcome::Done { session });
+            }
+        }
+    }
+
+    /// Adds a complete login to a batch: the user's marks, the new session in place of the presented one, the trail,
+    /// and the mail about a new kind of device.
+    pub(super) async fn logged_in(
+        &self,
+        batch: Batch,
+        replaced: Option<&PresentedSession>,
+        before: &Versioned<User>,
+        user: &mut User,
+        how: &str,
+    ) -> Result<(Batch, IssuedSession)> {
+        let is_live = matches!(self.actor.identity, Identity::Session { .. });
+        let is_new_device = self.meet_device(user) && before.value.last_login.is_some() && !is_live;
+        user.last_login = Some(self.now);
+        let mut batch = put_user(batch, Some(before), user);
+        if let Some(replaced) = replaced {
+            batch = remove_session(batch, &replaced.hash, &replaced.session);
+        }
+        batch = self.make_room_for_session(batch, user).await?;
+        batch = self.forget_failures(batch, &user.email);
+        if is_new_device {
+            let kind = MailKind::NewDevice { device: self.device(), address: self.address_text() };
+            batch = self.mailed(batch, user, kind)?;
+        }
+        let (batch, issued) = self.session_begun(batch, user)?;
+        Ok((self.audited(batch, Note::of(Event::UserLoggedIn, user).detail("method", how)), issued))
+    }
+
+    /// Adds a new, verified session of a user to a batch.
+    pub(super) fn session_begun(&self, batch: Batch, user: &User) -> Result<(Batch, IssuedSession)> {
+        let max_age_s = i64::from(self.config().auth.session_days) * 86_400;
+        let (issued, hash) = self.issue_session(max_age_s)?;
+        let session = Session {
+            user: Some(user.id),
+            epoch: user.session_epoch,
+            verified_at: Some(self.now),
+            ..self.blank_session(&hash, max_age_s)
+        };
+        Ok((put_session(batch, &hash, &session), issued))
+    }
+
+    /// Adds a pending login to a batch: inside the live session of the same user, else in a session of its own.
+    async fn pending_begun(&self, batch: Batch, user: &User) -> Result<(Batch, Option<IssuedSession>)> {
+        let pending = PendingLogin {
+            user: user.id,
+            started_at: self.now,
+            epoch: user.session_epoch,
+            generation: user.second_factor.generation,
+        };
+        if let Some(presented) = self.session().filter(|presented| presented.session.user == Some(user.id))
+            && let Some(live) = self.records().session(&presented.hash).await?
+        {
+            let batch = live.expect(batch, &presented.hash);
+            let session = Session { pending_login: Some(pending), verified_at: None, ..live.value };
+            return Ok((put_session(batch, &presented.hash, &session), None));
+        }
+        let batch = match self.session() {
+            Some(presented) => remove_session(batch, &presented.hash, &presented.session),
+            None => batch,
+        };
+        // The cookie lives as any other; what it holds is of use for 600 s only.
+        let (issued, hash) = self.issue_session(i64::from(self.config().auth.session_days) * 86_400)?;
+        let session = Session { pending_login: Some(pending), ..self.blank_session(&hash, 2 * PENDING_LOGIN_SECONDS) };
+        Ok((put_session(batch, &hash, &session), Some(issued)))
+    }
+
+    fn issue_session(&self, max_age_s: i64) -> Result<(IssuedSession, [u8; 32])> {
+        let key = random::token()?;
+        let csrf_token = self.app.csrf_token(&key);
+        let hash = sha256(key.expose().as_bytes());
+        Ok((IssuedSession { key, csrf_token, max_age_s }, hash))
+    }
+
+    fn blank_session(&self, hash: &[u8; 32], lives_s: i64) -> Session {
+        // One-way from the key, so that the public id tells nothing about it (spec §2.11).
+        let id = sha256(&[b"session id", hash.as_slice()].concat());
+        let id = uuid::Builder::from_random_bytes(*id.first_chunk::<16>().unwrap_or(&[0; 16])).into_uuid();
+        Session {
+            id: SessionId(id),
+            user: None,
+            epoch: 0,
+            created_at: self.now,
+            expires_at: self.now.plus_seconds(lives_s),
+            authenticated_at: self.now,
+            verified_at: None,
+            last_activity: self.now,
+            login_method: "password".to_owned(),
+            address: self.actor.address,
+            user_agent: self.actor.user_agent.clone().unwrap_or_default(),
+            pending_login: None,
+        }
+    }
+
+    fn new_remembered_device(&self, user: &User) -> Result<(RememberedDevice, IssuedRememberedDevice)> {
+        let max_age_s = i64::from(self.config().two_factor.remember_days) * 86_400;
+        let device = RememberedDevice {
+            user: user.id,
+            epoch: user.remember_epoch,
+            generation: user.second_factor.generation,
+            created_at: self.now,
+            expires_at: self.now.plus_seconds(max_age_s),
+            user_agent: self.actor.user_agent.clone().unwrap_or_default(),
+        };
+        let name = random::uuid(self.now)?.to_string();
+        Ok((device, IssuedRememberedDevice { name, value: random::token()?, max_age_s }))
+    }
+
+    async fn is_remembered(&self, user: &User, cookies: &[Secret]) -> Result<bool> {
+        for cookie in cookies.iter().take(REMEMBERED_LOOKED_AT_MAX) {
+            let device = self.records().remembered(&sha256(cookie.expose().as_bytes())).await?;
+            if device.is_some_and(|device| is_remembered_device_live(&device.value, user, self.now)) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Clears ended sessions and devices of the user away, and the oldest live session when there are too many.
+    async fn make_room_for_session(&self, mut batch: Batch, user: &User) -> Result<Batch> {
+        let sessions = self.records().sessions_of(user.id).await?;
+        let (mut live, ended): (Vec<_>, Vec<_>) =
+            sessions.into_iter().partition(|(_, session)| is_session_live(session, user, self.now));
+        live.sort_by_key(|(_, session)| session.last_activity);
+        let too_many = (live.len() + 1).saturating_sub(SESSIONS_PER_USER_MAX);
+        for (hash, session) in ended.iter().take(CLEARED_PER_LOGIN_MAX).chain(live.iter().take(too_many)) {
+            batch = remove_session(batch, hash, session);
+        }
+        let devices = self.records().remembered_of(user.id).await?;
+        let (mut live, ended): (Vec<_>, Vec<_>) =
+            devices.into_iter().partition(|(_, device)| is_remembered_device_live(device, user, self.now));
+        live.sort_by_key(|(_, device)| device.created_at);
+        let too_many = (live.len() + 1).saturating_sub(SESSIONS_PER_USER_MAX);
+        for (hash, device) in ended.iter().take(CLEARED_PER_LOGIN_MAX).chain(live.iter().take(too_many)) {
+            batch = remove_remembered(batch, hash, device);
+        }
+        Ok(batch)
+    }
+
+    /// Notes the kind of device; true when it is new to a user who has some already.
+    fn meet_device(&self, user: &mut User) -> bool {
+        let kind: String = self.device().chars().filter(|c| !c.is_ascii_digit() && *c != '.').collect();
+        let mut digest = [0; 8];
+        digest.copy_from_slice(sha256(kind.as_bytes()).first_chunk::<8>().unwrap_or(&[0; 8]));
+        if user.known_devices.contains(&digest) {
+            return false;
+        }
+        let had_some = !user.known_devices.is_empty();
+        user.known_devices.push(digest);
+        if user.known_devices.len() > KNOWN_DEVICES_MAX {
+            user.known_devices.remove(0);
+        }
+        had_some
+    }
+
+    fn device(&self) -> String {
+        user_agent::describe(self.actor.user_agent.as_deref().unwrap_or_default())
+    }
+
+    fn address_text(&self) -> String {
+        self.actor.address.map_or_else(|| "an unknown address".to_owned(), |address| address.to_string())
+    }
+
+    /// The pending login that the call carries (spec §3.5, second step), younger than 600 s.
+    fn pending_login(&self) -> Result<(PresentedSession, PendingLogin)> {
+        let presented = self.session().ok_or_else(login_expired)?;
+        let pending = presented.session.pending_login.as_ref().ok_or_else(login_expired)?;
+        if self.now.seconds_since(pending.started_at) >= PENDING_LOGIN_SECONDS {
+            return Err(login_expired());
+        }
+        Ok((PresentedSession::clone(presented), pending.clone()))
+    }
+
+    /// The user of a pending login, unless password, activity or second factor have changed since (spec §4.3).
+    async fn user_of_pending(&self, pending: &PendingLogin) -> Result<Versioned<User>> {
+        let user = self.records().user(pending.user).await?.ok_or_else(login_expired)?;
+        let factor = &user.value.second_factor;
+        let still_holds = user.value.is_active
+            && user.value.session_epoch == pending.epoch
+            && factor.generation == pending.generation
+            && factor.is_enabled();
+        if still_holds { Ok(user) } else { Err(login_expired()) }
+    }
+
+    /// Rows 5 and its null case of spec §3.5: mail goes out again, and `false` does not get in.
+    async fn refuse_unverified(&self, user: &User) -> Result<()> {
+        if user.is_email_verified == Some(true) || !self.app.is_mail_available() {
+            return Ok(());
+        }
+        let limit = self.config().limits.email_verification_request;
+        let key = user.id.to_string();
+        // Beyond the limit the answer stays the same; only the mailbox is spared.
+        if self.app.0.throttle.count("email_verification_request", limit, key.as_bytes(), self.now).is_ok() {
+            let batch = self.audited(Batch::default(), Note::of(Event::UserVerificationRequested, user));
+            let batch = self.verification_mailed(batch, user)?;
+            self.commit(batch).await?;
+        }
+        match user.is_email_verified {
+            Some(false) => Err(Error::invalid(
+                "not_verified",
+                "Your account is awaiting verification. Please check your email for a verification link.",
+                None,
+            )),
+            Some(true) | None => Ok(()),
+        }
+    }
+}
+
+/// Counters of failed logins (W-28): one for the account from this address, one for the address, one for the account.
+impl Context<'_> {
+    async fn check_address_lock(&self) -> Result<()> {
+        let (key, limit) = self.address_counter();
+        self.check_lock(&key, limit).await
+    }
+
+    async fn check_account_locks(&self, email: &EmailAddress) -> Result<()> {
+        let (pair, limit) = self.pair_counter(email);
+        self.check_lock(&pair, limit).await?;
+        let (account, limit) = self.account_counter(email);
+        self.check_lock(&account, limit).await
+    }
+
+    async fn check_lock(&self, key: &[u8], limit: LoginLimit) -> Result<()> {
+        let failures = self.records().login_failures(key).await?;
+        match failures {
+            Some(failures) if failures.value.is_locked(limit, self.now) => Err(Error::LockedOut),
+            _ => Ok(()),
+        }
+    }
+
+    /// Counts a failed login; the answer is the error to give, which is the lock-out for the one that reaches it.
+    async fn login_failed(&self, email: &EmailAddress, user: Option<&User>) -> Result<Error> {
+        let counters = [self.address_counter(), self.pair_counter(email), self.account_counter(email)];
+        let mut tries = Tries::default();
+        loop {
+            tries.next().await?;
+            let mut batch = Batch::default();
+            let mut locked = false;
+            for (key, limit) in &counters {
+                let before = self.records().login_failures(key).await?;
+                let failures = before.as_ref().map(|before| before.value).unwrap_or_default().and_one(*limit, self.now);
+                locked |= failures.is_locked(*limit, self.now);
+                let forgotten = failures.forgotten_at(*limit);
+                batch = records::put_login_failures(batch, key.clone(), before.as_ref(), &failures, forgotten);
+            }
+            let note = user.map_or_else(
+                || Note::new(Event::UserLoginFailed).detail("email", email),
+                |user| Note::of(Event::UserLoginFailed, user),
+            );
+            let note = note.failed().detail("locked", locked);
+            if self.commit(self.audited(batch, note)).await?.is_some() {
+                return Ok(if locked { Error::LockedOut } else { invalid_credentials() });
+            }
+        }
+    }
+
+    /// A login that worked clears the account's counters; the address keeps its own.
+    fn forget_failures(&self, batch: Batch, email: &EmailAddress) -> Batch {
+        batch.delete(self.pair_counter(email).0).delete(self.account_counter(email).0)
+    }
+
+    fn address_counter(&self) -> (Vec<u8>, LoginLimit) {
+        (keys::attempts("address", &sha256(self.address_bucket().as_bytes())), self.login_limit())
+    }
+
+    fn pair_counter(&self, email: &EmailAddress) -> (Vec<u8>, LoginLimit) {
+        let mut key = keys::attempts_of_account(email.as_str());
+        key.extend_from_slice(&sha256(self.address_bucket().as_bytes()));
+        (key, self.login_limit())
+    }
+
+    /// The counter of an account over all addresses.
+    pub(super) fn account_counter(&self, email: &EmailAddress) -> (Vec<u8>, LoginLimit) {
+        let limit = LoginLimit {
+            failures_max: self.config().login.account_failures_max,
+            lock_seconds: ACCOUNT_LOCK_SECONDS,
+            growing: true,
+        };
+        (keys::attempts("account", &sha256(email.as_str().as_bytes())), limit)
+    }
+
+    /// Until when failed logins have locked the account, from any address.
+    pub(super) async fn login_locked_until(&self, user: &User) -> Result<Option<Timestamp>> {
+        let (account, limit) = self.account_counter(&user.email);
+        let mut until = Vec::new();
+        if let Some(failures) = self.records().login_failures(&account).await? {
+            until.extend(failures.value.locked_until(limit));
+        }
+        for key in self.records().login_failure_keys_of(user.email.as_str(), COUNTERS_LOOKED_AT_MAX).await? {
+            if let Some(failures) = self.records().login_failures(&key).await? {
+                until.extend(failures.value.locked_until(self.login_limit()));
+            }
+        }
+        Ok(until.into_iter().max().filter(|until| self.now < *until))
+    }
+
+    fn login_limit(&self) -> LoginLimit {
+        LoginLimit {
+            failures_max: self.config().login.failures_max,
+            lock_seconds: i64::from(self.config().login.lock_seconds),
+            growing: false,
+        }
+    }
+
+    /// The client's address; of IPv6 the /64, since one customer has all of it.
+    pub(super) fn address_bucket(&self) -> String {
+        match self.actor.address {
+            None => "unknown".to_owned(),
+            Some(std::net::IpAddr::V4(address)) => address.to_string(),
+            Some(std::net::IpAddr::V6(address)) => {
+                let [a, b, c, d, ..] = address.segments();
+                format!("{a:x}:{b:x}:{c:x}:{d:x}::/64")
+            }
+        }
+    }
+
+    /// Writes a failed code: the moved counters when it was wrong, the trail in any case. `None` is a lost race.
+    pub(super) async fn code_failed(
+        &self,
+        before: &Versioned<User>,
+        user: &User,
+        outcome: &CodeOutcome,
+        event: Event,
+    ) -> Result<Option<()>> {
+        let mut batch = Batch::default();
+        if before.value.second_factor != user.second_factor {
+            batch = put_user(batch, Some(before), user);
+        }
+        batch = self.audited(batch, Note::of(event, user).failed().detail("why", outcome.as_str()));
+        if user.second_factor.totp.as_ref().is_some_and(|device| device.disabled)
+            && before.value.second_factor.totp.as_ref().is_some_and(|device| !device.disabled)
+        {
+            batch = self.audited(batch, Note::of(Event::TwoFactorLocked, user));
+        }
+        Ok(self.commit(batch).await?.map(|_| ()))
+    }
+}
+
+/// Whether a session of this user still counts.
+pub(super) fn is_session_live(session: &Session, user: &User, now: Timestamp) -> bool {
+    session.epoch == user.session_epoch && now < session.expires_at
+}
+
+/// Whether a remembered device may still skip the second step (spec §4.3).
+pub(super) fn is_remembered_device_live(device: &RememberedDevice, user: &User, now: Timestamp) -> bool {
+    device.user == user.id
+        && device.epoch == user.remember_epoch
+        && device.generation == user.second_factor.generation
+        && now < device.expires_at
+}
+
+fn invalid_credentials() -> Error {
+    Error::invalid("invalid_credentials", "Invalid email or password.", None)
+}
+
+fn login_expired() -> Error {
+    Error::invalid("2fa_expired", "Login attempt has expired. Re-enter username/password.", None)
 }

@@ -8,30 +8,50 @@ pub mod accounts;
 pub mod api_keys;
 pub mod audit;
 pub mod authentication;
+pub mod directory;
 pub mod email;
+pub mod hashing;
 pub mod instance;
 pub mod login;
 pub mod outbox;
+pub mod passwords;
 pub mod permission;
+pub mod random;
 pub mod reset;
 pub mod second_factor;
 pub mod sessions;
+pub mod sweep;
+pub mod throttle;
+pub mod tokens;
 pub mod views;
 
+use std::borrow::Cow;
 use std::future::Future;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Instant;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tokio::sync::Notify;
+use tracing::{debug, error};
 
+use crate::clock;
+use crate::config::{Config, MailTransport};
 use crate::domain::api_key::ApiKey;
-use crate::domain::secret::Secret;
+use crate::domain::id::UserId;
 use crate::domain::session::Session;
 use crate::domain::time::Timestamp;
 use crate::domain::user::User;
-use crate::error::Result;
+use crate::domain::vault::Vault;
+use crate::error::{Error, Result};
+use crate::records::{Records, Versioned};
+use crate::store::{Batch, Commit, Receipt};
+
+pub use authentication::{CsrfFacts, Presented, RequestFacts};
+use hashing::Hasher;
 pub use permission::Permission;
+use throttle::Throttle;
 
 /// Who asks, and from where. Made by [`App::authenticate`], the admin socket or the command line.
 #[derive(Clone, Debug)]
@@ -46,14 +66,30 @@ pub struct Actor {
 #[derive(Clone, Debug)]
 pub enum Identity {
     Anonymous,
-    /// A request with a session cookie that holds only a pending login, or none of use; see [`Login`](login::Login).
-    Pending(Arc<Session>),
-    Session { user: Arc<User>, session: Arc<Session> },
-    ApiKey { user: Arc<User>, key: Arc<ApiKey> },
+    /// A session cookie that holds a pending login and nothing else (spec §3.5, row 6).
+    Pending(Arc<PresentedSession>),
+    Session {
+        user: Arc<User>,
+        session: Arc<PresentedSession>,
+    },
+    ApiKey {
+        user: Arc<User>,
+        key: Arc<ApiKey>,
+    },
     /// A person at the console or the command line. `uid` is what the system says, `name` what was claimed.
-    Operator { uid: u32, name: String },
+    Operator {
+        uid: u32,
+        name: String,
+    },
     /// The server itself (the outbox, the sweeper).
     System,
+}
+
+/// A session that was presented, with the hash that finds it.
+#[derive(Clone, Debug)]
+pub struct PresentedSession {
+    pub hash: [u8; 32],
+    pub session: Session,
 }
 
 /// One thing the program can do. The list of implementors is the list of what it can do.
@@ -78,60 +114,177 @@ pub struct Context<'a> {
 #[derive(Clone)]
 pub struct App(Arc<Inner>);
 
-struct Inner {}
+struct Inner {
+    records: Records,
+    config: Arc<Config>,
+    vault: Vault,
+    hasher: Hasher,
+    throttle: Throttle,
+    /// Rung when a mail was queued.
+    outbox_bell: Notify,
+    mode: Mode,
+    started_at: Timestamp,
+    /// Held for as long as the store is open.
+    lock: std::sync::Mutex<Option<crate::store::lock::DataLock>>,
+}
+
+/// How the program runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// As the server.
+    Live,
+    /// The store opened by the console or a command, no server.
+    Offline,
+}
+
+/// Tries of one operation against concurrent changes before it gives up.
+const TRIES_MAX: u32 = 200;
 
 impl App {
     /// The single door: checks what the operation needs, reads the clock once, runs it and logs the outcome.
-    pub async fn call<O: Operation>(&self, _actor: &Actor, _operation: O) -> Result<O::Reply> {
-        todo!()
+    pub async fn call<O: Operation>(&self, actor: &Actor, operation: O) -> Result<O::Reply> {
+        let begun = Instant::now();
+        let cx = Context { app: self, actor, now: clock::now() };
+        let result = match cx.check(O::NEEDS) {
+            Ok(()) => operation.run(&cx).await,
+            Err(error) => Err(error),
+        };
+        let micros = begun.elapsed().as_micros();
+        match &result {
+            Ok(_) => debug!(operation = O::NAME, request_id = actor.request_id, micros, "done"),
+            Err(Error::Internal { detail }) => {
+                error!(operation = O::NAME, request_id = actor.request_id, micros, %detail, "internal fault");
+            }
+            Err(error) => {
+                debug!(operation = O::NAME, request_id = actor.request_id, micros, code = error.code(), "refused");
+            }
+        }
+        result
     }
 
     /// Checks permission alone, before a body is read (the order of spec §1.1). [`App::call`] checks it again.
-    pub fn admit<O: Operation>(&self, _actor: &Actor) -> Result<()> {
-        todo!()
+    pub fn admit<O: Operation>(&self, actor: &Actor) -> Result<()> {
+        Context { app: self, actor, now: clock::now() }.check(O::NEEDS)
     }
 
-    /// Finds out who presents these credentials (spec §1.6 to §1.8). A bad credential is an error, none is
-    /// [`Identity::Anonymous`].
-    pub async fn authenticate(&self, _presented: Presented, _request: RequestFacts) -> Result<Actor> {
-        todo!()
+    /// Whether the store answers.
+    pub async fn is_ready(&self) -> bool {
+        self.0.records.counter(crate::records::keys::USERS_COUNTER).await.is_ok()
+    }
+
+    /// Resolves, with the reason, when the store has failed for good and the process has to end.
+    pub async fn failed(&self) -> String {
+        self.records().store().failed().await
+    }
+
+    /// Whether mail can be sent (spec §4.10): enabled, and with a place to send it to.
+    pub fn is_mail_available(&self) -> bool {
+        let email = &self.0.config.email;
+        match email.transport {
+            MailTransport::Off => false,
+            MailTransport::Smtp => !email.smtp.host.is_empty(),
+            MailTransport::File => true,
+        }
+    }
+
+    /// Cookies are marked `Secure`.
+    pub fn is_secure(&self) -> bool {
+        self.0.config.server.public_url.starts_with("https://")
+    }
+
+    pub fn config(&self) -> &Arc<Config> {
+        &self.0.config
+    }
+
+    /// The changes of the audit trail as they become durable, as the numbers of the new entries; for live screens. Ends
+    /// when the reader falls behind.
+    pub fn watch_audit(&self) -> futures_util::stream::BoxStream<'static, u64> {
+        use futures_util::StreamExt;
+        let store = self.0.records.store();
+        store
+            .watch(crate::records::keys::AUDIT, store.version())
+            .take_while(|change| std::future::ready(change.is_ok()))
+            .filter_map(|change| {
+                let number = change.ok().and_then(|change| crate::records::keys::parse_trailing_number(&change.key));
+                std::future::ready(number)
+            })
+            .boxed()
+    }
+
+    fn records(&self) -> &Records {
+        &self.0.records
     }
 }
 
-/// The credentials and CSRF facts of one HTTP request, as they came; what they are worth is decided here.
-#[derive(Clone, Debug, Default)]
-pub struct Presented {
-    /// The value behind `Authorization: Bearer`, trimmed; values that start with `pha_` are left out.
-    pub bearer: Option<Secret>,
-    /// Cookie `sessionid`.
-    pub session: Option<Secret>,
-    /// `personal_api_key` in the body, and in the query.
-    pub body_key: Option<Secret>,
-    pub query_key: Option<Secret>,
-    pub csrf: CsrfFacts,
-    /// Whether keys are looked at before the cookie (the personal API key endpoints).
-    pub key_first: bool,
+impl Context<'_> {
+    fn records(&self) -> &Records {
+        self.app.records()
+    }
+
+    fn config(&self) -> &Config {
+        &self.app.0.config
+    }
+
+    fn vault(&self) -> &Vault {
+        &self.app.0.vault
+    }
+
+    /// Commits; `None` means that somebody else was faster and the operation has to decide again.
+    async fn commit(&self, batch: Batch) -> Result<Option<Receipt>> {
+        let has_mail = outbox::has_mail(&batch);
+        match self.records().store().commit(batch).await? {
+            Commit::Done(receipt) => {
+                self.app.ring_for_mail(has_mail);
+                Ok(Some(receipt))
+            }
+            Commit::Conflict => Ok(None),
+        }
+    }
+
+    /// The user behind a session or key; operators and strangers have none.
+    fn caller(&self) -> Option<&Arc<User>> {
+        match &self.actor.identity {
+            Identity::Session { user, .. } | Identity::ApiKey { user, .. } => Some(user),
+            Identity::Anonymous | Identity::Pending(_) | Identity::Operator { .. } | Identity::System => None,
+        }
+    }
+
+    /// The caller of an operation for users.
+    fn require_caller(&self) -> Result<&Arc<User>> {
+        self.caller().ok_or(Error::NotAuthenticated)
+    }
+
+    /// The session the call came with.
+    fn session(&self) -> Option<&Arc<PresentedSession>> {
+        match &self.actor.identity {
+            Identity::Session { session, .. } | Identity::Pending(session) => Some(session),
+            Identity::Anonymous | Identity::ApiKey { .. } | Identity::Operator { .. } | Identity::System => None,
+        }
+    }
+
+    /// Reads a user again, with the version that a change expects. A user who is gone meanwhile is not found.
+    async fn user(&self, id: UserId) -> Result<Versioned<User>> {
+        self.records().user(id).await?.ok_or_else(Error::not_found)
+    }
 }
 
-/// What spec §1.8 looks at.
-#[derive(Clone, Debug, Default)]
-pub struct CsrfFacts {
-    /// The method changes something (not GET, HEAD, OPTIONS, TRACE).
-    pub is_unsafe: bool,
-    /// Cookie `posthog_csrftoken`.
-    pub cookie: Option<String>,
-    /// Header `X-CSRFToken`, or the form field `csrfmiddlewaretoken`.
-    pub token: Option<String>,
-    pub origin: Option<String>,
-    pub referer: Option<String>,
-    pub host: Option<String>,
-}
+/// Counts the tries of an operation that loses races.
+#[derive(Default)]
+struct Tries(u32);
 
-/// Where a request came from.
-#[derive(Clone, Debug, Default)]
-pub struct RequestFacts {
-    /// The client's address, as far as trusted proxies allow to know it.
-    pub address: Option<IpAddr>,
-    pub user_agent: Option<String>,
-    pub request_id: String,
+impl Tries {
+    /// One more try, or the end of patience.
+    async fn next(&mut self) -> Result<()> {
+        self.0 += 1;
+        if self.0 > TRIES_MAX {
+            return Err(Error::Unavailable {
+                detail: Cow::Borrowed("Too many changes at once. Please try again."),
+                retry_after_s: 1,
+            });
+        }
+        if self.0 > 1 {
+            tokio::task::yield_now().await;
+        }
+        Ok(())
+    }
 }

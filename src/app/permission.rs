@@ -1,5 +1,11 @@
 //! What an operation needs of its caller. Checked at the single door, so that nobody can forget it.
 
+use super::{Context, Identity};
+use crate::domain::api_key::ApiKey;
+use crate::domain::session::{REAUTH_SECONDS, Session};
+use crate::domain::user::User;
+use crate::error::{Error, Result};
+
 /// See the constructors; the parts combine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Permission {
@@ -56,5 +62,63 @@ impl Permission {
     #[must_use]
     pub const fn passes_gate(self) -> Self {
         Self { passes_gate: true, ..self }
+    }
+}
+
+impl Context<'_> {
+    /// Whether the actor may do what needs this.
+    pub(super) fn check(&self, needs: Permission) -> Result<()> {
+        match (needs.who, &self.actor.identity) {
+            (Who::Anyone, _)
+            | (Who::OperatorRead | Who::OperatorWrite, Identity::Operator { .. } | Identity::System) => Ok(()),
+            (Who::User, Identity::Session { user, session }) => {
+                if !needs.passes_gate {
+                    self.check_gate(user, &session.session)?;
+                }
+                if needs.sensitive { self.check_reauth(&session.session) } else { Ok(()) }
+            }
+            (Who::User, Identity::ApiKey { key, .. }) => self.check_key(needs.key, key),
+            (Who::User, Identity::Anonymous | Identity::Pending(_)) => Err(Error::NotAuthenticated),
+            (Who::User, Identity::Operator { .. } | Identity::System) | (Who::OperatorRead | Who::OperatorWrite, _) => {
+                Err(Error::permission_denied())
+            }
+        }
+    }
+
+    /// The gate (spec §4.8): a user of whom a second factor is demanded gets no further without one, and not without
+    /// having proved it in this session.
+    pub(super) fn check_gate(&self, user: &User, session: &Session) -> Result<()> {
+        if !user.second_factor.must_enrol {
+            return Ok(());
+        }
+        if !user.second_factor.is_enabled() {
+            return Err(Error::TwoFactorSetupRequired);
+        }
+        if session.verified_at.is_none() {
+            return Err(Error::TwoFactorVerificationRequired);
+        }
+        Ok(())
+    }
+
+    /// The re-authentication window (spec §1.9).
+    pub(super) fn check_reauth(&self, session: &Session) -> Result<()> {
+        if self.now.seconds_since(session.authenticated_at) >= REAUTH_SECONDS {
+            return Err(Error::reauth_required());
+        }
+        Ok(())
+    }
+
+    fn check_key(&self, rule: KeyRule, key: &ApiKey) -> Result<()> {
+        let unsupported = || Err(Error::denied("This action does not support personal API key access"));
+        let scope = match rule {
+            KeyRule::Ignored => return Err(Error::NotAuthenticated),
+            KeyRule::Unsupported => return unsupported(),
+            KeyRule::UnsupportedOnKeys => {
+                return Err(Error::denied("This action does not support Personal API Key access"));
+            }
+            KeyRule::TwoFactorScope(_) if !self.config().auth.allow_keys_on_two_factor => return unsupported(),
+            KeyRule::TwoFactorScope(scope) | KeyRule::Scope(scope) => scope,
+        };
+        if key.allows(scope) { Ok(()) } else { Err(Error::denied(format!("API key missing required scope '{scope}'"))) }
     }
 }

@@ -1,12 +1,36 @@
 //! What an operator does to another person's second factor: reset, unlock, revoke codes, explain, enrol in person.
 
+use std::future::Future;
+
 use serde::{Deserialize, Serialize};
 
-use super::{Context, Operation, Permission};
-use crate::error::Result;
+use super::audit::Note;
+use super::second_factor::{find_backup_code, install_device, open_totp, remove_factor, seal_totp};
 use super::views::UserRef;
+use super::{Context, Identity, Operation, Permission, Tries, random};
+use crate::domain::audit::Event;
+use crate::domain::backoff::Failures;
+use crate::domain::backup_code;
+use crate::domain::email::EmailAddress;
+use crate::domain::id::UserId;
+use crate::domain::mail::MailKind;
 use crate::domain::secret::Secret;
+use crate::domain::session::{PENDING_TOTP_SECONDS, PendingTotp};
 use crate::domain::time::Timestamp;
+use crate::domain::totp;
+use crate::domain::user::User;
+use crate::domain::vault::sha256;
+use crate::error::{Error, Result};
+use crate::records::{Versioned, keys, put_pending_totp, put_user, remove_api_key};
+use crate::store::{Batch, Expect};
+
+/// Shortest reason, in letters and digits: a word that says nothing is no reason.
+const REASON_CHARS_MIN: usize = 8;
+const REASON_CHARS_MAX: usize = 500;
+/// Steps each way in which a code is searched to explain it: twelve hours.
+const EXPLAIN_STEPS: i64 = 1_440;
+/// Counters of failed logins, address by address, that one unlock clears.
+const UNLOCKED_ADDRESSES_MAX: usize = 60;
 
 /// What a reset removes (or, with `dry_run`, would remove), and what follows.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -61,11 +85,13 @@ pub struct EnrolmentStarted {
     pub expires_at: Timestamp,
 }
 
-/// The one reset: wipes the factor, ends sessions and remembered devices (and keys on request), queues the notice, demands a new enrolment and writes the audit entry, in one batch.
+/// The one reset: wipes the factor, ends sessions and remembered devices (and keys on request), queues the notice,
+/// demands a new enrolment and writes the audit entry, in one batch. `dry_run` answers the same list and changes
+/// nothing.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ResetTwoFactor {
     pub user: UserRef,
-    /// At least eight letters.
+    /// At least eight letters; not looked at for a dry run.
     pub reason: String,
     /// How the caller was checked.
     pub verified_by: Option<String>,
@@ -80,7 +106,16 @@ impl Operation for ResetTwoFactor {
     type Reply = TwoFactorReset;
 
     async fn run(self, cx: &Context<'_>) -> Result<Self::Reply> {
-        todo!()
+        let id = cx.find_user(&self.user).await?.value.id;
+        let reason = if self.dry_run { String::new() } else { check_reason(&self.reason)? };
+        let how = Reset {
+            reason,
+            verified_by: self.verified_by.filter(|text| !text.trim().is_empty()),
+            keep_sessions: self.keep_sessions,
+            revoke_keys: self.revoke_keys,
+            dry_run: self.dry_run,
+        };
+        cx.reset(id, &how).await
     }
 }
 
@@ -97,7 +132,34 @@ impl Operation for UnlockTwoFactor {
     type Reply = Done;
 
     async fn run(self, cx: &Context<'_>) -> Result<Self::Reply> {
-        todo!()
+        cx.change_user(&self).await
+    }
+}
+
+impl UserChange for UnlockTwoFactor {
+    fn user(&self) -> &UserRef {
+        &self.user
+    }
+
+    async fn apply(&self, cx: &Context<'_>, user: &mut User) -> Result<(Batch, String)> {
+        let reason = check_reason(&self.reason)?;
+        let factor = &mut user.second_factor;
+        let wrong = factor.totp_failures.count + factor.backup_code_failures.count;
+        let is_disabled = factor.totp.as_ref().is_some_and(|device| device.disabled);
+        factor.totp_failures = Failures::default();
+        factor.backup_code_failures = Failures::default();
+        let (account, _) = cx.account_counter(&user.email);
+        let mut batch = Batch::default().delete(account);
+        for key in cx.records().login_failure_keys_of(user.email.as_str(), UNLOCKED_ADDRESSES_MAX).await? {
+            batch = batch.delete(key);
+        }
+        let note = Note::of(Event::TwoFactorUnlocked, user).reason(&reason).detail("wrong_codes", wrong);
+        let summary = if is_disabled {
+            "wrong codes and failed logins are forgotten; the device stays disabled after 100 wrong codes: reset it"
+        } else {
+            "wrong codes and failed logins are forgotten; the next try is allowed at once"
+        };
+        Ok((cx.audited(batch, note), summary.to_owned()))
     }
 }
 
@@ -115,7 +177,28 @@ impl Operation for RevokeBackupCodes {
     type Reply = Done;
 
     async fn run(self, cx: &Context<'_>) -> Result<Self::Reply> {
-        todo!()
+        cx.change_user(&self).await
+    }
+}
+
+impl UserChange for RevokeBackupCodes {
+    fn user(&self) -> &UserRef {
+        &self.user
+    }
+
+    async fn apply(&self, cx: &Context<'_>, user: &mut User) -> Result<(Batch, String)> {
+        let reason = check_reason(&self.reason)?;
+        let deleted = user.second_factor.backup_codes.len();
+        if deleted == 0 {
+            return Err(Error::refused("no_backup_codes", "there are no unused backup codes to revoke"));
+        }
+        user.second_factor.backup_codes.clear();
+        let note = Note::of(Event::TwoFactorBackupCodesRevoked, user)
+            .reason(&reason)
+            .verified_by(self.verified_by.as_deref())
+            .detail("backup_codes_deleted", deleted);
+        let batch = cx.mailed(Batch::default(), user, MailKind::BackupCodesRevoked)?;
+        Ok((cx.audited(batch, note), format!("{deleted} unused backup codes deleted; the device stays")))
     }
 }
 
@@ -132,11 +215,19 @@ impl Operation for ExplainCode {
     type Reply = CodeExplanation;
 
     async fn run(self, cx: &Context<'_>) -> Result<Self::Reply> {
-        todo!()
+        let user = cx.find_user(&self.user).await?.value;
+        let (verdict, explanation, drift_steps) = cx.explain(&user, self.code.expose())?;
+        Ok(CodeExplanation {
+            accepted: matches!(verdict, "accepted" | "backup_code"),
+            verdict: verdict.to_owned(),
+            explanation,
+            drift_steps,
+            server_time: cx.now,
+        })
     }
 }
 
-/// Begins an enrolment in person.
+/// Begins an enrolment in person. A device that is there stays in force until the new one is confirmed.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct StartEnrolment {
     pub user: UserRef,
@@ -148,7 +239,28 @@ impl Operation for StartEnrolment {
     type Reply = EnrolmentStarted;
 
     async fn run(self, cx: &Context<'_>) -> Result<Self::Reply> {
-        todo!()
+        let user = cx.find_user(&self.user).await?.value;
+        if user.second_factor.is_enabled() {
+            return Err(Error::refused("already_enrolled", "this user has a device; reset it first"));
+        }
+        let secret = random::bytes::<{ totp::SECRET_BYTES }>()?;
+        let pending = PendingTotp {
+            secret: seal_totp(cx.vault(), &user, &secret)?,
+            started_at: cx.now,
+            failures: 0,
+            generation: user.second_factor.generation,
+        };
+        let batch = put_pending_totp(Batch::default(), user.id, &in_person(user.id), &pending);
+        let batch = cx.audited(batch, Note::of(Event::TwoFactorSetupStarted, &user).detail("how", "in person"));
+        cx.commit(batch).await?;
+        let shown = totp::encode_secret(&secret);
+        let uri = totp::otpauth_uri(&cx.config().two_factor.issuer, user.email.as_str(), &shown);
+        Ok(EnrolmentStarted {
+            email: user.email.as_str().to_owned(),
+            secret: Secret::new(shown),
+            uri: Secret::new(uri),
+            expires_at: cx.now.plus_seconds(PENDING_TOTP_SECONDS),
+        })
     }
 }
 
@@ -166,6 +278,239 @@ impl Operation for ConfirmEnrolment {
     type Reply = Done;
 
     async fn run(self, cx: &Context<'_>) -> Result<Self::Reply> {
-        todo!()
+        cx.change_user(&self).await
     }
+}
+
+impl UserChange for ConfirmEnrolment {
+    fn user(&self) -> &UserRef {
+        &self.user
+    }
+
+    async fn apply(&self, cx: &Context<'_>, user: &mut User) -> Result<(Batch, String)> {
+        let reason = check_reason(&self.reason)?;
+        let credential = in_person(user.id);
+        let pending = cx.live_pending_totp(user, &credential).await?.ok_or_else(|| {
+            Error::refused("setup_expired", "no enrolment is under way, or it took too long; start again")
+        })?;
+        let secret = open_totp(cx.vault(), user, &pending.value.secret)?;
+        let code = totp::parse_code(self.code.expose());
+        let Some(totp::Match::Accepted { step }) = code.map(|code| totp::verify(&secret, &code, cx.now, -1)) else {
+            return Err(Error::refused("token_invalid", "this is not the code of the new device; try the next one"));
+        };
+        install_device(user, pending.value.secret, step, cx.now);
+        let key = keys::pending_totp(user.id, &credential);
+        let batch = Batch::default().expect(key.clone(), Expect::Version(pending.version)).delete(key);
+        let batch = cx.mailed(batch, user, MailKind::TwoFactorEnabled)?;
+        let note = Note::of(Event::TwoFactorEnabled, user).reason(&reason).detail("how", "in person");
+        Ok((cx.audited(batch, note), "the new device is in force".to_owned()))
+    }
+}
+
+/// A change of one user by an operator; see [`Context::change_user`].
+pub(super) trait UserChange: Sync {
+    fn user(&self) -> &UserRef;
+
+    /// Changes the user, and says what else goes into the batch (with the audit entry as its last append) and what then
+    /// holds. May be called again when somebody else was faster.
+    fn apply(&self, cx: &Context<'_>, user: &mut User) -> impl Future<Output = Result<(Batch, String)>> + Send;
+}
+
+/// What a reset is to do, checked.
+struct Reset {
+    reason: String,
+    verified_by: Option<String>,
+    keep_sessions: bool,
+    revoke_keys: bool,
+    dry_run: bool,
+}
+
+impl Context<'_> {
+    /// `two_factor_disable` by staff (spec §3.2): the same reset, with sessions ended and keys kept.
+    pub(super) async fn reset_by_staff(&self, id: UserId) -> Result<TwoFactorReset> {
+        let how = Reset {
+            reason: "two_factor_disable by staff".to_owned(),
+            verified_by: None,
+            keep_sessions: false,
+            revoke_keys: false,
+            dry_run: false,
+        };
+        if !self.user(id).await?.value.second_factor.is_enabled() {
+            return self.reset(id, &Reset { dry_run: true, ..how }).await;
+        }
+        self.reset(id, &how).await
+    }
+
+    async fn reset(&self, id: UserId, how: &Reset) -> Result<TwoFactorReset> {
+        self.refuse_self(id)?;
+        let mut tries = Tries::default();
+        loop {
+            tries.next().await?;
+            let before = self.user(id).await?;
+            let mut user = before.value.clone();
+            let mut report = self.reset_report(&user, how).await?;
+            if how.dry_run {
+                return Ok(report);
+            }
+            remove_factor(&mut user);
+            user.second_factor.must_enrol = true;
+            user.second_factor.last_reset_at = Some(self.now);
+            user.remember_epoch = user.remember_epoch.wrapping_add(1);
+            if !how.keep_sessions {
+                user.session_epoch = user.session_epoch.wrapping_add(1);
+            }
+            let mut batch = put_user(Batch::default(), Some(&before), &user);
+            for key in self.records().pending_totp_keys(id).await? {
+                batch = batch.delete(key);
+            }
+            if how.revoke_keys {
+                for key in self.records().api_keys_of(id).await? {
+                    batch = remove_api_key(batch, &key.value);
+                }
+            }
+            let kind = MailKind::TwoFactorReset {
+                sessions_ended: !how.keep_sessions,
+                keys_revoked: how.revoke_keys && report.api_keys_revoked > 0,
+            };
+            for to in notice_addresses(&user, self.now) {
+                batch = self.mailed_to(batch, &user, to, kind.clone())?;
+            }
+            let note = Note::of(Event::TwoFactorReset, &user)
+                .reason(&how.reason)
+                .verified_by(how.verified_by.as_deref())
+                .detail("totp_removed", report.totp_removed)
+                .detail("backup_codes_deleted", report.backup_codes_deleted)
+                .detail("sessions_ended", report.sessions_ended)
+                .detail("remembered_devices_forgotten", report.remembered_devices_forgotten)
+                .detail("api_keys_revoked", report.api_keys_revoked);
+            if let Some(receipt) = self.commit(self.audited(batch, note)).await? {
+                report.audit_number = receipt.appended.last().copied();
+                return Ok(report);
+            }
+        }
+    }
+
+    /// What is there to go, as of now.
+    async fn reset_report(&self, user: &User, how: &Reset) -> Result<TwoFactorReset> {
+        let (sessions, devices) = self.live_presence(user).await?;
+        let keys = self.records().api_keys_of(user.id).await?.len();
+        let notice_to = notice_addresses(user, self.now).map(|address| address.as_str().to_owned()).collect();
+        Ok(TwoFactorReset {
+            dry_run: how.dry_run,
+            email: user.email.as_str().to_owned(),
+            totp_enrolled_at: user.second_factor.totp.as_ref().map(|device| device.confirmed_at),
+            totp_removed: user.second_factor.totp.is_some(),
+            backup_codes_deleted: user.second_factor.backup_codes.len(),
+            sessions_ended: if how.keep_sessions { 0 } else { sessions },
+            remembered_devices_forgotten: devices,
+            api_keys_revoked: if how.revoke_keys { keys } else { 0 },
+            notice_to: if self.app.is_mail_available() { notice_to } else { Vec::new() },
+            enrolment_demanded: true,
+            audit_number: None,
+        })
+    }
+
+    /// No staff member resets the own second factor this way; the owner's way asks for a proof.
+    fn refuse_self(&self, id: UserId) -> Result<()> {
+        match &self.actor.identity {
+            Identity::Session { user, .. } | Identity::ApiKey { user, .. } if user.id == id => {
+                Err(Error::refused("self_reset", "nobody resets the own second factor"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn explain(&self, user: &User, typed: &str) -> Result<(&'static str, String, Option<i64>)> {
+        let factor = &user.second_factor;
+        let Some(device) = &factor.totp else {
+            return Ok(("no_device", "the user has no device; log-in does not ask for a code".to_owned(), None));
+        };
+        let Some(code) = totp::parse_code(typed) else { return Ok(self.explain_backup_code(user, typed)) };
+        if device.disabled {
+            let text = "the device was disabled after 100 wrong codes in a row; only a reset and a new device help";
+            return Ok(("disabled", text.to_owned(), None));
+        }
+        let secret = open_totp(self.vault(), user, &device.secret)?;
+        let here = totp::step_at(self.now);
+        let Some(step) = totp::locate(&secret, &code, self.now, EXPLAIN_STEPS) else {
+            let text = "not a code of this device within twelve hours: another account or an old entry in the app, or a typing mistake";
+            return Ok(("wrong", text.to_owned(), None));
+        };
+        let drift = step - here;
+        if drift.abs() > totp::TOLERANCE_STEPS {
+            let seconds = drift.abs() * totp::STEP_SECONDS;
+            let how = if drift < 0 { "slow" } else { "fast" };
+            let text = format!(
+                "right secret, but the phone's clock is about {seconds} s {how} (or the code is that old): set its clock to automatic"
+            );
+            return Ok(("clock_off", text, Some(drift)));
+        }
+        if step <= device.last_step {
+            let text = "right secret, but a code of this step or a later one was used already: wait for the next code";
+            return Ok(("already_used", text.to_owned(), Some(drift)));
+        }
+        if let Some(until) = factor.totp_failures.next_try_at().filter(|until| self.now < *until) {
+            let seconds = until.seconds_since(self.now) + 1;
+            let text = format!(
+                "right code, but refused for another {seconds} s after {} wrong ones in a row",
+                factor.totp_failures.count
+            );
+            return Ok(("waiting", text, Some(drift)));
+        }
+        Ok(("accepted", "the code is right and would be accepted now".to_owned(), Some(drift)))
+    }
+
+    fn explain_backup_code(&self, user: &User, typed: &str) -> (&'static str, String, Option<i64>) {
+        let (verdict, text) = match backup_code::fold(typed) {
+            None => ("malformed", "neither six digits nor the form of a backup code (eight letters and digits 2 to 7)"),
+            Some(code) if find_backup_code(self.vault(), user, &code).is_some() => {
+                if user.second_factor.backup_code_failures.is_waiting(self.now) {
+                    ("waiting", "an unused backup code, but refused for a while after wrong ones")
+                } else {
+                    ("backup_code", "an unused backup code of this user; it would be accepted now")
+                }
+            }
+            Some(_) => ("backup_code_unknown", "the form of a backup code, but not an unused one of this user"),
+        };
+        (verdict, text.to_owned(), None)
+    }
+
+    /// Makes a change: reads the user, applies, commits, and tells what now holds.
+    pub(super) async fn change_user(&self, change: &impl UserChange) -> Result<Done> {
+        let id = self.find_user(change.user()).await?.value.id;
+        let mut tries = Tries::default();
+        loop {
+            tries.next().await?;
+            let before: Versioned<User> = self.user(id).await?;
+            let mut user = before.value.clone();
+            let (batch, summary) = change.apply(self, &mut user).await?;
+            if let Some(receipt) = self.commit(put_user(batch, Some(&before), &user)).await? {
+                let audit_number = receipt.appended.last().copied().unwrap_or_default();
+                return Ok(Done { email: user.email.as_str().to_owned(), summary, audit_number });
+            }
+        }
+    }
+}
+
+/// The reason an operator gives: at least eight letters or digits.
+pub(super) fn check_reason(reason: &str) -> Result<String> {
+    let reason = reason.trim();
+    if reason.chars().filter(|c| c.is_alphanumeric()).count() < REASON_CHARS_MIN {
+        return Err(Error::refused(
+            "reason_too_short",
+            "give a reason of at least eight letters; it goes into the audit trail",
+        ));
+    }
+    Ok(reason.chars().take(REASON_CHARS_MAX).collect())
+}
+
+/// Where the notice of a reset goes: the address, and the one before it if that changed within 30 days.
+fn notice_addresses(user: &User, now: Timestamp) -> impl Iterator<Item = &EmailAddress> {
+    let changed_lately = user.email_changed_at.is_some_and(|at| now.seconds_since(at) < 30 * 86_400);
+    std::iter::once(&user.email).chain(user.previous_email.as_ref().filter(move |_| changed_lately))
+}
+
+/// Stands for the credential of an enrolment in person: one for each user.
+fn in_person(user: UserId) -> [u8; 32] {
+    sha256(&[b"enrolment in person", user.as_bytes().as_slice()].concat())
 }

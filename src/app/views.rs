@@ -3,12 +3,16 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::{Context, Identity};
 use crate::domain::id::UserId;
+use crate::domain::notification;
+use crate::domain::session::{FRESH_REAUTH_SECONDS, REAUTH_SECONDS};
 use crate::domain::time::Timestamp;
 use crate::domain::user::FactorState;
+use crate::domain::user::User;
 
 /// Names a user: `@me`, a UUID, a numeric id or an e-mail address. What is allowed where is the operation's matter.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct UserRef(pub String);
 
@@ -204,4 +208,68 @@ pub struct AuditRow {
     /// Hash of the entry before, and of this one, in hex.
     pub previous_hash: String,
     pub hash: String,
+}
+
+impl Context<'_> {
+    /// The wire object of a user (spec §2.2). What belongs to features that are not there is constant.
+    pub(super) fn user_view(&self, user: &User) -> UserView {
+        let preferences = &user.preferences;
+        let window = |seconds| match &self.actor.identity {
+            Identity::Session { session, .. } => {
+                Some(session.session.authenticated_at.plus_seconds(seconds).to_rfc3339_offset())
+            }
+            _ => None,
+        };
+        UserView {
+            date_joined: user.date_joined.to_rfc3339_z(),
+            uuid: user.id,
+            distinct_id: user.distinct_id.clone(),
+            first_name: user.first_name.clone(),
+            last_name: user.last_name.clone(),
+            email: user.email.as_str().to_owned(),
+            pending_email: user.pending_email.as_ref().map(|email| email.as_str().to_owned()),
+            is_email_verified: user.is_email_verified,
+            notification_settings: notification::effective(&preferences.notification_settings),
+            anonymize_data: preferences.anonymize_data,
+            toolbar_mode: preferences.toolbar_mode.clone(),
+            has_password: user.password_hash.is_some(),
+            id: user.number,
+            is_staff: user.is_staff,
+            is_impersonated: false,
+            is_impersonated_until: None,
+            sensitive_session_expires_at: window(REAUTH_SECONDS),
+            team: Value::Null,
+            organization: Value::Null,
+            organizations: Vec::new(),
+            events_column_config: preferences.events_column_config.clone(),
+            is_2fa_enabled: user.second_factor.is_enabled(),
+            has_social_auth: false,
+            has_sso_enforcement: false,
+            has_seen_product_intro_for: preferences.has_seen_product_intro_for.clone(),
+            scene_personalisation: preferences.scene_personalisation.clone(),
+            theme_mode: preferences.theme_mode.clone(),
+            hedgehog_config: preferences.hedgehog_config.clone(),
+            role_at_organization: preferences.role_at_organization.clone(),
+            passkeys_enabled_for_2fa: false,
+            allow_impersonation: preferences.allow_impersonation,
+            is_impersonated_read_only: None,
+            is_impersonated_reason: None,
+            allow_sidebar_suggestions: preferences.allow_sidebar_suggestions,
+            shortcut_position: Some(preferences.shortcut_position.clone().unwrap_or_else(|| "above".to_owned())),
+            hide_mcp_hints: preferences.hide_mcp_hints,
+            ui_configuration: preferences.ui_configuration.clone(),
+            fresh_reauth_expires_at: window(FRESH_REAUTH_SECONDS),
+            pending_invites: Vec::new(),
+            requires_credential_review: false,
+            notification_locks: Vec::new(),
+            active_realtime_notification_types: Vec::new(),
+            is_organization_first_user: None,
+            onboarding_skipped_at: None,
+            onboarding_skipped_reason: None,
+            onboarding_skipped_organization_id: None,
+            onboarding_delegated_to_invite: None,
+            onboarding_delegated_to_organization_id: None,
+            onboarding_delegation_accepted_at: None,
+        }
+    }
 }

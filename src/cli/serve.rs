@@ -17,7 +17,7 @@ use super::output::{complain, print};
 use super::{Failure, Global, logging};
 use crate::admin::server::AdminServer;
 use crate::app::App;
-use crate::app::instance::{self, sweep};
+use crate::app::instance;
 use crate::config::Config;
 use crate::{http, mail};
 
@@ -67,14 +67,15 @@ async fn serve_open(app: &App, config: &Arc<Config>, signals: Signals) -> Result
     let broken = tokio::select! {
         signal = signals.wait() => {
             tracing::info!(signal, "stopping");
-            false
+            None
         }
-        ended = parts.join_next() => ended.is_some(),
+        reason = app.failed() => Some(format!("the store failed ({reason}); start the server again, which recovers it")),
+        _ended = parts.join_next() => Some("a part of the server failed; see the log".to_owned()),
     };
     // The receivers live in the parts; where they are gone there is nothing to stop.
     let _ = stop.send(true);
     drain(parts, Duration::from_millis(config.server.shutdown_timeout_ms)).await;
-    if broken { Err(Failure::Failed("a part of the server failed; see the log".to_owned())) } else { Ok(()) }
+    broken.map_or(Ok(()), |reason| Err(Failure::Failed(reason)))
 }
 
 /// Waits for what is under way, but not for ever.
@@ -82,6 +83,14 @@ async fn drain(mut parts: JoinSet<()>, deadline: Duration) {
     let all = async { while parts.join_next().await.is_some() {} };
     if tokio::time::timeout(deadline, all).await.is_err() {
         tracing::warn!("requests were still under way at the deadline");
+    }
+}
+
+/// Removes what has expired, now and then.
+async fn sweep(app: App, shutdown: impl Future<Output = ()>) {
+    tokio::select! {
+        () = app.sweep_for_ever() => {}
+        () = shutdown => {}
     }
 }
 

@@ -6,7 +6,7 @@ use serde_json::json;
 use super::output::{complain, count, facts, moment, moment_or};
 use super::{Failure, Output, sensitive};
 use crate::admin::Link;
-use crate::app::accounts::InspectUser;
+use crate::app::directory::InspectUser;
 use crate::app::reset::{
     CodeExplanation, ConfirmEnrolment, Done, EnrolmentStarted, ExplainCode, ResetTwoFactor, RevokeBackupCodes,
     StartEnrolment, TwoFactorReset, UnlockTwoFactor,

@@ -93,9 +93,17 @@ pub enum AuditActor {
     Anonymous,
     System,
     /// A user, through a session or an API key (the id of either).
-    User { id: UserId, email: String, session: Option<String>, api_key: Option<String> },
+    User {
+        id: UserId,
+        email: String,
+        session: Option<String>,
+        api_key: Option<String>,
+    },
     /// An operator at the console or command line: the uid is what the system says, the name what was claimed.
-    Operator { uid: u32, name: String },
+    Operator {
+        uid: u32,
+        name: String,
+    },
 }
 
 /// The user an entry is about, as known at that moment.

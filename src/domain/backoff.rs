@@ -66,12 +66,18 @@ impl LoginFailures {
     /// Whether logins under this key are refused at this moment.
     #[must_use]
     pub fn is_locked(self, limit: LoginLimit, now: Timestamp) -> bool {
+        self.locked_until(limit).is_some_and(|until| now < until)
+    }
+
+    /// When the lock ends or ended; `None` when there are too few failures for one.
+    #[must_use]
+    pub fn locked_until(self, limit: LoginLimit) -> Option<Timestamp> {
         if self.count < limit.failures_max {
-            return false;
+            return None;
         }
         let over = self.count - limit.failures_max;
         let seconds = if limit.growing && over < 20 { limit.lock_seconds.min(1 << over) } else { limit.lock_seconds };
-        now < self.last_at.plus_seconds(seconds)
+        Some(self.last_at.plus_seconds(seconds))
     }
 
     /// One more failure; those older than the limit remembers are forgotten first.

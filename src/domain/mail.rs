@@ -21,21 +21,34 @@ pub struct Mail {
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum MailKind {
     /// `Verify your email address`: link, and a six-digit code where codes are on.
-    VerifyEmail { link: Secret, code: Option<Secret> },
+    VerifyEmail {
+        link: Secret,
+        code: Option<Secret>,
+    },
     /// To the old address after a change.
     EmailChangedOld,
     /// To the new address after a change.
     EmailChangedNew,
     PasswordChanged,
-    PasswordReset { link: Secret },
+    PasswordReset {
+        link: Secret,
+    },
     TwoFactorEnabled,
     /// Disabled by the user.
     TwoFactorDisabled,
     /// Reset by an operator or staff: who can be asked about it, not why.
-    TwoFactorReset { sessions_ended: bool, keys_revoked: bool },
-    BackupCodeUsed { remaining: u32 },
+    TwoFactorReset {
+        sessions_ended: bool,
+        keys_revoked: bool,
+    },
+    BackupCodeUsed {
+        remaining: u32,
+    },
     BackupCodesRevoked,
-    NewDevice { device: String, address: String },
+    NewDevice {
+        device: String,
+        address: String,
+    },
     /// An operator cancelled the change; to both addresses.
     EmailChangeCancelled,
     AccountDeleted,

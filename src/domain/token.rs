@@ -38,6 +38,8 @@ pub struct Code {
     pub mac: [u8; 32],
     pub expires_at: Timestamp,
     pub failures: u32,
+    /// It did its work; kept until it expires, to recognise a repeated submit (spec §5, row 7).
+    pub used: bool,
 }
 
 /// Folds a typed code: blanks, invisible characters and hyphens dropped, wide digits folded (spec §3.3). `None`

@@ -24,7 +24,8 @@ pub struct User {
     pub pending_email_at: Option<Timestamp>,
     /// `None` is a legacy account, which login treats as verified.
     pub is_email_verified: Option<bool>,
-    /// When `email` was last replaced.
+    /// The address before the last change, and when that was: a notice about a reset goes there too for a while.
+    pub previous_email: Option<EmailAddress>,
     pub email_changed_at: Option<Timestamp>,
     pub first_name: String,
     pub last_name: String,
@@ -44,8 +45,13 @@ pub struct User {
     pub session_epoch: u32,
     /// The same for remembered devices (spec §4.3).
     pub remember_epoch: u32,
+    /// Digests of the kinds of device that have logged in, newest last; a new kind gets a mail (spec §4.10).
+    pub known_devices: Vec<[u8; 8]>,
     pub second_factor: SecondFactor,
 }
+
+/// Kinds of device remembered for one user.
+pub const KNOWN_DEVICES_MAX: usize = 20;
 
 /// A PHC string. Does not print.
 #[derive(Clone, PartialEq, Eq)]
@@ -185,6 +191,52 @@ impl SecondFactor {
 }
 
 impl User {
+    /// A user as one begins: active, nothing set, no second factor.
+    #[must_use]
+    pub fn new(id: UserId, number: u64, distinct_id: String, email: EmailAddress, now: Timestamp) -> Self {
+        Self {
+            id,
+            number,
+            distinct_id,
+            email,
+            pending_email: None,
+            pending_email_at: None,
+            is_email_verified: Some(false),
+            previous_email: None,
+            email_changed_at: None,
+            first_name: String::new(),
+            last_name: String::new(),
+            password_hash: None,
+            password_changed_at: None,
+            requested_password_reset_at: None,
+            is_active: true,
+            is_staff: false,
+            date_joined: now,
+            last_login: None,
+            preferences: Preferences::default(),
+            current_organization: None,
+            current_team: None,
+            session_epoch: 0,
+            remember_epoch: 0,
+            known_devices: Vec::new(),
+            second_factor: SecondFactor::default(),
+        }
+    }
+
+    /// Replaces the address, whatever was staged.
+    pub fn change_email(&mut self, email: EmailAddress, now: Timestamp) {
+        self.previous_email = Some(std::mem::replace(&mut self.email, email));
+        self.email_changed_at = Some(now);
+        self.pending_email = None;
+        self.pending_email_at = None;
+    }
+
+    /// Ends all sessions and forgets all remembered devices.
+    pub fn end_presence(&mut self) {
+        self.session_epoch = self.session_epoch.wrapping_add(1);
+        self.remember_epoch = self.remember_epoch.wrapping_add(1);
+    }
+
     /// First and last name, or nothing.
     #[must_use]
     pub fn full_name(&self) -> String {

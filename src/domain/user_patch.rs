@@ -310,36 +310,19 @@ mod tests {
     use super::*;
     use crate::domain::id::UserId;
     use crate::domain::time::Timestamp;
-    use crate::domain::user::{PasswordHash, Preferences, SecondFactor};
+    use crate::domain::user::PasswordHash;
 
     const RULES: PatchRules = PatchRules { allow_plus_addresses: false, password_min_length: 8 };
     const STRONG: &str = "lorry-cinnamon-9-quartz";
 
     fn ada() -> User {
+        let email = EmailAddress::parse("ada@example.com").unwrap();
         User {
-            id: UserId(Uuid::nil()),
-            number: 1,
-            distinct_id: String::new(),
-            email: EmailAddress::parse("ada@example.com").unwrap(),
-            pending_email: None,
-            pending_email_at: None,
             is_email_verified: Some(true),
-            email_changed_at: None,
             first_name: "Ada".to_owned(),
             last_name: "Lovelace".to_owned(),
             password_hash: Some(PasswordHash(String::new())),
-            password_changed_at: None,
-            requested_password_reset_at: None,
-            is_active: true,
-            is_staff: false,
-            date_joined: Timestamp::default(),
-            last_login: None,
-            preferences: Preferences::default(),
-            current_organization: None,
-            current_team: None,
-            session_epoch: 0,
-            remember_epoch: 0,
-            second_factor: SecondFactor::default(),
+            ..User::new(UserId(Uuid::nil()), 1, String::new(), email, Timestamp::default())
         }
     }
 

@@ -1,13 +1,121 @@
-//! wip
-pub struct HttpServer(tokio::net::TcpListener);
-pub async fn bind(_app: crate::app::App, config: std::sync::Arc<crate::config::Config>) -> std::io::Result<(HttpServer, std::net::SocketAddr)> {
-    let listener = tokio::net::TcpListener::bind(config.server.listen).await?;
-    let address = listener.local_addr()?;
-    Ok((HttpServer(listener), address))
+//! The HTTP door: listening, limits of connections, and stopping. Requests are translated into operations of
+//! [`crate::app`] and their outcome into answers; nothing is decided here.
+//!
+//! `service` takes one request through its checks, `router` is the table of paths, `reply` renders outcomes; there is
+//! one file for each resource. TLS is left to a proxy in front.
+
+mod api_keys;
+mod body;
+mod client;
+mod connection;
+mod cookies;
+mod cors;
+mod credentials;
+mod door;
+mod email;
+mod health;
+mod login;
+mod pages;
+mod paging;
+mod reply;
+mod reset;
+mod router;
+mod service;
+mod two_factor;
+mod users;
+
+#[cfg(test)]
+mod fake;
+#[cfg(test)]
+mod tests;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper_util::server::graceful::GracefulShutdown;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+
+use crate::app::App;
+use crate::config::Config;
+use connection::Connector;
+pub use door::Door;
+use service::Service;
+
+/// A pause after a failed accept: out of file descriptors, most likely, and trying at once would only burn the core.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// A server that holds its port and does not answer yet.
+pub struct HttpServer<D = App> {
+    listener: TcpListener,
+    service: Arc<Service<D>>,
+    max_connections: usize,
+    request_timeout: Duration,
+    shutdown_timeout: Duration,
 }
-impl HttpServer {
+
+/// Checks the settings of HTTP and takes the port; the address says which one when 0 was asked for.
+pub async fn bind<D: Door>(app: D, config: Arc<Config>) -> io::Result<(HttpServer<D>, SocketAddr)> {
+    let service = Service::new(app, &config).map_err(|reason| io::Error::new(io::ErrorKind::InvalidInput, reason))?;
+    let listener = TcpListener::bind(config.server.listen).await?;
+    let address = listener.local_addr()?;
+    let server = HttpServer {
+        listener,
+        service: Arc::new(service),
+        max_connections: config.server.max_connections,
+        request_timeout: Duration::from_millis(config.server.request_timeout_ms),
+        shutdown_timeout: Duration::from_millis(config.server.shutdown_timeout_ms),
+    };
+    Ok((server, address))
+}
+
+impl<D: Door> HttpServer<D> {
+    /// Answers until `shutdown` is done; then takes no more connections and gives requests under way their time.
     pub async fn serve(self, shutdown: impl Future<Output = ()>) {
-        shutdown.await;
-        drop(self.0);
+        let connector = Connector::new(self.request_timeout);
+        let permits = Arc::new(Semaphore::new(self.max_connections));
+        let graceful = GracefulShutdown::new();
+        let mut tasks = JoinSet::new();
+        let mut shutdown = std::pin::pin!(shutdown);
+        loop {
+            tokio::select! {
+                () = &mut shutdown => break,
+                Some(_) = tasks.join_next() => {}
+                (permit, stream, peer) = accept(&self.listener, &permits) => {
+                    let connection = connector.connect(stream, peer.ip(), Arc::clone(&self.service));
+                    let watched = graceful.watcher();
+                    tasks.spawn(async move {
+                        connection.run(watched).await;
+                        drop(permit);
+                    });
+                }
+            }
+        }
+        drop(self.listener);
+        if tokio::time::timeout(self.shutdown_timeout, graceful.shutdown()).await.is_err() {
+            tracing::warn!("requests were still under way at the end of shutdown_timeout_ms and are cut off");
+        }
+        tasks.shutdown().await;
+    }
+}
+
+/// The next connection, once there is room for it.
+async fn accept(
+    listener: &TcpListener,
+    permits: &Arc<Semaphore>,
+) -> (Option<tokio::sync::OwnedSemaphorePermit>, TcpStream, SocketAddr) {
+    // The semaphore is never closed.
+    let permit = Arc::clone(permits).acquire_owned().await.ok();
+    loop {
+        match listener.accept().await {
+            Ok((stream, peer)) => return (permit, stream, peer),
+            Err(error) => {
+                tracing::warn!(%error, "could not accept a connection");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
     }
 }

@@ -1,4 +1,8 @@
 //! wip
-pub async fn deliver(_app: crate::app::App, _config: std::sync::Arc<crate::config::Config>, shutdown: impl Future<Output = ()> + Send) {
+pub async fn deliver(
+    _app: crate::app::App,
+    _config: std::sync::Arc<crate::config::Config>,
+    shutdown: impl Future<Output = ()> + Send,
+) {
     shutdown.await;
 }

@@ -1,1 +1,87 @@
-//! wip
+//! How the data lies in the store: keys, record formats, indexes. Turns data into bytes and back; decides nothing.
+//!
+//! Invariants: an index entry changes in the same batch as its record; every record carries a format number and a
+//! checksum; a record that does not decode is an error that names its key, never a default value.
+
+pub mod codec;
+pub mod keys;
+
+mod audit;
+mod expiry;
+mod keyed;
+mod outbox;
+mod sessions;
+mod users;
+
+use std::sync::Arc;
+
+use crate::domain::id::UserId;
+use crate::store::{Batch, Cursor, Entry, Order, Page, Store, StoreError, Version, decode_counter};
+
+pub use audit::{ChainedAudit, append_audit};
+pub use keyed::{put_api_key, put_login_failures, put_token, remove_api_key};
+pub use outbox::{OutboxRecord, queue_mail, remove_mail, reschedule_mail};
+pub use sessions::{
+    SESSIONS_PER_USER_MAX, put_pending_totp, put_remembered, put_session, remove_remembered, remove_session,
+};
+pub use users::{StateFilter, put_user, remove_user};
+
+/// A record with the version it was read at.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Versioned<T> {
+    pub value: T,
+    pub version: Version,
+}
+
+/// Typed reading from a store. Writing goes through batches: the `put_*` and `remove_*` functions add to one.
+#[derive(Clone)]
+pub struct Records {
+    store: Arc<dyn Store>,
+}
+
+type Result<T> = std::result::Result<T, StoreError>;
+
+impl Records {
+    pub fn new(store: Arc<dyn Store>) -> Self {
+        Self { store }
+    }
+
+    pub fn store(&self) -> &Arc<dyn Store> {
+        &self.store
+    }
+
+    /// The counter at a key; 0 when it was never written.
+    pub async fn counter(&self, key: &[u8]) -> Result<i64> {
+        match self.store.get(key).await? {
+            None => Ok(0),
+            Some(entry) => decode_counter(&entry.value).ok_or_else(|| codec::corrupt(key, "not a counter")),
+        }
+    }
+
+    async fn read<T: codec::Record>(&self, key: &[u8]) -> Result<Option<Versioned<T>>> {
+        self.store.get(key).await?.map(|entry| decode_entry(&entry)).transpose()
+    }
+
+    async fn scan(&self, prefix: &[u8], limit: usize) -> Result<Page> {
+        self.store.scan(prefix, None, limit, Order::Ascending).await
+    }
+}
+
+fn decode_entry<T: codec::Record>(entry: &Entry) -> Result<Versioned<T>> {
+    Ok(Versioned { value: codec::decode(&entry.key, &entry.value)?, version: entry.version })
+}
+
+fn id_from(key: &[u8], bytes: &[u8]) -> Result<UserId> {
+    let bytes: [u8; 16] = bytes.try_into().map_err(|_| codec::corrupt(key, "not a user id"))?;
+    Ok(UserId(uuid::Uuid::from_bytes(bytes)))
+}
+
+fn put<T: codec::Record>(batch: Batch, key: Vec<u8>, record: &T) -> Batch {
+    let value = codec::encode(&key, record);
+    batch.put(key, value)
+}
+
+/// Continues a listing behind the last key that was used, or from the start.
+fn cursor(after: Option<Vec<u8>>) -> Option<Cursor> {
+    after.map(Cursor)
+}

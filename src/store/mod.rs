@@ -3,12 +3,26 @@
 //! The store knows keys, values and versions. It does not know users, does not interpret a value (except the
 //! counters of [`Batch::add`] and the links of [`Batch::append`], which it writes itself) and offers no
 //! interactive transaction: a caller reads, decides, and commits with the versions it decided on.
+//!
+//! The engines are [`sled`] and [`memory`]. They share the meaning of a batch (`apply`) and the recent changes for
+//! watchers (`feed`); `queue` is the line before sled's writer thread. `contract` is the suite both pass, `crash` kills
+//! the disk engine. [`lock`] keeps a second process out of the data directory.
 
-pub mod contract;
+pub mod lock;
 pub mod memory;
 pub mod sled;
 
+mod apply;
+mod feed;
+mod queue;
+
+#[cfg(test)]
+mod contract;
+#[cfg(test)]
+mod crash;
+
 use async_trait::async_trait;
+use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
 
 /// Longest key, in bytes.
@@ -16,14 +30,14 @@ pub const KEY_BYTES_MAX: usize = 512;
 /// Longest value, in bytes. With its header a value stays below 64 KiB: from 128 KiB sled writes files of its own that
 /// nobody makes durable.
 pub const VALUE_BYTES_MAX: usize = 60 * 1024;
-/// Most expectations and writes together in one batch.
+/// Most expectations and writes together in one batch; each index of an append counts as one.
 pub const BATCH_OPERATIONS_MAX: usize = 100;
 /// Largest batch, keys and values together, in bytes.
 pub const BATCH_BYTES_MAX: usize = 1024 * 1024;
 /// Most entries in one page of a scan.
 pub const PAGE_ENTRIES_MAX: usize = 1000;
 
-/// An engine that keeps entries. Every engine passes the one suite in [`contract`].
+/// An engine that keeps entries. Every engine passes the one suite in `contract.rs`.
 #[async_trait]
 pub trait Store: Send + Sync + 'static {
     /// The entry of one key, or `None`. May show a commit shortly before it is durable.
@@ -33,14 +47,10 @@ pub trait Store: Send + Sync + 'static {
     async fn get_many(&self, keys: &[&[u8]]) -> Result<Vec<Option<Entry>>, StoreError>;
 
     /// One page of the entries whose keys start with `prefix`, beginning behind `after` in the given order. At most
-    /// `limit` (and [`PAGE_ENTRIES_MAX`]) entries. A page is not a snapshot: pages may see different commits.
-    async fn scan(
-        &self,
-        prefix: &[u8],
-        after: Option<&Cursor>,
-        limit: usize,
-        order: Order,
-    ) -> Result<Page, StoreError>;
+    /// `limit` entries, where the engine reads 0 as 1 and more than [`PAGE_ENTRIES_MAX`] as that. A page is not a
+    /// snapshot: pages may see different commits.
+    async fn scan(&self, prefix: &[u8], after: Option<&Cursor>, limit: usize, order: Order)
+    -> Result<Page, StoreError>;
 
     /// Applies a batch, all or nothing. `Done` means on disk: it survives a power cut. `Conflict` means an
     /// expectation did not hold and nothing changed; it may be spurious. A batch of expectations alone writes nothing
@@ -49,8 +59,12 @@ pub trait Store: Send + Sync + 'static {
 
     /// The committed changes below `prefix` with a version above `from`, in order, as they become durable. An engine
     /// keeps only recent changes; a reader that fell behind (or asks for older ones) gets [`StoreError::Lagged`] as the
-    /// last item and has to read the present state instead.
+    /// last item and has to read the present state instead. Deleting what was not there is reported like any delete.
+    /// When the store closes or fails, the last item is [`StoreError::Unavailable`].
     fn watch(&self, prefix: &[u8], from: Version) -> BoxStream<'static, Result<Change, StoreError>>;
+
+    /// Resolves, with the reason, when a write has failed for good: the process has to end, and a restart recovers.
+    fn failed(&self) -> BoxFuture<'static, String>;
 
     /// The version of the newest durable commit.
     fn version(&self) -> Version;
@@ -163,7 +177,8 @@ impl Batch {
     }
 
     /// Adds to the counter at a key (absent counts as 0; the value is an `i64`, little endian, see
-    /// [`decode_counter`]). Concurrent adds never conflict: the engine applies them one after the other.
+    /// [`decode_counter`]). Concurrent adds never conflict: the engine applies them one after the other. A sum beyond
+    /// an `i64` stays at its end.
     #[must_use]
     pub fn add(mut self, key: impl Into<Vec<u8>>, delta: i64) -> Self {
         self.writes.push(Write::Add { key: key.into(), delta });
@@ -174,16 +189,67 @@ impl Batch {
     /// [`LogEntry`] at `log` + `n` (eight bytes, big endian), an empty value at each of `indexes` + `n`, and the new
     /// end of the chain at [`log_head_key`]. Concurrent appends never conflict.
     #[must_use]
-    pub fn append(
-        mut self,
-        log: impl Into<Vec<u8>>,
-        payload: impl Into<Vec<u8>>,
-        indexes: Vec<Vec<u8>>,
-    ) -> Self {
+    pub fn append(mut self, log: impl Into<Vec<u8>>, payload: impl Into<Vec<u8>>, indexes: Vec<Vec<u8>>) -> Self {
         self.writes.push(Write::Append { log: log.into(), payload: payload.into(), indexes });
         self
     }
+
+    /// Keys and values together, in bytes: what the batch counts for against [`BATCH_BYTES_MAX`].
+    fn bytes(&self) -> usize {
+        let expectations = self.expectations.iter().map(|(key, _)| key.len());
+        let writes = self.writes.iter().map(|write| match write {
+            Write::Put { key, value } => key.len() + value.len(),
+            Write::Delete { key } | Write::Add { key, .. } => key.len(),
+            Write::Append { log, payload, indexes } => {
+                log.len() + payload.len() + indexes.iter().map(Vec::len).sum::<usize>()
+            }
+        });
+        expectations.chain(writes).sum()
+    }
+
+    /// Refuses what is larger than the limits above, so that no engine has to think of it again.
+    fn check_limits(&self) -> Result<(), StoreError> {
+        let operations = self.writes.iter().map(|write| match write {
+            Write::Append { indexes, .. } => 1 + indexes.len(),
+            Write::Put { .. } | Write::Delete { .. } | Write::Add { .. } => 1,
+        });
+        if self.expectations.len() + operations.sum::<usize>() > BATCH_OPERATIONS_MAX || self.bytes() > BATCH_BYTES_MAX
+        {
+            return Err(StoreError::TooLarge("the batch"));
+        }
+        for (key, _) in &self.expectations {
+            check_key(key)?;
+        }
+        self.writes.iter().try_for_each(Write::check_limits)
+    }
 }
+
+impl Write {
+    fn check_limits(&self) -> Result<(), StoreError> {
+        match self {
+            Self::Put { key, value } => check_key(key).and_then(|()| check_value(value.len())),
+            Self::Delete { key } | Self::Add { key, .. } => check_key(key),
+            Self::Append { log, payload, indexes } => {
+                check_key(&log_head_key(log))?;
+                for index in indexes {
+                    check_key(&numbered_key(index, 0))?;
+                }
+                check_value(LOG_ENTRY_HEADER_BYTES + payload.len())
+            }
+        }
+    }
+}
+
+fn check_key(key: &[u8]) -> Result<(), StoreError> {
+    if key.len() > KEY_BYTES_MAX { Err(StoreError::TooLarge("the key")) } else { Ok(()) }
+}
+
+fn check_value(bytes: usize) -> Result<(), StoreError> {
+    if bytes > VALUE_BYTES_MAX { Err(StoreError::TooLarge("the value")) } else { Ok(()) }
+}
+
+/// Sequence and previous hash, before the payload.
+const LOG_ENTRY_HEADER_BYTES: usize = 8 + 32;
 
 /// An entry of a hash-chained log, as [`Batch::append`] writes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -210,7 +276,7 @@ impl LogEntry {
     /// The stored form: sequence (big endian), previous hash, payload.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(40 + self.payload.len());
+        let mut bytes = Vec::with_capacity(LOG_ENTRY_HEADER_BYTES + self.payload.len());
         bytes.extend_from_slice(&self.sequence.to_be_bytes());
         bytes.extend_from_slice(&self.previous);
         bytes.extend_from_slice(&self.payload);
@@ -230,6 +296,11 @@ impl LogEntry {
 #[must_use]
 pub fn log_head_key(log: &[u8]) -> Vec<u8> {
     [b"log_head/", log].concat()
+}
+
+/// Where a log keeps its entry `sequence`, and an index its reference to it.
+fn numbered_key(prefix: &[u8], sequence: u64) -> Vec<u8> {
+    [prefix, &sequence.to_be_bytes()].concat()
 }
 
 /// Reads a counter of [`Batch::add`]; `None` when the value is not eight bytes.
@@ -255,4 +326,37 @@ pub enum StoreError {
     /// A watcher fell behind the changes the engine keeps.
     #[error("the watcher fell behind")]
     Lagged,
+}
+
+/// The keys a scan visits: from the first (included) up to the second (excluded; `None` is no end). `None` altogether
+/// when the cursor leaves nothing.
+fn scan_range(prefix: &[u8], after: Option<&Cursor>, order: Order) -> Option<(Vec<u8>, Option<Vec<u8>>)> {
+    let mut first = prefix.to_vec();
+    let mut end = prefix_end(prefix);
+    match (after, order) {
+        (None, _) => {}
+        (Some(Cursor(key)), Order::Ascending) => first = first.max(key_after(key)),
+        (Some(Cursor(key)), Order::Descending) => {
+            end = Some(end.map_or_else(|| key.clone(), |end| end.min(key.clone())));
+        }
+    }
+    let nothing = end.as_ref().is_some_and(|end| *end <= first);
+    (!nothing).then_some((first, end))
+}
+
+/// The least key greater than every key with this prefix; `None` when there is none (empty or all `0xff`).
+fn prefix_end(prefix: &[u8]) -> Option<Vec<u8>> {
+    let mut end = prefix.to_vec();
+    while let Some(last) = end.pop() {
+        if last < u8::MAX {
+            end.push(last + 1);
+            return Some(end);
+        }
+    }
+    None
+}
+
+/// The least key greater than this one.
+fn key_after(key: &[u8]) -> Vec<u8> {
+    [key, &[0]].concat()
 }

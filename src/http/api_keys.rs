@@ -1,0 +1,23 @@
+//! `/api/personal_api_keys` (spec §3.8).
+
+use hyper::StatusCode;
+
+use super::door::Door;
+use super::reply::{self, Answer};
+use super::router::Call;
+use crate::app::api_keys::{CreateApiKey, DeleteApiKey, ListApiKeys};
+
+pub async fn list<D: Door>(call: Call<D>) -> Answer {
+    reply::json(StatusCode::OK, &call.run(ListApiKeys {}).await?)
+}
+
+pub async fn create<D: Door>(mut call: Call<D>) -> Answer {
+    let fields = call.take_fields();
+    reply::json(StatusCode::CREATED, &call.run(CreateApiKey { fields }).await?)
+}
+
+pub async fn delete<D: Door>(mut call: Call<D>) -> Answer {
+    let id = std::mem::take(&mut call.params.first);
+    call.run(DeleteApiKey { id }).await?;
+    Ok(reply::empty(StatusCode::NO_CONTENT))
+}

@@ -1,0 +1,346 @@
+//! The table of routes: which path and method leads to which handler, and what it needs.
+//!
+//! Only looks up; the order of the checks is kept by `service`.
+
+use std::borrow::Cow;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use hyper::Method;
+
+use super::door::Door;
+use super::reply::Answer;
+use super::service::Service;
+use super::{api_keys, email, health, login, pages, reset, two_factor, users};
+use crate::app::accounts::{DeleteUser, ListUsers, RetrieveUser, UpdateUser};
+use crate::app::api_keys::{CreateApiKey, DeleteApiKey, ListApiKeys};
+use crate::app::email::{CancelEmailChange, RequestEmailVerification, VerifyEmail};
+use crate::app::login::{CheckLogin, CompleteLogin, Login, Logout};
+use crate::app::passwords::{CheckResetToken, ResetPassword};
+use crate::app::permission::Who;
+use crate::app::second_factor::{
+    DisableTwoFactor, RegenerateBackupCodes, RetrieveTwoFactorStatus, StartTotpSetup, ValidateTotp,
+};
+use crate::app::views::UserRef;
+use crate::app::{Actor, Operation};
+use crate::domain::fields::Fields;
+use crate::domain::secret::Secret;
+use crate::error::Result;
+
+/// A request that has passed every check of HTTP, on its way to an operation.
+pub struct Call<D> {
+    pub service: Arc<Service<D>>,
+    pub actor: Actor,
+    pub params: Params,
+    /// The raw path, as the client wrote it.
+    pub path: String,
+    /// Without the question mark; empty when there is none.
+    pub query: String,
+    pub fields: Fields,
+    /// Values of the `remember-cookie_*` cookies.
+    pub remembered: Vec<Secret>,
+    /// Another site made the browser send this (`Sec-Fetch-Site`), and it is not on the CORS list.
+    pub cross_site: bool,
+}
+
+impl<D: Door> Call<D> {
+    /// Hands an operation to the program.
+    pub async fn run<O: Operation>(&self, operation: O) -> Result<O::Reply> {
+        self.service.app.call(&self.actor, operation).await
+    }
+
+    /// The user that the path names.
+    pub fn user(&mut self) -> UserRef {
+        UserRef(std::mem::take(&mut self.params.first))
+    }
+
+    pub fn take_fields(&mut self) -> Fields {
+        std::mem::take(&mut self.fields)
+    }
+}
+
+/// The variable segments of a path, in order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Params {
+    pub first: String,
+    pub second: String,
+}
+
+pub type Handler<D> = fn(Call<D>) -> Pin<Box<dyn Future<Output = Answer> + Send>>;
+
+/// One method of a route.
+pub struct Endpoint<D> {
+    pub handle: Handler<D>,
+    /// Checks the permission of the operation behind it.
+    pub admit: fn(&D, &Actor) -> Result<()>,
+    /// A body that is no object is an error here.
+    pub has_fields: bool,
+}
+
+/// What a path is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// JSON for programs, with credentials.
+    Api,
+    /// Answers to anybody without looking at credentials: health and pages.
+    Open,
+}
+
+/// A path and its methods.
+pub struct Route<D> {
+    /// The path with its variable parts named; the log shows it instead of the path.
+    pub template: &'static str,
+    pub kind: Kind,
+    /// Anonymous calls get 401, also with a wrong method (spec §1.1).
+    pub needs_login: bool,
+    /// Keys are looked at before the cookie (spec §1.6).
+    pub key_first: bool,
+    methods: Vec<(Method, Endpoint<D>)>,
+}
+
+impl<D: Door> Route<D> {
+    fn new(template: &'static str, kind: Kind) -> Self {
+        Self { template, kind, needs_login: false, key_first: false, methods: Vec::new() }
+    }
+
+    fn api(template: &'static str) -> Self {
+        Self::new(template, Kind::Api)
+    }
+
+    fn open(template: &'static str) -> Self {
+        Self::new(template, Kind::Open)
+    }
+
+    fn key_first(self) -> Self {
+        Self { key_first: true, ..self }
+    }
+
+    /// A method whose body, if any, is of no matter.
+    fn on<O: Operation>(mut self, method: Method, handle: Handler<D>) -> Self {
+        self.needs_login |= O::NEEDS.who != Who::Anyone;
+        self.methods.push((method, Endpoint { handle, admit: D::admit::<O>, has_fields: false }));
+        self
+    }
+
+    /// A method whose body holds fields.
+    fn fields<O: Operation>(self, method: Method, handle: Handler<D>) -> Self {
+        let mut route = self.on::<O>(method, handle);
+        if let Some((_, endpoint)) = route.methods.last_mut() {
+            endpoint.has_fields = true;
+        }
+        route
+    }
+
+    /// A method of an open route.
+    fn plain(mut self, method: Method, handle: Handler<D>) -> Self {
+        self.methods.push((method, Endpoint { handle, admit: |_, _| Ok(()), has_fields: false }));
+        self
+    }
+
+    /// The endpoint of a method; HEAD is GET (spec §1.1).
+    #[must_use]
+    pub fn endpoint(&self, method: &Method) -> Option<&Endpoint<D>> {
+        let wanted = if method == Method::HEAD { &Method::GET } else { method };
+        self.methods.iter().find(|(method, _)| method == wanted).map(|(_, endpoint)| endpoint)
+    }
+
+    /// The value of the `Allow` header.
+    #[must_use]
+    pub fn allow(&self) -> String {
+        let mut names: Vec<&str> = self.methods.iter().map(|(method, _)| method.as_str()).collect();
+        if names.contains(&"GET") {
+            names.push("HEAD");
+        }
+        names.push("OPTIONS");
+        names.join(", ")
+    }
+}
+
+/// Finds routes by path.
+pub struct Router<D> {
+    routes: Vec<Route<D>>,
+    paths: matchit::Router<usize>,
+}
+
+impl<D: Door> Router<D> {
+    /// Builds the table; an error means that two of our own routes clash.
+    pub fn new() -> std::result::Result<Self, matchit::InsertError> {
+        let mut paths = matchit::Router::new();
+        let routes = routes();
+        for (index, route) in routes.iter().enumerate() {
+            paths.insert(route.template, index)?;
+        }
+        Ok(Self { routes, paths })
+    }
+
+    /// The route of a raw path, with or without a slash at the end.
+    #[must_use]
+    pub fn find(&self, path: &str) -> Option<(&Route<D>, Params)> {
+        let path = decode(path)?;
+        let trimmed = path.strip_suffix('/').filter(|trimmed| !trimmed.is_empty()).unwrap_or(&path);
+        let found = self.paths.at(trimmed).ok()?;
+        let route = self.routes.get(*found.value)?;
+        let mut values = found.params.iter().map(|(_, value)| value.to_owned());
+        let params = Params { first: values.next().unwrap_or_default(), second: values.next().unwrap_or_default() };
+        // A segment of the API never has a dot in it (spec §1.1).
+        (route.kind == Kind::Open || !params.first.contains('.')).then_some((route, params))
+    }
+}
+
+/// Undoes percent-encoding: clients write `@me` as `%40me`. `None` when what comes out is no text.
+fn decode(path: &str) -> Option<Cow<'_, str>> {
+    if !path.contains('%') {
+        return Some(path.into());
+    }
+    let mut bytes = Vec::with_capacity(path.len());
+    let mut rest = path.as_bytes();
+    while let Some((&byte, after)) = rest.split_first() {
+        rest = after;
+        bytes.push(match (byte, after) {
+            (b'%', [high, low, after @ ..]) => {
+                rest = after;
+                hex(*high)? << 4 | hex(*low)?
+            }
+            (b'%', _) => return None,
+            _ => byte,
+        });
+    }
+    String::from_utf8(bytes).ok().map(Cow::Owned)
+}
+
+fn hex(digit: u8) -> Option<u8> {
+    char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok())
+}
+
+/// Every path there is. Static segments win over variable ones.
+fn routes<D: Door>() -> Vec<Route<D>> {
+    let mut routes = user_routes();
+    routes.extend(account_routes());
+    routes.extend(open_routes());
+    routes
+}
+
+fn user_routes<D: Door>() -> Vec<Route<D>> {
+    let start = |path| {
+        Route::api(path)
+            .on::<StartTotpSetup>(Method::GET, |call| Box::pin(two_factor::start(call)))
+            .on::<StartTotpSetup>(Method::POST, |call| Box::pin(two_factor::start(call)))
+    };
+    let validate =
+        |path| Route::api(path).fields::<ValidateTotp>(Method::POST, |call| Box::pin(two_factor::validate(call)));
+    vec![
+        Route::api("/api/users").on::<ListUsers>(Method::GET, |call| Box::pin(users::list(call))),
+        Route::api("/api/users/{uuid}")
+            .on::<RetrieveUser>(Method::GET, |call| Box::pin(users::retrieve(call)))
+            .fields::<UpdateUser>(Method::PUT, |call| Box::pin(users::replace(call)))
+            .fields::<UpdateUser>(Method::PATCH, |call| Box::pin(users::update(call)))
+            .on::<DeleteUser>(Method::DELETE, |call| Box::pin(users::delete(call))),
+        Route::api("/api/users/request_email_verification")
+            .fields::<RequestEmailVerification>(Method::POST, |call| Box::pin(email::request_verification(call))),
+        Route::api("/api/users/verify_email").fields::<VerifyEmail>(Method::POST, |call| Box::pin(email::verify(call))),
+        Route::api("/api/users/cancel_email_change_request")
+            .on::<CancelEmailChange>(Method::PATCH, |call| Box::pin(email::cancel_change(call))),
+        start("/api/users/{uuid}/two_factor_start_setup"),
+        start("/api/users/{uuid}/start_2fa_setup"),
+        validate("/api/users/{uuid}/two_factor_validate"),
+        validate("/api/users/{uuid}/validate_2fa"),
+        Route::api("/api/users/{uuid}/two_factor_status")
+            .on::<RetrieveTwoFactorStatus>(Method::GET, |call| Box::pin(two_factor::status(call))),
+        Route::api("/api/users/{uuid}/two_factor_backup_codes")
+            .on::<RegenerateBackupCodes>(Method::POST, |call| Box::pin(two_factor::backup_codes(call))),
+        Route::api("/api/users/{uuid}/two_factor_disable")
+            .fields::<DisableTwoFactor>(Method::POST, |call| Box::pin(two_factor::disable(call))),
+    ]
+}
+
+fn account_routes<D: Door>() -> Vec<Route<D>> {
+    vec![
+        Route::api("/api/login").fields::<Login>(Method::POST, |call| Box::pin(login::login(call))),
+        Route::api("/api/login/token").fields::<CompleteLogin>(Method::POST, |call| Box::pin(login::complete(call))),
+        Route::api("/api/login/precheck").fields::<CheckLogin>(Method::POST, |call| Box::pin(login::precheck(call))),
+        Route::api("/api/logout").on::<Logout>(Method::POST, |call| Box::pin(login::logout(call))),
+        Route::api("/logout").on::<Logout>(Method::POST, |call| Box::pin(login::logout_to_login(call))),
+        Route::api("/api/reset/{uuid}")
+            .on::<CheckResetToken>(Method::GET, |call| Box::pin(reset::check(call)))
+            .fields::<ResetPassword>(Method::POST, |call| Box::pin(reset::confirm(call))),
+        Route::api("/api/personal_api_keys")
+            .key_first()
+            .on::<ListApiKeys>(Method::GET, |call| Box::pin(api_keys::list(call)))
+            .fields::<CreateApiKey>(Method::POST, |call| Box::pin(api_keys::create(call))),
+        Route::api("/api/personal_api_keys/{id}")
+            .key_first()
+            .on::<DeleteApiKey>(Method::DELETE, |call| Box::pin(api_keys::delete(call))),
+    ]
+}
+
+fn open_routes<D: Door>() -> Vec<Route<D>> {
+    vec![
+        Route::open("/_health").plain(Method::GET, |call| Box::pin(async move { health::health(&call) })),
+        Route::open("/_readyz").plain(Method::GET, |call| Box::pin(health::ready(call))),
+        Route::open("/").plain(Method::GET, |call| Box::pin(async move { pages::home(&call) })),
+        Route::open("/verify_email/{uuid}/{token}")
+            .plain(Method::GET, |call| Box::pin(async move { pages::verify_email(&call) }))
+            .plain(Method::POST, |call| Box::pin(pages::submit_verify_email(call))),
+        Route::open("/reset/{uuid}/{token}")
+            .plain(Method::GET, |call| Box::pin(pages::reset(call)))
+            .plain(Method::POST, |call| Box::pin(pages::submit_reset(call))),
+        Route::open("/setup/{token}")
+            .plain(Method::GET, |call| Box::pin(async move { pages::setup(&call) }))
+            .plain(Method::POST, |call| Box::pin(pages::submit_setup(call))),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::fake::Fake;
+
+    #[track_caller]
+    fn check(path: &str, expected: Option<(&str, &str)>) {
+        let router = Router::<Fake>::new().unwrap();
+        let found = router.find(path).map(|(route, params)| (route.template, params.first));
+        assert_eq!(found.as_ref().map(|(template, first)| (*template, first.as_str())), expected, "{path}");
+    }
+
+    #[test]
+    fn a_slash_at_the_end_changes_nothing() {
+        check("/api/users/@me", Some(("/api/users/{uuid}", "@me")));
+        check("/api/users/@me/", Some(("/api/users/{uuid}", "@me")));
+        check("/", Some(("/", "")));
+        check("/api/users//", None);
+    }
+
+    #[test]
+    fn fixed_paths_win_over_users() {
+        check("/api/users/verify_email", Some(("/api/users/verify_email", "")));
+        check(
+            "/api/users/verify_email/two_factor_status",
+            Some(("/api/users/{uuid}/two_factor_status", "verify_email")),
+        );
+    }
+
+    #[test]
+    fn segments_are_decoded_and_have_no_dots() {
+        check("/api/users/%40me", Some(("/api/users/{uuid}", "@me")));
+        check("/api/users/a.b", None);
+        check("/api/users/a%2eb", None);
+        for broken in ["/api/users/%", "/api/users/%4", "/api/users/%zz", "/api/users/%ff"] {
+            check(broken, None);
+        }
+    }
+
+    #[test]
+    fn unknown_paths_are_unknown() {
+        for path in ["/api", "/api/nothing", "/api/users/@me/nothing", "", "*"] {
+            check(path, None);
+        }
+    }
+
+    #[test]
+    fn allow_lists_what_the_path_takes() {
+        let router = Router::<Fake>::new().unwrap();
+        let allow = |path| router.find(path).unwrap().0.allow();
+        assert_eq!(allow("/api/users/@me"), "GET, PUT, PATCH, DELETE, HEAD, OPTIONS");
+        assert_eq!(allow("/api/login"), "POST, OPTIONS");
+    }
+}

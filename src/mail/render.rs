@@ -1,0 +1,217 @@
+//! What a mail looks like: the templates under `assets/mail`, compiled in. Does not know how a mail travels.
+//!
+//! Each kind has a text and an HTML template that hold only their own words; `base` puts the greeting before and the
+//! signature behind them. The subject is the first line of the text template. HTML is escaped; nothing is loaded from
+//! elsewhere and nothing tells us whether a mail was read.
+
+use minijinja::syntax::SyntaxConfig;
+use minijinja::value::Serde;
+use minijinja::{Environment, UndefinedBehavior, Value, context};
+
+use crate::domain::mail::Mail;
+use crate::domain::time::Timestamp;
+
+/// Longest name that a mail greets with, in characters.
+const GREETING_CHARS_MAX: usize = 60;
+
+/// A mail as it is read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rendered {
+    pub subject: String,
+    pub text: String,
+    pub html: String,
+}
+
+/// The compiled templates, and the address of the site that they speak of.
+pub struct Renderer {
+    templates: Environment<'static>,
+    site: String,
+}
+
+/// The names of both templates of each kind with their source; the text one opens with `Subject: `.
+macro_rules! templates {
+    ($($name:literal),* $(,)?) => {
+        [$(
+            (concat!($name, ".txt"), include_str!(concat!("../../assets/mail/", $name, ".txt"))),
+            (concat!($name, ".html"), include_str!(concat!("../../assets/mail/", $name, ".html"))),
+        )*]
+    };
+}
+
+const TEMPLATES: &[(&str, &str)] = &templates![
+    "base",
+    "verify_email",
+    "email_changed_old",
+    "email_changed_new",
+    "password_changed",
+    "password_reset",
+    "two_factor_enabled",
+    "two_factor_disabled",
+    "two_factor_reset",
+    "backup_code_used",
+    "backup_codes_revoked",
+    "new_device",
+    "email_change_cancelled",
+    "account_deleted",
+];
+
+impl Renderer {
+    /// Compiles the templates; fails only when one of them is broken, which the tests exclude.
+    pub fn new(site: &str) -> Result<Self, minijinja::Error> {
+        let mut templates = Environment::new();
+        templates.set_undefined_behavior(UndefinedBehavior::Strict);
+        templates.set_syntax(SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build()?);
+        for (name, source) in TEMPLATES {
+            templates.add_template(name, source)?;
+        }
+        Ok(Self { templates, site: site.to_owned() })
+    }
+
+    /// The words of a mail.
+    pub fn render(&self, mail: &Mail) -> Result<Rendered, minijinja::Error> {
+        let name = mail.kind.template();
+        let facts = context! { mail => Value::from(Serde(&mail.kind)), at => utc(mail.at), site => &self.site };
+        let text = self.fill(&format!("{name}.txt"), &facts)?;
+        let (head, text) = text.split_once("\n\n").unwrap_or_default();
+        let subject = head.trim_start_matches("Subject: ");
+        let html = self.fill(&format!("{name}.html"), &facts)?;
+        let around = |body| context! { greeting => greeting(&mail.name), subject, site => &self.site, body };
+        Ok(Rendered {
+            subject: subject.to_owned(),
+            text: self.fill("base.txt", &around(Value::from(text.trim_end())))?,
+            html: self.fill("base.html", &around(Value::from_safe_string(html)))?,
+        })
+    }
+
+    fn fill(&self, template: &str, facts: &Value) -> Result<String, minijinja::Error> {
+        self.templates.get_template(template)?.render(facts)
+    }
+}
+
+/// `Hello Ada,`. Strangers choose names, also of accounts that they make for other people's addresses, so a name that
+/// could carry a link or a text of its own is left out.
+fn greeting(name: &str) -> String {
+    let name = name.trim();
+    let is_plain = !name.is_empty()
+        && name.chars().count() <= GREETING_CHARS_MAX
+        && !name.contains(|c: char| c.is_control() || "/:@<>".contains(c))
+        && !name.contains("www.");
+    if is_plain { format!("Hello {name},") } else { "Hello,".to_owned() }
+}
+
+/// `1 September 2025 at 12:34 UTC`.
+fn utc(at: Timestamp) -> String {
+    let at = jiff::Timestamp::from_microsecond(at.as_micros()).unwrap_or(jiff::Timestamp::MIN);
+    at.strftime("%-d %B %Y at %H:%M UTC").to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::email::EmailAddress;
+    use crate::domain::mail::MailKind;
+
+    const LINK: &str = "https://doorward.example/verify_email/0199/abc?next=a&b=c";
+
+    fn mail(name: &str, kind: MailKind) -> Mail {
+        let to = EmailAddress::parse("ada@example.com").unwrap();
+        Mail { to, name: name.to_owned(), kind, at: Timestamp::from_seconds(1_756_730_096) }
+    }
+
+    fn render(name: &str, kind: MailKind) -> Rendered {
+        Renderer::new("https://doorward.example").unwrap().render(&mail(name, kind)).unwrap()
+    }
+
+    /// One of each kind, with the words that its text must have.
+    fn every_kind() -> Vec<(MailKind, &'static str, &'static [&'static str])> {
+        use MailKind as K;
+        let device = K::NewDevice { device: "Firefox on Linux".into(), address: "192.0.2.7".into() };
+        vec![
+            (
+                K::VerifyEmail { link: LINK.into(), code: Some("081804".into()) },
+                "Verify your email address",
+                &[LINK, "    081804", "ten minutes"],
+            ),
+            (K::VerifyEmail { link: LINK.into(), code: None }, "Verify your email address", &[LINK, "one day"]),
+            (K::EmailChangedOld, "This is no longer your Doorward account email", &["another email address"]),
+            (K::EmailChangedNew, "This is your new Doorward account email", &["Log in with it from"]),
+            (K::PasswordChanged, "Your password has been changed", &["1 September 2025 at 12:34 UTC"]),
+            (K::PasswordReset { link: LINK.into() }, "Set your Doorward password", &[LINK]),
+            (K::TwoFactorEnabled, "You've enabled 2FA protection", &["backup codes"]),
+            (K::TwoFactorDisabled, "You've disabled 2FA protection", &["password alone"]),
+            (
+                K::TwoFactorReset { sessions_ended: true, keys_revoked: true },
+                "Your two-factor authentication was reset",
+                &["logged out everywhere", "keys have been revoked", "https://doorward.example"],
+            ),
+            (
+                K::BackupCodeUsed { remaining: 3 },
+                "A backup code was used for your account",
+                &["3 backup codes are left"],
+            ),
+            (K::BackupCodesRevoked, "Your backup codes were revoked", &["authenticator works as before"]),
+            (device, "A new device logged into your account", &["Firefox on Linux", "192.0.2.7", "12:34 UTC"]),
+            (K::EmailChangeCancelled, "The change of your email address was cancelled", &["stays as it was"]),
+            (K::AccountDeleted, "Your Doorward account was deleted", &["cannot be undone"]),
+        ]
+    }
+
+    #[test]
+    fn every_kind_says_what_it_must_in_both_parts() {
+        for (kind, subject, words) in every_kind() {
+            let template = kind.template();
+            let rendered = render("Ada", kind);
+            assert_eq!(rendered.subject, subject, "{template}");
+            assert!(rendered.text.starts_with("Hello Ada,\n\n"), "{template}: {}", rendered.text);
+            let unescaped = rendered.html.replace("&amp;", "&").replace("&#x2f;", "/").replace("&#x27;", "'");
+            for word in words {
+                assert!(rendered.text.contains(word), "{template}: `{word}` in {}", rendered.text);
+                assert!(unescaped.contains(word.trim()), "{template}: `{word}` in {}", rendered.html);
+            }
+            for part in [&rendered.subject, &rendered.text, &rendered.html] {
+                assert!(!part.contains("{{") && !part.contains("{%"), "{template}: {part}");
+            }
+            assert!(rendered.text.lines().all(|line| line.len() <= 78), "{template}: {}", rendered.text);
+            assert!(!rendered.html.contains("<img") && !rendered.html.contains("src="), "{template}");
+        }
+    }
+
+    #[test]
+    fn every_template_belongs_to_a_kind() {
+        let kinds: Vec<&str> = every_kind().iter().map(|(kind, ..)| kind.template()).collect();
+        for (name, _) in TEMPLATES {
+            let stem = name.split('.').next().unwrap();
+            assert!(stem == "base" || kinds.contains(&stem), "{name}");
+        }
+    }
+
+    #[test]
+    fn html_escapes_what_people_choose() {
+        let kind = MailKind::NewDevice { device: "<script>alert(1)</script>".into(), address: "\"'&".into() };
+        let html = render("Ada & \"Bob\" O'Hara", kind).html;
+        assert!(!html.contains("<script>"), "{html}");
+        assert!(html.contains("&lt;script&gt;"), "{html}");
+        assert!(html.contains("Ada &amp; &quot;Bob&quot; O&#x27;Hara"), "{html}");
+    }
+
+    #[test]
+    fn a_name_cannot_carry_a_link_or_a_text() {
+        let long = "a".repeat(61);
+        for name in ["", " ", "http://evil.example", "see www.evil.example", "Ada\n\nYou won", "a@b.example", &long] {
+            assert!(render(name, MailKind::AccountDeleted).text.starts_with("Hello,\n"), "{name:?}");
+        }
+        assert!(render("J.R.R. Tolkien", MailKind::AccountDeleted).text.starts_with("Hello J.R.R. Tolkien,\n"));
+    }
+
+    #[test]
+    fn numbers_of_codes_read_well() {
+        for (remaining, words) in
+            [(0, "No backup codes are left"), (1, "1 backup code is left"), (2, "2 backup codes are")]
+        {
+            let text = render("Ada", MailKind::BackupCodeUsed { remaining }).text;
+            assert!(text.contains(words), "{text}");
+        }
+        let text = render("Ada", MailKind::TwoFactorReset { sessions_ended: false, keys_revoked: false }).text;
+        assert!(!text.contains("logged out") && !text.contains("keys"), "{text}");
+    }
+}

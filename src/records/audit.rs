@@ -1,0 +1,161 @@
+//! The audit trail: entries of a hash-chained log (`store::Batch::append`) with an index for each user.
+
+use super::codec::{self, Decode, Encode};
+use super::{Records, Result, cursor, keys};
+use crate::domain::audit::{AuditActor, AuditRecord, AuditTarget, Event, Outcome};
+use crate::domain::id::UserId;
+use crate::domain::time::Timestamp;
+use crate::store::{Batch, LogEntry, Order, log_head_key};
+
+/// An entry with its place in the chain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChainedAudit {
+    pub number: u64,
+    pub previous: [u8; 32],
+    pub hash: [u8; 32],
+    pub record: AuditRecord,
+}
+
+impl Records {
+    /// Entries with a number below `before` (all, when `None`), newest first; of one user, or of everybody.
+    pub async fn audit(&self, user: Option<UserId>, before: Option<u64>, limit: usize) -> Result<Vec<ChainedAudit>> {
+        match user {
+            None => {
+                let after = cursor(before.map(keys::audit));
+                let page = self.store.scan(keys::AUDIT, after.as_ref(), limit, Order::Descending).await?;
+                page.entries.into_iter().map(|entry| decode(&entry.key, &entry.value)).collect()
+            }
+            Some(user) => {
+                let after = cursor(before.map(|number| keys::user_audit(user, number)));
+                let prefix = keys::user_audit_prefix(user);
+                let page = self.store.scan(&prefix, after.as_ref(), limit, Order::Descending).await?;
+                let numbers = page.entries.iter().filter_map(|entry| keys::parse_trailing_number(&entry.key));
+                let wanted: Vec<Vec<u8>> = numbers.map(keys::audit).collect();
+                let wanted: Vec<&[u8]> = wanted.iter().map(Vec::as_slice).collect();
+                let entries = self.store.get_many(&wanted).await?;
+                entries.into_iter().flatten().map(|entry| decode(&entry.key, &entry.value)).collect()
+            }
+        }
+    }
+
+    /// The number of the newest entry; 0 when there is none.
+    pub async fn audit_newest(&self) -> Result<u64> {
+        let key = log_head_key(keys::AUDIT);
+        let Some(head) = self.store.get(&key).await? else { return Ok(0) };
+        let number = head.value.first_chunk::<8>().ok_or_else(|| codec::corrupt(&key, "too short"))?;
+        Ok(u64::from_be_bytes(*number))
+    }
+}
+
+/// Adds an entry to a batch, in the index of the user it is about.
+pub fn append_audit(batch: Batch, record: &AuditRecord) -> Batch {
+    let indexes = record.target.iter().map(|target| keys::user_audit_prefix(target.id)).collect();
+    batch.append(keys::AUDIT, codec::encode(keys::AUDIT, record), indexes)
+}
+
+fn decode(key: &[u8], value: &[u8]) -> Result<ChainedAudit> {
+    let entry = LogEntry::decode(value).ok_or_else(|| codec::corrupt(key, "too short"))?;
+    Ok(ChainedAudit {
+        number: entry.sequence,
+        previous: entry.previous,
+        hash: entry.hash(),
+        // The payload's checksum covers the log's name, not the entry's number: the number is given by the store.
+        record: codec::decode(keys::AUDIT, &entry.payload).map_err(|_| codec::corrupt(key, "does not decode"))?,
+    })
+}
+
+#[derive(Encode, Decode)]
+struct AuditRecordV1 {
+    at: i64,
+    event: String,
+    actor: AuditActorV1,
+    target: Option<([u8; 16], String)>,
+    address: Option<String>,
+    user_agent: Option<String>,
+    request_id: String,
+    outcome: OutcomeV1,
+    reason: Option<String>,
+    verified_by: Option<String>,
+    details: Vec<(String, String)>,
+}
+
+#[derive(Encode, Decode)]
+enum AuditActorV1 {
+    Anonymous,
+    System,
+    User { id: [u8; 16], email: String, session: Option<String>, api_key: Option<String> },
+    Operator { uid: u32, name: String },
+}
+
+#[derive(Encode, Decode)]
+enum OutcomeV1 {
+    Done,
+    Failed,
+    Refused,
+}
+
+codec::record!(AuditRecord, AuditRecordV1, 1);
+
+impl From<&AuditRecord> for AuditRecordV1 {
+    fn from(record: &AuditRecord) -> Self {
+        Self {
+            at: record.at.as_micros(),
+            event: record.event.as_str().to_owned(),
+            actor: match &record.actor {
+                AuditActor::Anonymous => AuditActorV1::Anonymous,
+                AuditActor::System => AuditActorV1::System,
+                AuditActor::User { id, email, session, api_key } => AuditActorV1::User {
+                    id: *id.as_bytes(),
+                    email: email.clone(),
+                    session: session.clone(),
+                    api_key: api_key.clone(),
+                },
+                AuditActor::Operator { uid, name } => AuditActorV1::Operator { uid: *uid, name: name.clone() },
+            },
+            target: record.target.as_ref().map(|target| (*target.id.as_bytes(), target.email.clone())),
+            address: record.address.clone(),
+            user_agent: record.user_agent.clone(),
+            request_id: record.request_id.clone(),
+            outcome: match record.outcome {
+                Outcome::Done => OutcomeV1::Done,
+                Outcome::Failed => OutcomeV1::Failed,
+                Outcome::Refused => OutcomeV1::Refused,
+            },
+            reason: record.reason.clone(),
+            verified_by: record.verified_by.clone(),
+            details: record.details.clone(),
+        }
+    }
+}
+
+impl TryFrom<AuditRecordV1> for AuditRecord {
+    type Error = ();
+
+    fn try_from(stored: AuditRecordV1) -> std::result::Result<Self, ()> {
+        let user_id = |bytes| UserId(uuid::Uuid::from_bytes(bytes));
+        Ok(Self {
+            at: Timestamp::from_micros(stored.at),
+            event: *Event::ALL.iter().find(|event| event.as_str() == stored.event).ok_or(())?,
+            actor: match stored.actor {
+                AuditActorV1::Anonymous => AuditActor::Anonymous,
+                AuditActorV1::System => AuditActor::System,
+                AuditActorV1::User { id, email, session, api_key } => {
+                    AuditActor::User { id: user_id(id), email, session, api_key }
+                }
+                AuditActorV1::Operator { uid, name } => AuditActor::Operator { uid, name },
+            },
+            target: stored.target.map(|(id, email)| AuditTarget { id: user_id(id), email }),
+            address: stored.address,
+            user_agent: stored.user_agent,
+            request_id: stored.request_id,
+            outcome: match stored.outcome {
+                OutcomeV1::Done => Outcome::Done,
+                OutcomeV1::Failed => Outcome::Failed,
+                OutcomeV1::Refused => Outcome::Refused,
+            },
+            reason: stored.reason,
+            verified_by: stored.verified_by,
+            details: stored.details,
+        })
+    }
+}

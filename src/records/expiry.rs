@@ -1,0 +1,63 @@
+//! Notes of what may be removed when: each expiring record has one, in the order of time.
+
+use super::{Records, Result, keys, remove_remembered, remove_session};
+use crate::domain::session::PENDING_TOTP_SECONDS;
+use crate::domain::time::Timestamp;
+use crate::store::{Batch, Entry, Expect, Version};
+
+impl Records {
+    /// Notes due before `now`, oldest first: the key of the record, and the key of the note itself.
+    pub async fn expired(&self, now: Timestamp, limit: usize) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
+        let parse = |entry: Entry| {
+            let (at, key) = keys::parse_expiry(&entry.key)?;
+            (at <= now).then(|| (key.to_vec(), entry.key.clone()))
+        };
+        Ok(self.scan(keys::EXPIRY, limit).await?.entries.into_iter().filter_map(parse).collect())
+    }
+
+    /// The batch that removes a note, and the record it is about unless that lives longer by now (it has then a newer
+    /// note of its own). Failed logins are forgotten `login_memory_seconds` after the last.
+    pub async fn removal_of_expired(
+        &self,
+        key: &[u8],
+        note: Vec<u8>,
+        now: Timestamp,
+        login_memory_seconds: i64,
+    ) -> Result<Batch> {
+        let batch = Batch::default().delete(note);
+        let gone = |batch: Batch, version: Version| batch.expect(key, Expect::Version(version)).delete(key);
+        if let Some(hash) = hash_behind(key, keys::SESSION) {
+            let session = self.session(&hash).await?.filter(|session| session.value.expires_at <= now);
+            return Ok(match session {
+                Some(session) => remove_session(session.expect(batch, &hash), &hash, &session.value),
+                None => batch,
+            });
+        }
+        if let Some(hash) = hash_behind(key, keys::REMEMBERED) {
+            let device = self.remembered(&hash).await?.filter(|device| device.value.expires_at <= now);
+            return Ok(match device {
+                Some(device) => remove_remembered(gone(batch, device.version), &hash, &device.value),
+                None => batch,
+            });
+        }
+        let version = if key.starts_with(keys::PENDING_TOTP) {
+            let pending = self.read::<crate::domain::session::PendingTotp>(key).await?;
+            pending
+                .filter(|pending| pending.value.started_at.plus_seconds(PENDING_TOTP_SECONDS) <= now)
+                .map(|p| p.version)
+        } else if key.starts_with(keys::TOKEN) {
+            let token = self.read::<crate::domain::token::Token>(key).await?;
+            token.filter(|token| token.value.expires_at <= now).map(|token| token.version)
+        } else if key.starts_with(keys::ATTEMPTS) {
+            let failures = self.login_failures(key).await?;
+            failures.filter(|f| f.value.last_at.plus_seconds(login_memory_seconds) <= now).map(|f| f.version)
+        } else {
+            None
+        };
+        Ok(version.map_or(batch.clone(), |version| gone(batch, version)))
+    }
+}
+
+fn hash_behind(key: &[u8], prefix: &[u8]) -> Option<[u8; 32]> {
+    key.strip_prefix(prefix)?.try_into().ok()
+}

@@ -1,0 +1,230 @@
+//! The keys. Built only here; each reads aloud: `user/<id>`, `email/<address>`, `session/<hash>`.
+
+use crate::domain::id::{SessionId, UserId};
+use crate::domain::time::Timestamp;
+use crate::domain::token::Purpose;
+use crate::domain::user::FactorState;
+use crate::domain::vault::sha256;
+
+pub const USER: &[u8] = b"user/";
+pub const USER_CREATED: &[u8] = b"user_created/";
+pub const USER_NUMBER: &[u8] = b"user_number/";
+pub const EMAIL: &[u8] = b"email/";
+pub const OUTBOX: &[u8] = b"outbox/";
+pub const EXPIRY: &[u8] = b"expiry/";
+pub const SESSION: &[u8] = b"session/";
+pub const PENDING_TOTP: &[u8] = b"pending_totp/";
+pub const REMEMBERED: &[u8] = b"remembered/";
+pub const ATTEMPTS: &[u8] = b"attempts/";
+pub const TOKEN: &[u8] = b"token/";
+/// The audit log; entries lie at `audit/` + number.
+pub const AUDIT: &[u8] = b"audit/";
+
+/// Users there are, active or not.
+pub const USERS_COUNTER: &[u8] = b"counter/users";
+/// The highest number (`id` on the wire) given to a user.
+pub const USER_NUMBER_COUNTER: &[u8] = b"counter/user_number";
+/// Moved by whoever takes the staff flag (or the activity) from a user, so that the last one keeps it.
+pub const STAFF_GUARD: &[u8] = b"guard/staff";
+/// Mails in the outbox.
+pub const OUTBOX_COUNTER: &[u8] = b"counter/outbox";
+/// Names the secret key that this store is sealed with.
+pub const SECRET_KEY_ID: &[u8] = b"meta/secret_key_id";
+
+fn join(parts: &[&[u8]]) -> Vec<u8> {
+    parts.concat()
+}
+
+pub fn user(id: UserId) -> Vec<u8> {
+    join(&[USER, id.as_bytes()])
+}
+
+/// The user id in a key of [`user`].
+pub fn parse_user(key: &[u8]) -> Option<UserId> {
+    let bytes: [u8; 16] = key.strip_prefix(USER)?.try_into().ok()?;
+    Some(UserId(uuid::Uuid::from_bytes(bytes)))
+}
+
+pub fn email(address: &str) -> Vec<u8> {
+    join(&[EMAIL, address.as_bytes()])
+}
+
+pub fn user_number(number: u64) -> Vec<u8> {
+    join(&[USER_NUMBER, &number.to_be_bytes()])
+}
+
+pub fn user_created(at: Timestamp, id: UserId) -> Vec<u8> {
+    join(&[USER_CREATED, &sortable(at), id.as_bytes()])
+}
+
+/// Users of one role and state, ordered by e-mail.
+pub fn user_state_prefix(is_staff: bool, state: FactorState) -> Vec<u8> {
+    let role: &[u8] = if is_staff { b"staff/" } else { b"other/" };
+    join(&[b"user_state/", role, state.as_str().as_bytes(), b"/"])
+}
+
+pub fn user_state(is_staff: bool, state: FactorState, address: &str) -> Vec<u8> {
+    join(&[&user_state_prefix(is_staff, state), address.as_bytes()])
+}
+
+/// How many users are in a state.
+pub fn users_in_state_counter(state: FactorState) -> Vec<u8> {
+    join(&[b"counter/users_in_state/", state.as_str().as_bytes()])
+}
+
+/// Users with a word of name or e-mail that starts with this.
+pub fn word_prefix(start: &str) -> Vec<u8> {
+    join(&[b"word/", start.as_bytes()])
+}
+
+pub fn word(word: &str, id: UserId) -> Vec<u8> {
+    join(&[&word_prefix(word), b"\0", id.as_bytes()])
+}
+
+/// Users of one full name, in lower case.
+pub fn name_prefix(name: &str) -> Vec<u8> {
+    join(&[b"name/", name.as_bytes(), b"\0"])
+}
+
+pub fn name(name: &str, id: UserId) -> Vec<u8> {
+    join(&[&name_prefix(name), id.as_bytes()])
+}
+
+/// The user id at the end of a [`word`] or [`name`] key.
+pub fn parse_trailing_user(key: &[u8]) -> Option<UserId> {
+    let (_, bytes) = key.split_last_chunk::<16>()?;
+    Some(UserId(uuid::Uuid::from_bytes(*bytes)))
+}
+
+pub fn session(hash: &[u8; 32]) -> Vec<u8> {
+    join(&[SESSION, hash])
+}
+
+pub fn user_session_prefix(user: UserId) -> Vec<u8> {
+    join(&[b"user_session/", user.as_bytes()])
+}
+
+pub fn user_session(user: UserId, id: SessionId) -> Vec<u8> {
+    join(&[&user_session_prefix(user), id.as_bytes()])
+}
+
+pub fn pending_totp_prefix(user: UserId) -> Vec<u8> {
+    join(&[PENDING_TOTP, user.as_bytes()])
+}
+
+/// `credential` is the hash that finds the session or API key which started the enrolment.
+pub fn pending_totp(user: UserId, credential: &[u8; 32]) -> Vec<u8> {
+    join(&[&pending_totp_prefix(user), credential])
+}
+
+pub fn api_key(hash: &[u8; 32]) -> Vec<u8> {
+    join(&[b"api_key/", hash])
+}
+
+pub fn user_api_key_prefix(user: UserId) -> Vec<u8> {
+    join(&[b"user_api_key/", user.as_bytes()])
+}
+
+pub fn user_api_key(user: UserId, id: &str) -> Vec<u8> {
+    join(&[&user_api_key_prefix(user), id.as_bytes()])
+}
+
+/// Moved by every new key of a user, so that the limit on their number holds.
+pub fn api_key_guard(user: UserId) -> Vec<u8> {
+    join(&[b"user_api_key_guard/", user.as_bytes()])
+}
+
+pub fn remembered(hash: &[u8; 32]) -> Vec<u8> {
+    join(&[REMEMBERED, hash])
+}
+
+pub fn user_remembered_prefix(user: UserId) -> Vec<u8> {
+    join(&[b"user_remembered/", user.as_bytes()])
+}
+
+pub fn user_remembered(user: UserId, hash: &[u8; 32]) -> Vec<u8> {
+    join(&[&user_remembered_prefix(user), hash])
+}
+
+pub fn token(purpose: Purpose, user: Option<UserId>) -> Vec<u8> {
+    let purpose: &[u8] = match purpose {
+        Purpose::VerifyEmail => b"verify_email/",
+        Purpose::ResetPassword => b"reset_password/",
+        Purpose::Setup => b"setup/",
+    };
+    join(&[TOKEN, purpose, user.as_ref().map_or(&[][..], |id| id.as_bytes())])
+}
+
+/// Failed logins of one account, address by address: continue with the address's hash.
+pub fn attempts_of_account(email: &str) -> Vec<u8> {
+    join(&[ATTEMPTS, b"pair/", &sha256(email.as_bytes())])
+}
+
+/// Failed logins; `kind` is `account` or `address`, `what` a hash of it.
+pub fn attempts(kind: &str, what: &[u8; 32]) -> Vec<u8> {
+    join(&[ATTEMPTS, kind.as_bytes(), b"/", what])
+}
+
+pub fn outbox(due: Timestamp, id: &[u8; 16]) -> Vec<u8> {
+    join(&[OUTBOX, &sortable(due), id])
+}
+
+/// The due time in a key of [`outbox`].
+pub fn parse_outbox_due(key: &[u8]) -> Option<Timestamp> {
+    let (at, _) = key.strip_prefix(OUTBOX)?.split_first_chunk::<8>()?;
+    Some(unsortable(*at))
+}
+
+/// A note that the record at `key` may be removed after `at`; the sweeper reads them in order.
+pub fn expiry(at: Timestamp, key: &[u8]) -> Vec<u8> {
+    join(&[EXPIRY, &sortable(at), key])
+}
+
+/// The time and key of a note of [`expiry`].
+pub fn parse_expiry(key: &[u8]) -> Option<(Timestamp, &[u8])> {
+    let (at, key) = key.strip_prefix(EXPIRY)?.split_first_chunk::<8>()?;
+    Some((unsortable(*at), key))
+}
+
+pub fn audit(number: u64) -> Vec<u8> {
+    join(&[AUDIT, &number.to_be_bytes()])
+}
+
+pub fn user_audit_prefix(user: UserId) -> Vec<u8> {
+    join(&[b"user_audit/", user.as_bytes()])
+}
+
+pub fn user_audit(user: UserId, number: u64) -> Vec<u8> {
+    join(&[&user_audit_prefix(user), &number.to_be_bytes()])
+}
+
+/// The number at the end of a key of [`audit`] or [`user_audit`].
+pub fn parse_trailing_number(key: &[u8]) -> Option<u64> {
+    key.split_last_chunk::<8>().map(|(_, bytes)| u64::from_be_bytes(*bytes))
+}
+
+/// Big endian with the sign bit turned, so that bytes order as times do.
+fn sortable(at: Timestamp) -> [u8; 8] {
+    (at.as_micros().cast_unsigned() ^ (1 << 63)).to_be_bytes()
+}
+
+fn unsortable(bytes: [u8; 8]) -> Timestamp {
+    Timestamp::from_micros((u64::from_be_bytes(bytes) ^ (1 << 63)).cast_signed())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_in_keys_sort_and_come_back() {
+        let times = [-5, 0, 1, 1_756_730_096_789_012].map(Timestamp::from_micros);
+        for pair in times.windows(2) {
+            assert!(expiry(pair[0], b"k") < expiry(pair[1], b"k"));
+        }
+        for at in times {
+            assert_eq!(parse_expiry(&expiry(at, b"key")), Some((at, &b"key"[..])));
+            assert_eq!(parse_outbox_due(&outbox(at, &[7; 16])), Some(at));
+        }
+    }
+}
