@@ -9,7 +9,7 @@ use tokio::sync::Mutex;
 
 use crate::admin::client::is_link_lost;
 use crate::admin::link::{Link, LinkError, Operator};
-use crate::app::accounts::{FindUsers, InspectUser, UserRows};
+use crate::app::directory::{FindUsers, InspectUser, UserRows};
 use crate::app::api_keys::RevokeApiKey;
 use crate::app::audit::{AuditPage, ListAudit, ReadStatus, ServerStatus};
 use crate::app::email::{CancelEmailChangeOf, ResendVerification};

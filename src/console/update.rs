@@ -12,7 +12,7 @@ use super::model::{
     Screen, Slot, TOAST_SECONDS, Tab, Toast, WAITING_SHOWN_MICROS, WRITES_SECONDS, Writes,
 };
 use super::text::shown;
-use crate::app::accounts::{FindUsers, InspectUser, UserRows};
+use crate::app::directory::{FindUsers, InspectUser, UserRows};
 use crate::app::audit::{ListAudit, ServerStatus};
 use crate::app::views::UserRef;
 use crate::domain::time::Timestamp;

@@ -7,7 +7,7 @@ use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use uuid::Uuid;
 
-use crate::app::accounts::UserRows;
+use crate::app::directory::UserRows;
 use crate::app::audit::{AuditPage, ServerStatus};
 use crate::app::reset::{Done, ResetTwoFactor, TwoFactorReset};
 use crate::app::views::{ApiKeyView, AuditRow, FactorView, SessionRow, UserDetail, UserRow};
