@@ -18,7 +18,7 @@ use crate::error::{Error, Result};
 
 /// How often, and after what rest, a connection is tried while another process has the store: a server that starts has
 /// it some moments before its socket answers, and a command of a script has it for a moment only.
-const TRIES: u32 = 10;
+const TRIES: u32 = 5;
 const TRY_PAUSE: Duration = Duration::from_millis(100);
 
 /// Who sits at the terminal: the user id is a fact, the name what was claimed.
@@ -58,7 +58,7 @@ pub enum LinkError {
     NoServer { data_dir: PathBuf },
     #[error("there is no store in {}: start the server with `doorward serve`, or name the place with --data-dir", .data_dir.display())]
     NoStore { data_dir: PathBuf },
-    #[error("the store in {} is in use by {holder}, which does not answer on the admin socket: stop it, or try again", .data_dir.display())]
+    #[error("the store in {} is in use by the {holder}, which does not answer on the admin socket: stop it, or try again", .data_dir.display())]
     Held { data_dir: PathBuf, holder: String },
     /// What we wrote there the server could not read afterwards.
     #[error("the store in {} belongs to user id {owner}: run this as that user, as in `sudo -u '#{owner}' doorward ...`", .data_dir.display())]

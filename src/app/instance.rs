@@ -25,7 +25,7 @@ use crate::store::{Batch, Commit, Expect, Store, StoreError};
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum OpenError {
     /// Another process has the data directory; `holder` names it.
-    #[error("the data directory is in use by {holder}")]
+    #[error("the data directory is in use by the {holder}: stop that first")]
     Held { holder: String },
     #[error("{0}")]
     Store(String),

@@ -1,5 +1,7 @@
 //! `doorward audit`: the audit trail.
 
+use std::num::NonZeroUsize;
+
 use clap::{Args, Subcommand};
 
 use super::output::{moment, table};
@@ -34,8 +36,8 @@ pub struct List {
     #[arg(long, value_name = "NUMBER")]
     before: Option<u64>,
     /// Most entries to list
-    #[arg(long, value_name = "N", default_value_t = 50)]
-    limit: usize,
+    #[arg(long, value_name = "N", default_value = "50")]
+    limit: NonZeroUsize,
 }
 
 impl Command {
@@ -55,7 +57,7 @@ impl List {
     async fn read(&self, link: &Link) -> Result<AuditPage, Failure> {
         let mut read = AuditPage { rows: Vec::new(), next: self.before, newest: 0 };
         loop {
-            let missing = self.limit.saturating_sub(read.rows.len());
+            let missing = self.limit.get().saturating_sub(read.rows.len());
             let page = link
                 .call(ListAudit {
                     user: self.about.clone().map(UserRef),
@@ -67,7 +69,7 @@ impl List {
             read.rows.extend(page.rows);
             read.next = page.next;
             read.newest = page.newest;
-            if read.next.is_none() || read.rows.len() >= self.limit {
+            if read.next.is_none() || read.rows.len() >= self.limit.get() {
                 return Ok(read);
             }
         }

@@ -2,7 +2,7 @@
 
 use clap::Subcommand;
 
-use super::output::table;
+use super::output::{table, wire_moment};
 use super::{Failure, Output};
 use crate::admin::Link;
 use crate::app::api_keys::{CreateApiKeyFor, ListApiKeysOf, RevokeApiKey};
@@ -70,8 +70,8 @@ fn keys_text(keys: &[ApiKeyView]) -> String {
             key.label.clone(),
             key.mask_value.clone().unwrap_or_default(),
             key.scopes.join(" "),
-            key.created_at.clone(),
-            key.last_used_at.clone().unwrap_or_else(|| "never".to_owned()),
+            wire_moment(&key.created_at),
+            key.last_used_at.as_deref().map_or_else(|| "never".to_owned(), wire_moment),
         ]
     });
     table(["ID", "LABEL", "VALUE", "SCOPES", "CREATED", "LAST USED"], rows.collect())

@@ -127,8 +127,12 @@ pub(super) fn facts(facts: &[(&str, String)]) -> String {
 
 /// A moment to the minute, UTC.
 pub(super) fn moment(at: Timestamp) -> String {
-    let text = at.to_rfc3339_z();
-    text.get(..16).map_or(text.clone(), |minute| format!("{}Z", minute.replace('T', " ")))
+    wire_moment(&at.to_rfc3339_z())
+}
+
+/// The same of a moment in its wire format.
+pub(super) fn wire_moment(text: &str) -> String {
+    text.get(..16).map_or_else(|| text.to_owned(), |minute| format!("{}Z", minute.replace('T', " ")))
 }
 
 /// The same, or what to say when it never came.

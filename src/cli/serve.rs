@@ -61,6 +61,7 @@ async fn serve_open(app: &App, config: &Arc<Config>, signals: Signals) -> Result
     parts.spawn(sweep(app.clone(), until(&stopped)));
 
     welcome_first_start(app).await?;
+    tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "ready");
     print(&format!("listening on http://{address}"))?;
 
     // A part ends by itself only when it panics.

@@ -129,7 +129,10 @@ async fn status(link: &Link, output: Output, user: String) -> Result<(), Failure
 
 fn status_text(detail: &UserDetail) -> String {
     let factor = &detail.factor;
-    let left = format!("{} of {} left", factor.backup_codes_remaining, factor.backup_codes_issued);
+    let left = match factor.backup_codes_issued {
+        0 => "none".to_owned(),
+        issued => format!("{} of {issued} left", factor.backup_codes_remaining),
+    };
     facts(&[
         ("e-mail", detail.row.email.clone()),
         ("2fa", factor.state.as_str().to_owned()),

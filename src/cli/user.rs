@@ -1,5 +1,6 @@
 //! `doorward user`: make, find and change users.
 
+use std::num::NonZeroUsize;
 use std::os::unix::fs::DirBuilderExt;
 
 use clap::{Args, Subcommand, ValueEnum};
@@ -85,8 +86,8 @@ pub struct List {
     #[arg(long)]
     staff: bool,
     /// Most users to list
-    #[arg(long, value_name = "N", default_value_t = 100)]
-    limit: usize,
+    #[arg(long, value_name = "N", default_value = "100")]
+    limit: NonZeroUsize,
 }
 
 #[derive(Debug, Args)]
@@ -239,7 +240,7 @@ impl List {
     async fn find(&self, link: &Link) -> Result<UserRows, Failure> {
         let mut found = UserRows { rows: Vec::new(), next: None, total: 0 };
         loop {
-            let missing = self.limit.saturating_sub(found.rows.len());
+            let missing = self.limit.get().saturating_sub(found.rows.len());
             let page = link
                 .call(FindUsers {
                     query: self.query.clone(),
@@ -252,7 +253,7 @@ impl List {
             found.rows.extend(page.rows);
             found.next = page.next;
             found.total = page.total;
-            if found.next.is_none() || found.rows.len() >= self.limit {
+            if found.next.is_none() || found.rows.len() >= self.limit.get() {
                 return Ok(found);
             }
         }

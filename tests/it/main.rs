@@ -1,7 +1,12 @@
-//! One test crate for everything that is tested from outside.
-
-// These tests are a program of their own, whose way to say no is to panic.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+//! Black-box tests: the real binary, over HTTP and the command line. One file for each feature; each test names the
+//! section of the specification that it holds the server to. `layers` reads the sources instead.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "the whole crate is a test"
+)]
 
 mod api_keys;
 mod console;
