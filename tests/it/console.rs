@@ -7,7 +7,7 @@ use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
 use serde_json::json;
@@ -15,7 +15,7 @@ use serde_json::json;
 use super::harness::{PASSWORD, Server};
 
 /// Longest wait for anything, far beyond what a loaded machine needs.
-const PATIENCE: Duration = Duration::from_mins(1);
+const PATIENCE: Duration = Duration::from_secs(30);
 const ESC: &str = "\x1b";
 const DOWN: &str = "\x1b[B";
 
@@ -115,17 +115,23 @@ impl Pty {
     }
 
     #[track_caller]
+    #[allow(clippy::disallowed_methods, reason = "the patience of a test is real time")]
     fn hear_until(&mut self, what: &str, done: impl Fn(&Self) -> bool) {
+        let end = Instant::now() + PATIENCE;
         while !done(self) {
-            match self.heard.recv_timeout(PATIENCE) {
-                Ok(heard) => {
-                    let ended = matches!(heard, Heard::End);
-                    self.take(heard);
-                    assert!(!ended || done(self), "ended before `{what}`:\n{}", self.screen.screen().contents());
-                }
+            let heard = self.heard.recv_timeout(end.saturating_duration_since(Instant::now()));
+            match heard {
+                Ok(Heard::End) => panic!("ended before `{what}`:\n{}", self.raw),
+                Ok(heard) => self.take(heard),
                 Err(error) => panic!("waited in vain for `{what}` ({error}):\n{}", self.screen.screen().contents()),
             }
         }
+    }
+
+    /// Presses `q` and waits for the end.
+    fn quits_with(&mut self, code: u32) {
+        self.keyboard.write_all(b"q").unwrap();
+        self.ends_with(code);
     }
 
     fn take(&mut self, heard: Heard) {
@@ -135,7 +141,7 @@ impl Pty {
                 self.screen.process(&bytes);
             }
             Heard::Idle(keys) => self.taken = Some(keys),
-            Heard::End => {}
+            Heard::End => panic!("the console ended"),
         }
     }
 
@@ -217,7 +223,7 @@ fn search_and_reset_while_the_server_runs() {
     console.key(ESC).keys("W").shows("WRITES").keys("ar").shows("This will, at once and for good");
     console.keys("\t2\tlost phone, ticket HD-4711\t\t\tanna.smith\t\r");
     console.shows("Done in").shows("TOTP device removed").shows("10 backup codes deleted").shows("Tell the caller");
-    console.keys("\r").shows("enrol").keys("q").ends_with(0);
+    console.keys("\r").shows("enrol").quits_with(0);
 
     let status = server.cli(&["2fa", "status", "anna.smith@corp.example.com", "--json"]).json();
     assert_eq!(status["state"], json!("enrol"), "{status}");
@@ -242,7 +248,7 @@ fn unlock_needs_a_reason_and_y() {
     let mut console = Pty::ready(&server.data_dir(), &["tom.ng", "--write"]);
     console.shows("1 wrong code").keys("au").shows("forget 1 wrong code").keys("\ttyped a wrong code\t\r");
     console.shows("press y to do it").keys("y").shows("audit #");
-    console.shows("not locked").keys("q").ends_with(0);
+    console.shows("not locked").quits_with(0);
 }
 
 #[test]
@@ -254,7 +260,7 @@ fn the_console_works_without_a_server_and_says_so() {
     console.shows("offline").shows("ada@example.com").shows("TOTP since");
     let refused = server.cli(&["serve"]).is(5);
     assert!(refused.err.contains("console"), "the holder is named: {refused:?}");
-    console.keys("q").ends_with(0);
+    console.quits_with(0);
     server.start_again();
 }
 
@@ -269,7 +275,7 @@ fn a_lost_server_is_found_again() {
     console.keys("ar").shows("no server");
     console.key(ESC);
     server.start_again();
-    console.shows("live").keys("q").ends_with(0);
+    console.shows("live").quits_with(0);
 }
 
 #[test]
@@ -293,7 +299,7 @@ fn escapes_in_names_never_reach_the_terminal() {
 fn no_store_is_said_and_costs_exit_code_5() {
     let folder = tempfile::tempdir().unwrap();
     let mut console = Pty::ready(&folder.path().join("data"), &[]);
-    console.shows("Not connected").shows("doorward serve").keys("q").ends_with(5);
+    console.shows("Not connected").shows("there is no store in").quits_with(5);
 }
 
 #[test]
@@ -324,7 +330,7 @@ fn suspending_gives_the_terminal_back_for_a_while() {
         }
     }
     console.settle();
-    console.shows("Not connected").keys("q").ends_with(5);
+    console.shows("Not connected").quits_with(5);
 }
 
 #[test]
@@ -336,7 +342,7 @@ fn resizing_below_and_above_the_least_size() {
         console.master.as_ref().unwrap().resize(PtySize { rows, cols, pixel_width: 0, pixel_height: 0 }).unwrap();
         console.shows(shown);
     }
-    console.key(DOWN).keys("q").ends_with(5);
+    console.key(DOWN).quits_with(5);
 }
 
 #[test]
