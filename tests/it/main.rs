@@ -15,6 +15,7 @@
 
 mod api_keys;
 mod bad_input;
+mod console;
 mod conventions;
 mod email;
 mod harness;
