@@ -304,7 +304,7 @@ fn answered(model: &mut Model, slot: Slot, serial: u64, answer: Answer) -> Cmds 
             if credential {
                 model.overlay = Some(Overlay::Panel(Panel::Done { done, took_ms }));
             } else {
-                toast(model, &format!("{} (audit #{})", shown(&done.summary), done.audit_number));
+                toast(model, &format!("audit #{}: {}", done.audit_number, shown(&done.summary)));
             }
             refresh_all(model)
         }
