@@ -1,5 +1,4 @@
-//! The operator console: finds a user, shows the state of the second factor, resets it (issue of record:
-//! `console.md`).
+//! The operator console: finds a user, shows the state of the second factor, resets it.
 //!
 //! Here is the loop, the only place that waits: keys, answers, signals and time come in, [`update`] decides, [`view`]
 //! draws. Neither knows I/O. No rule lives here; every change is an operation.
