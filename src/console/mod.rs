@@ -1,5 +1,4 @@
-//! The operator console: finds a user, shows the state of the second factor, resets it (issue of record:
-//! `console.md`).
+//! The operator console: finds a user, shows the state of the second factor, resets it.
 //!
 //! Here is the loop, the only place that waits: keys, answers, signals and time come in, [`update`] decides, [`view`]
 //! draws. Neither knows I/O. No rule lives here; every change is an operation.
@@ -19,12 +18,14 @@ pub mod view;
 mod tests;
 
 use std::collections::HashMap;
+use std::future::poll_fn;
 use std::io::{self, Write};
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use crossterm::event::{Event, EventStream};
-use futures_util::{FutureExt, Stream, StreamExt};
+use futures_util::{Stream, StreamExt};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
@@ -235,7 +236,7 @@ where
                 }
             },
             event = events.next() => match event {
-                Some(Ok(event)) => waiting(event, &mut events, &mut idle),
+                Some(Ok(event)) => waiting(event, &mut events, &mut idle).await,
                 Some(Err(error)) => return Err(error),
                 None => return Ok(TERMINAL_GONE),
             },
@@ -309,14 +310,15 @@ impl<B: Backend> Desk<B> {
     }
 }
 
-/// The event, and those that wait behind it, as messages.
-fn waiting<E>(first: Event, events: &mut E, idle: &mut IdleMark) -> Vec<Msg>
+/// The event, and those that wait behind it, as messages. They are asked for with the loop's own waker: the reader of
+/// events keeps the first one it is given until an event comes.
+async fn waiting<E>(first: Event, events: &mut E, idle: &mut IdleMark) -> Vec<Msg>
 where
     E: Stream<Item = io::Result<Event>> + Unpin,
 {
     let mut messages: Vec<Msg> = message(first).into_iter().collect();
     while messages.len() < EVENTS_PER_FRAME
-        && let Some(Some(Ok(event))) = events.next().now_or_never()
+        && let Poll::Ready(Some(Ok(event))) = poll_fn(|cx| Poll::Ready(events.poll_next_unpin(cx))).await
     {
         messages.extend(message(event));
     }

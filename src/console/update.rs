@@ -12,8 +12,8 @@ use super::model::{
     Screen, Slot, TOAST_SECONDS, Tab, Toast, WAITING_SHOWN_MICROS, WRITES_SECONDS, Writes,
 };
 use super::text::shown;
-use crate::app::directory::{FindUsers, InspectUser, UserRows};
 use crate::app::audit::{ListAudit, ServerStatus};
+use crate::app::directory::{FindUsers, InspectUser, UserRows};
 use crate::app::views::UserRef;
 use crate::domain::time::Timestamp;
 use crate::error::Error;
@@ -160,8 +160,20 @@ fn tick(model: &mut Model, before: Timestamp) -> Cmds {
         }
         _ => {}
     }
+    if !commands.is_empty() {
+        commands.extend(follow_mail(model));
+    }
     commands.extend(catch_up(model));
     commands
+}
+
+/// While a result panel says that the notice is queued, looks each second whether it has gone out.
+fn follow_mail(model: &mut Model) -> Cmds {
+    let queued = model.chosen_detail().is_some_and(|detail| detail.mails_waiting > 0);
+    match model.overlay {
+        Some(Overlay::Panel(_)) if queued && !model.is_awaiting(Slot::Inspect) => inspect(model),
+        _ => Vec::new(),
+    }
 }
 
 /// Shows what others changed, when nobody is in the middle of something.
@@ -292,7 +304,7 @@ fn answered(model: &mut Model, slot: Slot, serial: u64, answer: Answer) -> Cmds 
             if credential {
                 model.overlay = Some(Overlay::Panel(Panel::Done { done, took_ms }));
             } else {
-                toast(model, &format!("{} (audit #{})", shown(&done.summary), done.audit_number));
+                toast(model, &format!("audit #{}: {}", done.audit_number, shown(&done.summary)));
             }
             refresh_all(model)
         }

@@ -35,11 +35,11 @@ fn a_key_is_shown_once() {
         "mask_value",
         "created_at",
         "last_used_at",
-        "last_rolled_at",
         "user_id",
         "scopes",
         "scoped_teams",
         "scoped_organizations",
+        "last_rolled_at",
     ];
     assert_eq!(&names[..declared.len()], declared);
     let value = made["value"].as_str().unwrap();

@@ -7,8 +7,8 @@ use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use uuid::Uuid;
 
-use crate::app::directory::UserRows;
 use crate::app::audit::{AuditPage, ServerStatus};
+use crate::app::directory::UserRows;
 use crate::app::reset::{Done, ResetTwoFactor, TwoFactorReset};
 use crate::app::views::{ApiKeyView, AuditRow, FactorView, SessionRow, UserDetail, UserRow};
 use crate::console::link::{Answer, Failure, Reply, Request};
