@@ -210,6 +210,11 @@ impl Server {
         }
     }
 
+    /// `http://127.0.0.1:12345`.
+    pub fn url(&self) -> String {
+        self.shared.address.lock().unwrap().clone()
+    }
+
     /// Another program, in the folder of the data directory and with the settings of the server.
     pub fn program(&self, name: &str) -> Command {
         self.shared.program(name)

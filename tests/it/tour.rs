@@ -13,8 +13,7 @@ const README: &str = include_str!("../../README.md");
 const TOUR: &str = "## A tour in five minutes";
 
 /// What needs a terminal of its own. The harness starts the server; the console has its own tests.
-const BY_HAND: [&str; 2] =
-    ["DOORWARD__EMAIL__TRANSPORT=file cargo run --release -- serve\n", "doorward console ada\n"];
+const BY_HAND: [&str; 2] = ["DOORWARD__EMAIL__TRANSPORT=file cargo run --release -- serve\n", "doorward console ada\n"];
 
 #[test]
 fn the_tour_works_when_pasted() {
@@ -126,7 +125,6 @@ fn dots_stand_for_anything() {
         ("a b c d", "a … d", true),
         ("a b c", "a … d", false),
         ("a\nb", "a…", false),
-        ("", "…", true),
     ] {
         assert_eq!(fits(text, pattern), expected, "{text:?} {pattern:?}");
     }
@@ -167,7 +165,8 @@ fn the_stand_in_shows_the_right_codes() {
     let authenticator = Authenticator::new(SECRET);
     for (arguments, ahead) in [(&[][..], 0), (&["-N", "now + 30 seconds"][..], 1)] {
         let before = server.now() / 30;
-        let output = server.program("bash").arg(&script).args(["--totp", "-b", SECRET]).args(arguments).output().unwrap();
+        let output =
+            server.program("bash").arg(&script).args(["--totp", "-b", SECRET]).args(arguments).output().unwrap();
         let shown = String::from_utf8(output.stdout).unwrap();
         let right = (before..=server.now() / 30).any(|step| authenticator.code_of(step + ahead) == shown.trim_end());
         assert!(right, "{shown}");
