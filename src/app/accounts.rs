@@ -379,7 +379,7 @@ impl Context<'_> {
                 user.password_hash = Some(hash.clone());
                 user.password_changed_at = Some(self.now);
                 user.end_presence();
-                batch = self.rebind_session(batch, &user, |_| {}).await?;
+                batch = self.rebind_session(batch, &before.value, &user, |_| {}).await?;
                 batch = self.mailed(batch, &user, MailKind::PasswordChanged)?;
                 batch = self.audited(batch, Note::of(Event::UserPasswordChanged, &user));
             }

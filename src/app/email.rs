@@ -337,7 +337,7 @@ impl Context<'_> {
         let mut session = None;
         if requires_2fa {
             batch = put_user(batch, Some(before), &user);
-            batch = self.rebind_session(batch, &user, |_| {}).await?;
+            batch = self.rebind_session(batch, &before.value, &user, |_| {}).await?;
         } else {
             let replaced = self.session().cloned();
             let (with_login, issued) =
