@@ -197,7 +197,9 @@ impl Operation for DeleteUser {
         loop {
             tries.next().await?;
             let before = cx.user(id).await?;
-            let mut batch = remove_user(Batch::default(), &before);
+            // No key may be made meanwhile.
+            let guard = keys::api_key_guard(id);
+            let mut batch = remove_user(cx.guarded(Batch::default(), &guard).await?.delete(guard), &before);
             for key in cx.records().api_keys_of(id).await? {
                 batch = remove_api_key(batch, &key.value);
             }
@@ -207,7 +209,6 @@ impl Operation for DeleteUser {
             for key in cx.records().pending_totp_keys(id).await? {
                 batch = batch.delete(key);
             }
-            batch = batch.delete(keys::api_key_guard(id));
             batch = cx.mailed(batch, &before.value, MailKind::AccountDeleted)?;
             if cx.commit(cx.audited(batch, Note::of(Event::UserDeleted, &before.value))).await?.is_some() {
                 return Ok(());
@@ -513,25 +514,20 @@ impl Context<'_> {
 
     /// Requires that another active staff user remains (W-39), also when two calls race: both move one key.
     async fn keep_one_staff(&self, batch: Batch, leaving: UserId) -> Result<Batch> {
+        let batch = self.guarded(batch, keys::STAFF_GUARD).await?;
         let mut after: Option<String> = None;
         let filter = crate::records::StateFilter { state: None, is_staff: Some(true) };
         loop {
             let ids = self.records().user_ids_by_state(filter, after.as_deref(), 100).await?;
             let users = self.records().users(&ids).await?;
             if users.iter().any(|user| user.is_active && user.id != leaving) {
-                break;
+                return Ok(batch);
             }
             match users.last() {
                 Some(last) if ids.len() == 100 => after = Some(last.email.as_str().to_owned()),
                 _ => return Err(Error::denied("The last staff user cannot be removed from staff.")),
             }
         }
-        let key = keys::STAFF_GUARD;
-        let expect = match self.records().store().get(key).await? {
-            None => Expect::Absent,
-            Some(entry) => Expect::Version(entry.version),
-        };
-        Ok(batch.expect(key, expect).put(key, Vec::new()))
     }
 
     async fn list_all(&self, list: &ListUsers) -> Result<UserPage> {
