@@ -465,7 +465,9 @@ impl Context<'_> {
         let (verdict, text) = match backup_code::fold(typed) {
             None => ("malformed", "neither six digits nor the form of a backup code (eight letters and digits 2 to 7)"),
             Some(code) if find_backup_code(self.vault(), user, &code).is_some() => {
-                if user.second_factor.backup_code_failures.is_waiting(self.now) {
+                if user.second_factor.backup_code_failures.reached_the_end() {
+                    ("disabled", "an unused backup code, but none is taken after 100 wrong ones in a row: unlock the user")
+                } else if user.second_factor.backup_code_failures.is_waiting(self.now) {
                     ("waiting", "an unused backup code, but refused for a while after wrong ones")
                 } else {
                     ("backup_code", "an unused backup code of this user; it would be accepted now")
