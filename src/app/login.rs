@@ -23,6 +23,8 @@ use crate::records::{
 };
 use crate::store::Batch;
 
+/// The limit on tries of the second step, by the pending user (spec §1.11).
+pub(super) const TRIES_AT_LOGIN: &str = "two_factor_login";
 /// Longest pause that the growing delay of one account reaches, in seconds.
 const ACCOUNT_LOCK_SECONDS: i64 = 900;
 /// Ended sessions that one login clears away.
@@ -128,7 +130,7 @@ impl Operation for CompleteLogin {
     async fn run(self, cx: &Context<'_>) -> Result<Self::Reply> {
         let (presented, pending) = cx.pending_login()?;
         cx.app.0.throttle.count(
-            "two_factor_login",
+            TRIES_AT_LOGIN,
             cx.config().limits.two_factor_login,
             pending.user.as_bytes(),
             cx.now,

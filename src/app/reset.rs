@@ -5,6 +5,7 @@ use std::future::Future;
 use serde::{Deserialize, Serialize};
 
 use super::audit::Note;
+use super::login::TRIES_AT_LOGIN;
 use super::second_factor::{find_backup_code, install_device, open_totp, remove_factor, seal_totp};
 use super::views::UserRef;
 use super::{Context, Identity, Operation, Permission, Tries, random};
@@ -132,7 +133,10 @@ impl Operation for UnlockTwoFactor {
     type Reply = Done;
 
     async fn run(self, cx: &Context<'_>) -> Result<Self::Reply> {
-        cx.change_user(&self).await
+        let done = cx.change_user(&self).await?;
+        let id = cx.find_user(&self.user).await?.value.id;
+        cx.app.0.throttle.forget(TRIES_AT_LOGIN, id.as_bytes());
+        Ok(done)
     }
 }
 
