@@ -27,8 +27,8 @@ use crate::store::Batch;
 pub(super) const TRIES_AT_LOGIN: &str = "two_factor_login";
 /// Longest pause that the growing delay of one account reaches, in seconds.
 const ACCOUNT_LOCK_SECONDS: i64 = 900;
-/// Ended sessions that one login clears away.
-const CLEARED_PER_LOGIN_MAX: usize = 8;
+/// Ended sessions, and devices, that one login clears away: with all else that a login writes, they fit into a batch.
+const CLEARED_PER_LOGIN_MAX: usize = 4;
 /// Counters of failed logins, address by address, looked at to tell an operator.
 const COUNTERS_LOOKED_AT_MAX: usize = 50;
 /// Remember cookies looked at.
@@ -384,7 +384,7 @@ impl Context<'_> {
             sessions.into_iter().partition(|(_, session)| is_session_live(session, user, self.now));
         live.sort_by_key(|(_, session)| session.last_activity);
         let too_many = (live.len() + 1).saturating_sub(SESSIONS_PER_USER_MAX);
-        for (hash, session) in ended.iter().take(CLEARED_PER_LOGIN_MAX).chain(live.iter().take(too_many)) {
+        for (hash, session) in live.iter().take(too_many).chain(&ended).take(CLEARED_PER_LOGIN_MAX) {
             batch = remove_session(batch, hash, session);
         }
         let devices = self.records().remembered_of(user.id).await?;
@@ -392,7 +392,7 @@ impl Context<'_> {
             devices.into_iter().partition(|(_, device)| is_remembered_device_live(device, user, self.now));
         live.sort_by_key(|(_, device)| device.created_at);
         let too_many = (live.len() + 1).saturating_sub(SESSIONS_PER_USER_MAX);
-        for (hash, device) in ended.iter().take(CLEARED_PER_LOGIN_MAX).chain(live.iter().take(too_many)) {
+        for (hash, device) in live.iter().take(too_many).chain(&ended).take(CLEARED_PER_LOGIN_MAX) {
             batch = remove_remembered(batch, hash, device);
         }
         Ok(batch)
