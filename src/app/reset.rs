@@ -231,7 +231,7 @@ impl Operation for ExplainCode {
     }
 }
 
-/// Begins an enrolment in person. A device that is there stays in force until the new one is confirmed.
+/// Begins an enrolment in person, for a user without a device.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct StartEnrolment {
     pub user: UserRef,
@@ -303,6 +303,8 @@ impl UserChange for ConfirmEnrolment {
             return Err(Error::refused("token_invalid", "this is not the code of the new device; try the next one"));
         };
         install_device(user, pending.value.secret, step, cx.now);
+        // As with every enrolment: no session stays that has not proved the new factor.
+        user.session_epoch = user.session_epoch.wrapping_add(1);
         let key = keys::pending_totp(user.id, &credential);
         let batch = Batch::default().expect(key.clone(), Expect::Version(pending.version)).delete(key);
         let batch = cx.mailed(batch, user, MailKind::TwoFactorEnabled)?;
