@@ -259,6 +259,7 @@ impl Operation for SetUser {
                 user.change_email(email.clone(), cx.now);
                 user.is_email_verified = Some(self.is_verified.unwrap_or(false));
                 batch = cx.mailed(batch, &user, MailKind::EmailChangedNew)?;
+                batch = cx.audited(batch, Note::of(Event::UserEmailChanged, &user));
                 names.push("email");
             }
             if let Some(name) = &self.first_name {
