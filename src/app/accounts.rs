@@ -374,9 +374,6 @@ impl Context<'_> {
                 }
                 user.is_staff = is_staff;
             }
-            if let Some(email) = patch.new_email(&before.value) {
-                batch = self.change_email(batch, &mut user, email).await?;
-            }
             if let Some(hash) = password {
                 user.password_hash = Some(hash.clone());
                 user.password_changed_at = Some(self.now);
@@ -384,6 +381,10 @@ impl Context<'_> {
                 batch = self.rebind_session(batch, &before.value, &user, |_| {}).await?;
                 batch = self.mailed(batch, &user, MailKind::PasswordChanged)?;
                 batch = self.audited(batch, Note::of(Event::UserPasswordChanged, &user));
+            }
+            // After the password, which the link to the new address depends on.
+            if let Some(email) = patch.new_email(&before.value) {
+                batch = self.change_email(batch, &mut user, email).await?;
             }
             if names.iter().any(|name| !matches!(*name, "email" | "password")) {
                 batch = self.audited(batch, Note::of(Event::UserUpdated, &user).detail("fields", names.join(" ")));
