@@ -472,7 +472,10 @@ impl Context<'_> {
             None => ("malformed", "neither six digits nor the form of a backup code (eight letters and digits 2 to 7)"),
             Some(code) if find_backup_code(self.vault(), user, &code).is_some() => {
                 if user.second_factor.backup_code_failures.reached_the_end() {
-                    ("disabled", "an unused backup code, but none is taken after 100 wrong ones in a row: unlock the user")
+                    (
+                        "disabled",
+                        "an unused backup code, but none is taken after 100 wrong ones in a row: unlock the user",
+                    )
                 } else if user.second_factor.backup_code_failures.is_waiting(self.now) {
                     ("waiting", "an unused backup code, but refused for a while after wrong ones")
                 } else {

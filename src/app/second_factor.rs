@@ -116,7 +116,8 @@ impl Operation for ValidateTotp {
             // Era B: every other session ends; the one that did it stays, verified.
             user.session_epoch = user.session_epoch.wrapping_add(1);
             let mut batch = put_user(batch.delete(pending_key), Some(&before), &user);
-            batch = cx.rebind_session(batch, &before.value, &user, |session| session.verified_at = Some(cx.now)).await?;
+            batch =
+                cx.rebind_session(batch, &before.value, &user, |session| session.verified_at = Some(cx.now)).await?;
             let event = if is_replacement { Event::TwoFactorReplaced } else { Event::TwoFactorEnabled };
             batch = cx.audited(batch, Note::of(event, &user));
             batch = cx.mailed(batch, &user, MailKind::TwoFactorEnabled)?;
