@@ -313,7 +313,12 @@ async fn a_login_with_everything_fits_into_one_batch() {
     world.run(&session, DisableTwoFactor { user: me(), fields: fields(&json!({})) }).await.unwrap();
     let stage = fields(&json!({"email": "z.x.c.v.b.n.m.k.l.j@h.test"}));
     world.run(&session, UpdateUser { user: me(), fields: stage, replace: false }).await.unwrap();
-    world.change(id, User::end_presence).await;
+    world
+        .change(id, |user| {
+            user.end_presence();
+            user.known_devices = vec![[1; 8]];
+        })
+        .await;
     world.pass(1);
     let (token, _) = world.mailed_token().await;
     let verify = VerifyEmail { fields: fields(&json!({"uuid": id.to_string(), "token": token})) };

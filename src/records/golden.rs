@@ -19,6 +19,7 @@ use crate::domain::backoff::{Failures, LoginFailures};
 use crate::domain::email::EmailAddress;
 use crate::domain::id::{SessionId, UserId};
 use crate::domain::session::{PendingLogin, PendingTotp, RememberedDevice, Session};
+use crate::domain::text::hex;
 use crate::domain::time::Timestamp;
 use crate::domain::token::{Code, Token};
 use crate::domain::user::{BackupCode, PasswordHash, Preferences, SecondFactor, TotpDevice, User};
@@ -73,12 +74,9 @@ fn golden(name: &str, bytes: &[u8]) -> Vec<u8> {
     digits.chunks(2).map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap()).collect()
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 fn lines(digits: &str) -> String {
-    digits.as_bytes().chunks(100).map(|line| format!("{}\n", std::str::from_utf8(line).unwrap())).collect()
+    let lines: Vec<&str> = digits.as_bytes().chunks(100).map(|line| std::str::from_utf8(line).unwrap()).collect();
+    lines.join("\n") + "\n"
 }
 
 /// The content with a checksum that fits.

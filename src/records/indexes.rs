@@ -29,6 +29,8 @@ enum Step {
     Delete { user: usize },
 }
 
+type Change = Box<dyn Fn(&mut User)>;
+
 fn steps() -> impl Strategy<Value = Step> {
     // Few addresses and names, so that they meet.
     let (user, address) = (0..6_usize, 0..8_u8);
@@ -72,7 +74,7 @@ async fn run(steps: Vec<Step>) -> (Records, Vec<User>) {
     let mut model: Vec<User> = Vec::new();
     let mut number = 0;
     for step in steps {
-        let (place, change): (usize, Box<dyn Fn(&mut User)>) = match step {
+        let (place, change): (usize, Change) = match step {
             Step::Create { address: wanted } => {
                 number += 1;
                 let id = UserId(Uuid::from_u128(u128::from(number) << 64));
