@@ -247,6 +247,7 @@ impl Operation for DisableTwoFactor {
                 None if password_is_right.is_some() => "password",
                 None => {
                     cx.require_fresh("This action requires you to be recently authenticated.")?;
+                    cx.require_verified()?;
                     "recent login"
                 }
             };

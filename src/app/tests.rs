@@ -274,6 +274,25 @@ async fn a_session_that_was_bound_again_goes_on() {
     assert_eq!(world.run(&session, theme).await.unwrap().theme_mode.as_deref(), Some("dark"));
 }
 
+/// Neither codes nor the factor itself are for a session that has not proved it (W-11).
+#[tokio::test]
+async fn a_session_without_the_mark_does_not_switch_the_factor_off() {
+    let world = World::new();
+    world.create(EMAIL, false).await;
+    let session = world.login(EMAIL).await;
+    world.enrol(&session).await;
+    let session = world.login_again(&session).await;
+    let again = world.first_step(&session, EMAIL, Vec::new()).await.unwrap();
+    assert!(matches!(again, LoginOutcome::SecondFactorRequired { session: None }), "it stays in the live session");
+    let session = world.login_again(&session).await;
+    let bare = DisableTwoFactor { user: me(), fields: fields(&json!({})) };
+    assert_eq!(code_of(world.run(&session, bare).await), "two_factor_verification_required");
+    let codes = world.run(&session, RegenerateBackupCodes { user: me() }).await;
+    assert_eq!(code_of(codes), "two_factor_verification_required");
+    let password = DisableTwoFactor { user: me(), fields: fields(&json!({"current_password": PASSWORD})) };
+    assert!(world.run(&session, password).await.unwrap().success);
+}
+
 #[tokio::test]
 async fn an_enrolment_in_person_ends_the_sessions_that_never_proved_it() {
     let world = World::new();
