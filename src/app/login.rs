@@ -102,6 +102,9 @@ impl Operation for Login {
         let user = cx.find_by_email(&email).await?;
         let hash = user.as_ref().and_then(|user| user.value.password_hash.clone());
         let matches = cx.app.0.hasher.verify(hash, password.clone()).await?;
+        // Again: guesses that waited side by side get no more tries than those that come one after the other.
+        cx.check_address_lock().await?;
+        cx.check_account_locks(&email).await?;
         let Some(user) = user.filter(|user| matches && user.value.is_active) else {
             let known = cx.find_by_email(&email).await?;
             return Err(cx.login_failed(&email, known.as_ref().map(|user| &user.value)).await?);
@@ -231,7 +234,7 @@ impl Context<'_> {
         let mut tries = Tries::default();
         loop {
             tries.next().await?;
-            let before = self.user(id).await?;
+            let before = self.records().user(id).await?.ok_or_else(invalid_credentials)?;
             if before.value.password_hash != checked.was || !before.value.is_active {
                 return Err(invalid_credentials());
             }
