@@ -257,7 +257,7 @@ impl Context<'_> {
             let note = Note::of(Event::ApiKeyCreated, &user.value).detail("key", &key.id).detail("label", &key.label);
             let batch = self.audited(batch, note.detail("scopes", key.scopes.join(" ")));
             if self.commit(batch).await?.is_some() {
-                return Ok(ApiKeyView { value: Some(value.expose().to_owned()), ..view(&key, &user.value) });
+                return Ok(ApiKeyView { value: Some(value), ..view(&key, &user.value) });
             }
         }
     }
