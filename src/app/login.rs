@@ -31,8 +31,8 @@ const ACCOUNT_LOCK_SECONDS: i64 = 900;
 const CLEARED_PER_LOGIN_MAX: usize = 4;
 /// Counters of failed logins, address by address, looked at to tell an operator.
 const COUNTERS_LOOKED_AT_MAX: usize = 50;
-/// Remember cookies looked at.
-const REMEMBERED_LOOKED_AT_MAX: usize = 5;
+/// Remember cookies looked at: a browser keeps those of other accounts, and those that died, for a month.
+const REMEMBERED_LOOKED_AT_MAX: usize = 20;
 
 /// A session made just now: the two cookies' values and their age (spec §1.7).
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -305,6 +305,61 @@ async fn an_enrolment_in_person_ends_the_sessions_that_never_proved_it() {
     assert!(world.run(&operator(), ListSessionsOf { user: named(EMAIL) }).await.unwrap().is_empty());
 }
 
+#[tokio::test]
+async fn a_remembered_device_is_found_among_dead_ones() {
+    let mut world = World::new();
+    let id = world.create(EMAIL, false).await;
+    let session = world.login(EMAIL).await;
+    let secret = world.enrol(&session).await;
+    world.pass(30);
+    let pending = world.pending(EMAIL).await;
+    let done = world.complete(&pending, &world.code(&secret)).await.unwrap();
+    let mut cookies: Vec<Secret> = (0..15).map(|number| format!("dead {number}").into()).collect();
+    cookies.push(done.remembered.unwrap().value);
+    world.change(id, |user| user.second_factor.totp_failures = Failures { count: 3, last_at: START }).await;
+    let outcome = world.first_step(&Identity::Anonymous, EMAIL, cookies.clone()).await.unwrap();
+    let LoginOutcome::Done { session } = outcome else { panic!("not remembered") };
+    assert!(matches!(world.identity(&session.key).await,
+        Identity::Session { session, .. } if session.session.verified_at.is_some()));
+    assert_eq!(world.user(id).await.second_factor.totp_failures, Failures::default());
+
+    // It dies with the password.
+    world.change(id, User::end_presence).await;
+    let outcome = world.first_step(&Identity::Anonymous, EMAIL, cookies).await.unwrap();
+    assert!(matches!(outcome, LoginOutcome::SecondFactorRequired { .. }));
+}
+
+#[tokio::test]
+async fn a_pending_login_is_void_when_what_it_rests_on_changes() {
+    for what in ["password", "factor", "activity"] {
+        let mut world = World::new();
+        let id = world.create(EMAIL, false).await;
+        let session = world.login(EMAIL).await;
+        let secret = world.enrol(&session).await;
+        world.pass(30);
+        let pending = world.pending(EMAIL).await;
+        world
+            .change(id, |user| match what {
+                "password" => user.end_presence(),
+                "factor" => user.second_factor.generation += 1,
+                _ => user.is_active = false,
+            })
+            .await;
+        assert_eq!(code_of(world.complete(&pending, &world.code(&secret)).await), "2fa_expired", "{what}");
+    }
+    let mut world = World::new();
+    world.create(EMAIL, false).await;
+    let session = world.login(EMAIL).await;
+    let secret = world.enrol(&session).await;
+    let pending = world.pending(EMAIL).await;
+    world.pass(599);
+    assert!(world.complete(&pending, &world.code(&secret)).await.is_ok());
+    assert_eq!(code_of(world.complete(&pending, &world.code(&secret)).await), "2fa_expired", "used up");
+    let pending = world.pending(EMAIL).await;
+    world.pass(600);
+    assert_eq!(code_of(world.complete(&pending, &world.code(&secret)).await), "2fa_expired");
+}
+
 // Limits on batches and on rows.
 
 /// Ended sessions and devices are cleared away by logins, but never more than a batch takes. The most that a login
