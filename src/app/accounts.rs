@@ -57,7 +57,7 @@ impl Operation for CreateUser {
             Some(password) => {
                 let known = [self.email.as_str(), &self.first_name, &self.last_name];
                 Some(cx.hash_new_password(password, &known).await?)
-            },
+            }
             None => None,
         };
         let mut tries = Tries::default();
