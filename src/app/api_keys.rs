@@ -190,7 +190,11 @@ impl WantedKey {
             }
         }
         // Nobody is a member of an organization or team yet, so any that is named is a foreign one.
-        if fields.contains("scoped_teams") && !required_list(fields, "scoped_teams")?.is_empty() {
+        let teams = if fields.contains("scoped_teams") { required_list(fields, "scoped_teams")? } else { &Vec::new() };
+        if let Some(place) = teams.iter().position(|team| !is_integer(team)) {
+            return Err(FieldError::invalid("A valid integer is required.", format!("scoped_teams__{place}")));
+        }
+        if !teams.is_empty() {
             let detail = "You must be a member of all teams that you are scoping the key to.";
             return Err(FieldError::invalid(detail, "scoped_teams"));
         }
@@ -212,6 +216,10 @@ impl WantedKey {
         }
         Ok(Self { label, description, scopes: known })
     }
+}
+
+fn is_integer(value: &Value) -> bool {
+    value.is_i64() || value.as_str().is_some_and(|text| text.trim().parse::<i64>().is_ok())
 }
 
 fn required_list<'a>(fields: &'a Fields, name: &'static str) -> Result<&'a Vec<Value>, FieldError> {

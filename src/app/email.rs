@@ -347,9 +347,9 @@ impl Context<'_> {
             session = Some(issued);
         }
         if promoted.is_some() {
-            batch = self.audited(batch, Note::of(Event::UserEmailChanged, &user));
+            batch = self.audited(batch, Note::of(Event::UserEmailChanged, &user).by(&user));
         }
-        batch = self.audited(batch, Note::of(Event::UserEmailVerified, &user));
+        batch = self.audited(batch, Note::of(Event::UserEmailVerified, &user).by(&user));
         let token = match proof {
             Proof::Token(token) if session.is_some() => Some(token.clone()),
             Proof::Token(_) | Proof::Code(_) => None,

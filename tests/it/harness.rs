@@ -152,14 +152,14 @@ impl Server {
         }
     }
 
-    /// `http://127.0.0.1:12345`.
-    pub fn url(&self) -> String {
-        self.shared.address.lock().unwrap().clone()
-    }
-
     /// What the server wrote to standard error so far.
     pub fn log(&self) -> String {
         self.shared.log.lock().unwrap().clone()
+    }
+
+    /// Waits until the log has these words.
+    pub fn wait_for_log(&self, words: &str) {
+        wait_for(&format!("`{words}` in the log"), || self.log().contains(words).then_some(()));
     }
 
     pub fn data_dir(&self) -> PathBuf {
@@ -357,7 +357,7 @@ fn says(text: &str, words: &str) -> bool {
 
 /// Asks again and again until there is an answer.
 #[allow(clippy::disallowed_methods, reason = "the patience of a test is real time")]
-fn wait_for<T>(what: &str, mut answer: impl FnMut() -> Option<T>) -> T {
+pub fn wait_for<T>(what: &str, mut answer: impl FnMut() -> Option<T>) -> T {
     let start = Instant::now();
     loop {
         if let Some(answer) = answer() {
@@ -377,6 +377,7 @@ fn text(path: &Path) -> String {
 pub struct CliOutput {
     pub code: i32,
     pub out: String,
+    #[allow(dead_code, reason = "shown when a check fails")]
     pub err: String,
 }
 

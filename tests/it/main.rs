@@ -14,6 +14,8 @@
 )]
 
 mod api_keys;
+mod bad_input;
+mod console;
 mod conventions;
 mod email;
 mod harness;
