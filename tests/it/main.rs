@@ -8,13 +8,19 @@
     reason = "the whole crate is a test"
 )]
 
+mod admin;
 mod api_keys;
+mod cli;
 mod conventions;
+mod crash;
 mod email;
 mod harness;
+mod hostile;
 mod layers;
 mod login;
+mod races;
 mod secrets;
 mod sessions;
 mod two_factor;
 mod users;
+mod wire;
