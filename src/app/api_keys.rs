@@ -206,7 +206,13 @@ impl Context<'_> {
         let mut tries = Tries::default();
         loop {
             tries.next().await?;
+            // Before the keys are counted, so that two calls cannot both make the tenth; and before the user is read, so
+            // that a session which a reset ended meanwhile does not make a key after it.
+            let batch = self.guard_api_keys(Batch::default(), id).await?;
             let user = self.user(id).await?;
+            if self.caller().is_some_and(|caller| caller.session_epoch != user.value.session_epoch) {
+                return Err(Error::NotAuthenticated);
+            }
             if self.records().api_keys_of(id).await?.len() >= KEYS_PER_USER_MAX {
                 let detail = format!(
                     "You can only have {KEYS_PER_USER_MAX} personal API keys. Remove an existing key before creating a new one."
@@ -227,9 +233,6 @@ impl Context<'_> {
                 scoped_teams: Vec::new(),
                 scoped_organizations: Vec::new(),
             };
-            // A rule over a range needs a key of its own: every change of a user's keys moves this one, so that two
-            // calls cannot both be the tenth.
-            let batch = self.guard_api_keys(Batch::default(), id).await?;
             let batch = put_api_key(batch, None, &key);
             let note = Note::of(Event::ApiKeyCreated, &user.value).detail("key", &key.id).detail("label", &key.label);
             let batch = self.audited(batch, note.detail("scopes", key.scopes.join(" ")));
@@ -251,7 +254,9 @@ impl Context<'_> {
         Ok((key.label, receipt.appended.last().copied().unwrap_or_default()))
     }
 
-    async fn guard_api_keys(&self, batch: Batch, id: UserId) -> Result<Batch> {
+    /// A rule over a range needs a key of its own: a key that is made moves this one, and who goes by what the keys are
+    /// now expects it to stay.
+    pub(super) async fn guard_api_keys(&self, batch: Batch, id: UserId) -> Result<Batch> {
         let key = keys::api_key_guard(id);
         let expect = match self.records().store().get(&key).await? {
             None => Expect::Absent,

@@ -364,6 +364,7 @@ impl Context<'_> {
                 batch = batch.delete(key);
             }
             if how.revoke_keys {
+                batch = self.guard_api_keys(batch, id).await?;
                 for key in self.records().api_keys_of(id).await? {
                     batch = remove_api_key(batch, &key.value);
                 }
