@@ -631,9 +631,13 @@ impl Client {
 }
 
 impl Request {
-    pub fn header(mut self, name: &str, value: &str) -> Self {
+    pub fn header(self, name: &str, value: &str) -> Self {
+        self.header_bytes(name, value.as_bytes())
+    }
+
+    pub fn header_bytes(mut self, name: &str, value: &[u8]) -> Self {
         let name: HeaderName = name.parse().unwrap();
-        self.headers.insert(name, HeaderValue::from_str(value).unwrap());
+        self.headers.insert(name, HeaderValue::from_bytes(value).unwrap());
         self
     }
 

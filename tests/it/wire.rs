@@ -52,6 +52,23 @@ impl Wire {
         bytes.truncate(count);
         bytes
     }
+
+    /// What comes within this time; `None` when nothing does.
+    pub fn some_within(&mut self, time: Duration) -> Option<Vec<u8>> {
+        self.0.set_read_timeout(Some(time)).unwrap();
+        let mut bytes = vec![0; 64 * 1024];
+        let outcome = self.0.read(&mut bytes);
+        self.0.set_read_timeout(Some(PATIENCE)).unwrap();
+        match outcome {
+            Ok(count) => {
+                bytes.truncate(count);
+                Some(bytes)
+            }
+            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => None,
+            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => Some(Vec::new()),
+            Err(error) => panic!("{error}"),
+        }
+    }
 }
 
 /// An answer as it came over the wire.
