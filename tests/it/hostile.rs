@@ -33,14 +33,30 @@ fn server() -> Server {
     builder.setting("login.failures_max", "10000").setting("login.account_failures_max", "10000").start()
 }
 
-/// Every path of the router, read from its source, so that none is forgotten.
-fn templates() -> Vec<String> {
+/// Every method and path of the router, read from its source, so that none is forgotten.
+fn endpoints() -> Vec<(String, String)> {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/src/http/router.rs");
     let source = std::fs::read_to_string(path).unwrap();
     let table = source.split("fn user_routes").nth(1).unwrap().split("#[cfg(test)]").next().unwrap();
-    let found: Vec<String> = table.split('"').filter(|text| text.starts_with('/')).map(str::to_owned).collect();
-    assert!(found.len() > 25, "{found:?}");
+    // Paths stand in quotes, each before its methods; the two helpers at the top have theirs before any path.
+    let mut found = Vec::new();
+    for (at, _) in table.match_indices("\"/") {
+        let (path, rest) = table[at + 1..].split_once('"').unwrap();
+        let methods = rest.split("\"/").next().unwrap().split("Method::").skip(1);
+        let mut methods: Vec<&str> = methods.map(|text| text.split(',').next().unwrap()).collect();
+        if methods.is_empty() {
+            methods = vec!["GET", "POST"];
+        }
+        found.extend(methods.iter().map(|method| ((*method).to_owned(), path.to_owned())));
+    }
+    assert!(found.len() > 35, "{found:?}");
     found
+}
+
+fn templates() -> Vec<String> {
+    let mut paths: Vec<String> = endpoints().into_iter().map(|(_, path)| path).collect();
+    paths.dedup();
+    paths
 }
 
 fn is_api(path: &str) -> bool {
@@ -248,8 +264,16 @@ fn nonsense() -> impl Strategy<Value = Nonsense> {
         1 => select(vec!["HEAD", "OPTIONS", "TRACE", "BREW", "get", "M-SEARCH", "A"]).prop_map(str::to_owned),
         1 => "[A-Z]{1,60}".prop_filter("a tunnel has no path", |method| method != "CONNECT"),
     ];
-    let request = (select(KINDS.to_vec()), method, select(templates()), vec(segment(), 2), ending());
-    (request, vec(header(), 0..3), body()).prop_map(|((kind, method, template, segments, ending), headers, body)| {
+    let endpoint = prop_oneof![
+        2 => (method, select(templates())),
+        6 => select(endpoints()),
+        // The one with the most fields.
+        2 => Just(("PATCH".to_owned(), "/api/users/{uuid}".to_owned())),
+    ];
+    let headers = prop_oneof![2 => Just(Vec::new()), 1 => vec(header(), 1..3)];
+    let path = (endpoint, vec(segment(), 2), ending());
+    (select(KINDS.to_vec()), path, headers, body()).prop_map(|(kind, path, headers, body)| {
+        let ((method, template), segments, ending) = path;
         Nonsense { kind, method, template, segments, ending, headers, body }
     })
 }
@@ -286,7 +310,7 @@ fn segment() -> impl Strategy<Value = String> {
         "null",
     ];
     prop_oneof![
-        3 => Just("@me".to_owned()),
+        6 => Just("@me".to_owned()),
         2 => Just("<uuid>".to_owned()),
         4 => select(known.to_vec()).prop_map(str::to_owned),
         1 => "[!-~&&[^#? ]]{1,40}",
@@ -599,6 +623,42 @@ fn broken_bodies_are_refused_everywhere() {
                 let answer = ask(&callers.server, &request);
                 let shown = String::from_utf8_lossy(&request).chars().take(800).collect::<String>();
                 check(method, &path, answer.as_ref()).unwrap_or_else(|reason| panic!("{reason}\n{shown}"));
+            }
+        }
+    }
+    is_well(&callers.server);
+}
+
+/// Issue: wrong types for each field.
+#[test]
+fn wrong_types_are_refused_in_every_field() {
+    let mut callers = Callers::new();
+    let deep = (0..100).fold(json!(1), |inner, _| json!([inner]));
+    let values = [
+        json!(null),
+        json!(true),
+        json!(0),
+        json!(-1),
+        json!(1.5),
+        json!(u64::MAX),
+        json!(""),
+        json!("\u{0}"),
+        json!("x".repeat(10_000)),
+        json!([]),
+        json!([null, 1, "a", {}]),
+        json!({}),
+        json!({"a": {"b": [1]}, "": null}),
+        deep,
+    ];
+    for field in FIELDS {
+        for value in &values {
+            let body = json!({ field: value });
+            for path in [ME, "/api/login", "/api/users/verify_email", "/api/personal_api_keys"] {
+                let method = if path == ME { "PATCH" } else { "POST" };
+                let client = &callers.get(Kind::Staff).client;
+                let request = client.request(method, path).json(body.clone()).into_bytes();
+                let answer = ask(&callers.server, &request);
+                check(method, path, answer.as_ref()).unwrap_or_else(|reason| panic!("{body:.200}: {reason}"));
             }
         }
     }
