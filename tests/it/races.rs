@@ -340,3 +340,124 @@ fn a_reset_leaves_no_key() {
         assert_eq!(left, json!([]));
     });
 }
+
+/// Everything about a guess by its code.
+fn codes(answers: &[Answer]) -> Vec<String> {
+    count(answers, 200);
+    let mut codes: Vec<String> =
+        answers.iter().map(|answer| answer.json()["code"].as_str().unwrap_or("none").to_owned()).collect();
+    codes.sort();
+    codes
+}
+
+#[track_caller]
+fn at_most(answers: &[Answer], code: &str, most: usize) {
+    let codes = codes(answers);
+    let found = codes.iter().filter(|found| *found == code).count();
+    assert!(found >= 1 && found <= most, "{found} times {code} of {codes:?}");
+}
+
+/// W-13: guessing in parallel gains nothing. One wrong code costs a wait, and those beside it are not looked at.
+#[test]
+fn codes_are_not_guessed_in_parallel() {
+    let server = server();
+    race(|email| {
+        let (_, _, authenticator, clients) = pending_logins(&server, email, WIDTH);
+        let wrong = authenticator.wrong_code(&server);
+        let answers = all_at_once(
+            &server,
+            each(&clients, |_, client| client.request("POST", TOKEN).json(json!({"token": wrong}))),
+        );
+        // A guess takes less than the second that the first one costs, but the machine may be slow.
+        at_most(&answers, "2fa_invalid", 3);
+    });
+}
+
+/// Spec §1.11: the rate of the second step, whatever the number of connections.
+#[test]
+fn the_rate_of_codes_holds_in_parallel() {
+    let server = Server::start();
+    race(|email| {
+        let (_, _, authenticator, clients) = pending_logins(&server, email, 5);
+        let clients: Vec<Client> = (0..WIDTH).map(|n| clients[n % clients.len()].copy()).collect();
+        let wrong = authenticator.wrong_code(&server);
+        let answers = all_at_once(
+            &server,
+            each(&clients, |_, client| client.request("POST", TOKEN).json(json!({"token": wrong}))),
+        );
+        assert_eq!(count(&answers, 429), WIDTH - 6, "{answers:?}");
+    });
+}
+
+/// W-28: failed logins that lock an account are counted one by one.
+#[test]
+fn passwords_are_not_guessed_in_parallel() {
+    let server = Server::start();
+    race(|email| {
+        let person = server.user(email);
+        let clients: Vec<Client> = (0..WIDTH).map(|_| server.client()).collect();
+        let body = json!({"email": email, "password": "nonsense"});
+        let answers =
+            all_at_once(&server, each(&clients, |_, client| client.request("POST", "/api/login").json(body.clone())));
+        at_most(&answers, "invalid_credentials", 30);
+        assert_eq!(server.client().login(&person).status, 403);
+        server.advance(3_600);
+    });
+}
+
+/// Spec §3.2: ten wrong codes for each setup.
+#[test]
+fn a_setup_is_not_guessed_in_parallel() {
+    let server = server();
+    race(|email| {
+        let (_, client) = server.logged_in(email);
+        let setup = client.get("/api/users/@me/two_factor_start_setup").is(200).json();
+        let wrong = Authenticator::new(setup["secret"].as_str().unwrap()).wrong_code(&server);
+        let clients: Vec<Client> = (0..WIDTH).map(|_| client.clone()).collect();
+        let answers = all_at_once(
+            &server,
+            each(&clients, |_, client| {
+                client.request("POST", "/api/users/@me/two_factor_validate").json(json!({"token": wrong}))
+            }),
+        );
+        at_most(&answers, "token_invalid", 10);
+    });
+}
+
+/// Spec §3.3: five wrong codes for each code that was sent.
+#[test]
+fn a_mailed_code_is_not_guessed_in_parallel() {
+    let server = server();
+    race(|email| {
+        let person = server.person(email, &[]);
+        server.client().post("/api/users/request_email_verification", json!({"uuid": person.uuid})).is(200);
+        let code = server.wait_for_mail(email, "Verify your email address").code().to_owned();
+        let wrong = if code == "111111" { "222222" } else { "111111" };
+        let clients: Vec<Client> = (0..WIDTH).map(|_| server.client()).collect();
+        let guess = |code: &str| {
+            let body = json!({"uuid": person.uuid, "code": code});
+            each(&clients, |_, client| client.request("POST", "/api/users/verify_email").json(body.clone()))
+        };
+        at_most(&all_at_once(&server, guess(wrong)), "invalid_code", 5);
+        at_most(&all_at_once(&server, guess(&code)), "too_many_attempts", WIDTH);
+    });
+}
+
+/// A key that is made while its owner is deleted is nobody's.
+#[test]
+fn a_deleted_user_leaves_no_key() {
+    let server = server();
+    race(|email| {
+        let (_, owner) = server.logged_in(email);
+        let clients: Vec<Client> = (0..9).map(|_| owner.copy()).collect();
+        let body = json!({"label": "quick", "scopes": ["*"], "scoped_teams": [], "scoped_organizations": []});
+        let mut requests = each(&clients, |_, client| client.request("POST", KEYS).json(body.clone()));
+        requests.insert(4, (owner.clone(), owner.request("DELETE", ME)));
+        let answers = all_at_once(&server, requests);
+        assert_eq!(answers[4].status, 204, "{answers:?}");
+        for made in answers.iter().filter(|answer| answer.status == 201) {
+            let reply = server.with_key(made.json()["value"].as_str().unwrap()).get(ME);
+            assert_eq!(reply.status, 401, "{reply:?}");
+        }
+    });
+}
