@@ -197,7 +197,8 @@ impl Operation for DeleteUser {
         loop {
             tries.next().await?;
             let before = cx.user(id).await?;
-            let mut batch = remove_user(Batch::default(), &before);
+            // A key that is made at this moment must not stay behind.
+            let mut batch = cx.guard_api_keys(remove_user(Batch::default(), &before), id).await?;
             for key in cx.records().api_keys_of(id).await? {
                 batch = remove_api_key(batch, &key.value);
             }
