@@ -698,6 +698,53 @@ fn large_bodies_are_refused_everywhere() {
     is_well(&server);
 }
 
+/// Somebody who makes as much of everything as the server lets him can still be reset, ended and deleted.
+#[test]
+fn much_of_everything_is_no_trouble() {
+    let server = server();
+    let person = server.user("ada@example.com");
+    let owner = server.login(&person);
+    let mut authenticator = owner.enrol(&server);
+    let mut last = owner.clone();
+    for _ in 0..30 {
+        let client = server.client();
+        client.login(&person).wants_second_factor();
+        client.post("/api/login/token", json!({"token": authenticator.code(&server)})).is(200);
+        client.get("/api/users/@me/two_factor_start_setup").is(200);
+        last = client;
+    }
+    while last.post("/api/personal_api_keys", key_body()).status == 201 {}
+    for n in 0..200 {
+        let email = format!("unknown{n}@example.com");
+        server.client().post("/api/login", json!({"email": email, "password": "nonsense"})).is(400);
+        server.client().post("/api/login", json!({"email": person.email, "password": "nonsense"}));
+    }
+    let email = person.email.as_str();
+    let shown = server.cli(&["user", "show", email, "--json"]).json();
+    assert_eq!(shown["api_keys"].as_array().unwrap().len(), 10, "{shown}");
+    let reason = "lost phone, HD-4711";
+    server.cli(&["2fa", "unlock", email, "--reason", reason]).is(0);
+    server.cli(&["2fa", "reset", email, "--reason", reason, "--revoke-keys", "--yes"]).is(0);
+    last.get(ME).is_anonymous();
+    let person = server.user("bea@example.com");
+    let email = person.email.as_str();
+    for _ in 0..120 {
+        last = server.login(&person);
+        last.get("/api/users/@me/two_factor_start_setup").is(200);
+    }
+    while last.post("/api/personal_api_keys", key_body()).status == 201 {}
+    server.cli(&["session", "list", email]).is(0);
+    last.request("DELETE", ME).send().is(204);
+    server.cli(&["user", "show", email]).is(3);
+    last.get(ME).is_anonymous();
+    server.user(email);
+    is_well(&server);
+}
+
+fn key_body() -> Value {
+    json!({"label": "much", "scopes": ["*"], "scoped_teams": [], "scoped_organizations": []})
+}
+
 // ---- bad clients ------------------------------------------------------------------------------------------------
 
 const GET_HEALTH: &str = "GET /_health HTTP/1.1\r\nhost: a\r\n\r\n";
