@@ -47,6 +47,7 @@ async fn serve(config: Arc<Config>) -> Result<(), Failure> {
 }
 
 async fn serve_open(app: &App, config: &Arc<Config>, signals: Signals) -> Result<(), Failure> {
+    let transport = mail::Transport::from_config(config).map_err(|error| Failure::Failed(error.to_string()))?;
     let listen = config.server.listen;
     let (server, address) =
         http::bind(app.clone(), Arc::clone(config)).await.map_err(Failure::io(format!("cannot listen on {listen}")))?;
@@ -57,7 +58,7 @@ async fn serve_open(app: &App, config: &Arc<Config>, signals: Signals) -> Result
     let mut parts = JoinSet::new();
     parts.spawn(server.serve(until(&stopped)));
     parts.spawn(admin.serve(until(&stopped)));
-    parts.spawn(mail::deliver(app.clone(), Arc::clone(config), until(&stopped)));
+    parts.spawn(mail::deliver(app.clone(), transport, until(&stopped)));
     parts.spawn(sweep(app.clone(), until(&stopped)));
 
     welcome_first_start(app).await?;

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Body as HttpBody;
 use serde_json::{Map, Value};
@@ -14,6 +14,8 @@ use crate::domain::fields::Fields;
 
 /// Fields that a form may have.
 const FORM_FIELDS_MAX: usize = 1000;
+/// Of a body that is too large, so many bytes beyond the limit are read and thrown away.
+const DISCARDED_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// A parsed body.
 #[derive(Debug, PartialEq)]
@@ -51,7 +53,10 @@ impl Parsed {
     }
 }
 
-/// Reads a whole body of at most `max` bytes. A declared length beyond it is refused before a byte is read.
+/// Reads a whole body of at most `max` bytes.
+///
+/// Of a larger one a little more is read and thrown away, so that a client that writes first and listens later gets
+/// the answer rather than a broken connection; one that declares far more is refused before a byte is read.
 pub async fn read<B>(body: B, max: usize, timeout: Duration) -> Result<Bytes, Fault>
 where
     B: HttpBody<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>>,
@@ -59,16 +64,31 @@ where
     if body.is_end_stream() {
         return Ok(Bytes::new());
     }
-    if body.size_hint().lower() > max as u64 {
+    if body.size_hint().lower() > (max + DISCARDED_BYTES_MAX) as u64 {
         return Err(Fault::BodyTooLarge(max));
     }
-    match tokio::time::timeout(timeout, Limited::new(body, max).collect()).await {
-        Ok(Ok(collected)) => Ok(collected.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Fault::BodyTooLarge(max)),
-        // The client broke off; nobody reads this answer.
-        Ok(Err(_)) => Err(Fault::Parse("The request body could not be read.".to_owned())),
-        Err(_) => Err(Fault::BodyTimeout),
-    }
+    let mut body = std::pin::pin!(Limited::new(body, max + DISCARDED_BYTES_MAX));
+    let read_all = async {
+        let mut kept = BytesMut::new();
+        let mut length = 0;
+        while let Some(frame) = body.frame().await {
+            let frame = frame.map_err(|error| {
+                if error.is::<LengthLimitError>() {
+                    Fault::BodyTooLarge(max)
+                } else {
+                    // The client broke off; nobody reads this answer.
+                    Fault::Parse("The request body could not be read.".to_owned())
+                }
+            })?;
+            let Ok(data) = frame.into_data() else { continue };
+            length += data.len();
+            if length <= max {
+                kept.extend_from_slice(&data);
+            }
+        }
+        if length > max { Err(Fault::BodyTooLarge(max)) } else { Ok(kept.freeze()) }
+    };
+    tokio::time::timeout(timeout, read_all).await.unwrap_or(Err(Fault::BodyTimeout))
 }
 
 /// Parses a body by its content type. An empty one is an empty object, whatever the type says.

@@ -8,18 +8,18 @@ pub mod render;
 mod smtp;
 pub mod transport;
 
+pub use transport::Transport;
+
 use std::future::Future;
-use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::{FutureExt, StreamExt, stream};
 use tracing::{error, info, warn};
 
-use self::transport::{Failure, Transport};
+use self::transport::Failure;
 use crate::app::App;
 use crate::app::outbox::OutboxMail;
 use crate::clock;
-use crate::config::Config;
 use crate::domain::mail::Mail;
 use crate::domain::time::Timestamp;
 use crate::error::Result;
@@ -39,14 +39,11 @@ const REFUSALS_MAX: u32 = 3;
 
 /// Delivers until `shutdown` is ready and the mails under way are through. With mail off it only waits: what is queued
 /// stays queued until there is a way for it again.
-pub async fn deliver(app: App, config: Arc<Config>, shutdown: impl Future<Output = ()> + Send) {
-    match Transport::from_config(&config) {
-        Ok(transport) if !transport.is_off() => deliver_from(&app, &transport, shutdown).await,
-        Ok(_) => shutdown.await,
-        Err(error) => {
-            error!(%error, "no mail is delivered");
-            shutdown.await;
-        }
+pub async fn deliver(app: App, transport: Transport, shutdown: impl Future<Output = ()> + Send) {
+    if transport.is_off() {
+        shutdown.await;
+    } else {
+        deliver_from(&app, &transport, shutdown).await;
     }
 }
 
@@ -173,7 +170,10 @@ mod tests {
 
     use tokio::sync::{Notify, mpsc, oneshot};
 
+    use std::sync::Arc;
+
     use super::*;
+    use crate::config::Config;
     use crate::domain::email::EmailAddress;
     use crate::domain::mail::MailKind;
 

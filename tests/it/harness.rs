@@ -169,14 +169,14 @@ impl Server {
         }
     }
 
-    /// `http://127.0.0.1:12345`.
-    pub fn url(&self) -> String {
-        self.shared.address.lock().unwrap().clone()
-    }
-
     /// What the server wrote to standard error so far.
     pub fn log(&self) -> String {
         self.shared.log.lock().unwrap().clone()
+    }
+
+    /// Waits until the log has these words.
+    pub fn wait_for_log(&self, words: &str) {
+        wait_for(&format!("`{words}` in the log"), || self.log().contains(words).then_some(()));
     }
 
     pub fn data_dir(&self) -> PathBuf {
@@ -399,6 +399,7 @@ fn text(path: &Path) -> String {
 pub struct CliOutput {
     pub code: i32,
     pub out: String,
+    #[allow(dead_code, reason = "shown when a check fails")]
     pub err: String,
 }
 

@@ -29,7 +29,7 @@ fn an_unknown_or_inactive_session_is_nobody() {
         forger.set_cookie("sessionid", cookie);
         forger.get(ME).is_anonymous();
     }
-    server.cli(&["user", "deactivate", "ada@example.com", "--reason", "left the company", "--yes"]).is(0);
+    server.cli(&["user", "deactivate", "ada@example.com", "--reason", "left the company"]).is(0);
     client.get(ME).is_anonymous();
 }
 
@@ -164,7 +164,6 @@ fn preferences_need_no_recent_login() {
         ("events_column_config", json!({"active": "DEFAULT"})),
         ("role_at_organization", json!("data")),
         ("ui_configuration", json!({})),
-        ("hedgehog_config", json!({"color": "green"})),
     ] {
         client.patch(ME, json!({name: value})).is(200);
     }

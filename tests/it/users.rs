@@ -111,7 +111,7 @@ fn the_path_says_whom_and_staff_may_look_at_others() {
     for path in [unknown, "/api/users/nonsense", "/api/users/1"] {
         staff.get(path).is_not_found();
     }
-    server.cli(&["user", "deactivate", "bob@example.com", "--reason", "left the company", "--yes"]).is(0);
+    server.cli(&["user", "deactivate", "bob@example.com", "--reason", "left the company"]).is(0);
     staff.get(&other.path("")).is_not_found();
 }
 
@@ -136,7 +136,7 @@ fn lists_show_what_the_caller_may_see() {
     check(&staff, "?email=bob@example.com", &["bob@example.com"]);
     check(&staff, "?is_staff=true", &["staff@example.com"]);
     check(&staff, "?is_staff=false", &["ada@example.com", "bob@example.com"]);
-    server.cli(&["user", "deactivate", "bob@example.com", "--reason", "left the company", "--yes"]).is(0);
+    server.cli(&["user", "deactivate", "bob@example.com", "--reason", "left the company"]).is(0);
     check(&staff, "", &["ada@example.com", "staff@example.com"]);
 }
 
@@ -261,6 +261,8 @@ fn notification_settings_are_merged() {
         json!({"plugin_disabled": "no"}),
         "no is not a valid type for notification settings, should be <class 'bool'>",
     );
+    let dictionary = "Expected a dictionary of items but got type \"str\".";
+    patch(json!("foo")).is_invalid("not_a_dict", dictionary, Some("notification_settings"));
     let after = client.me()["notification_settings"].clone();
     assert_eq!(after, settings, "a refused change changes nothing");
 }

@@ -1,0 +1,85 @@
+//! Editing a field of text with the keys of readline. Does not draw it.
+
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+use tui_input::{Input, InputRequest};
+
+/// Longest text of a field, in characters.
+const CHARS_MAX: usize = 240;
+
+/// Applies a key to the field; whether the text changed. Keys that mean nothing here are ignored.
+pub fn edit(input: &mut Input, key: KeyEvent) -> bool {
+    let Some(request) = request(key) else { return false };
+    if matches!(request, InputRequest::InsertChar(_)) && input.value().chars().count() >= CHARS_MAX {
+        return false;
+    }
+    input.handle(request).is_some_and(|changed| changed.value)
+}
+
+/// Whether the key would be taken by a field: such keys never do anything else while one has the keyboard.
+#[must_use]
+pub fn takes(key: KeyEvent) -> bool {
+    request(key).is_some()
+}
+
+/// Puts pasted text into the field, on one line and without control characters; whether the text changed.
+pub fn paste(input: &mut Input, text: &str) -> bool {
+    let before = input.value().len();
+    let line = text.trim().chars().map(|c| if c.is_whitespace() { ' ' } else { c }).filter(|c| !c.is_control());
+    for letter in line {
+        if input.value().chars().count() >= CHARS_MAX {
+            break;
+        }
+        input.handle(InputRequest::InsertChar(letter));
+    }
+    input.value().len() != before
+}
+
+fn request(key: KeyEvent) -> Option<InputRequest> {
+    let control = key.modifiers.contains(KeyModifiers::CONTROL);
+    let alt = key.modifiers.contains(KeyModifiers::ALT);
+    Some(match key.code {
+        KeyCode::Char('a') if control => InputRequest::GoToStart,
+        KeyCode::Char('e') if control => InputRequest::GoToEnd,
+        KeyCode::Char('w') if control => InputRequest::DeletePrevWord,
+        KeyCode::Char('u') if control => InputRequest::DeleteFromStart,
+        KeyCode::Char('k') if control => InputRequest::DeleteTillEnd,
+        KeyCode::Char('b') if alt && !control => InputRequest::GoToPrevWord,
+        KeyCode::Char('f') if alt && !control => InputRequest::GoToNextWord,
+        KeyCode::Left if control || alt => InputRequest::GoToPrevWord,
+        KeyCode::Right if control || alt => InputRequest::GoToNextWord,
+        KeyCode::Left => InputRequest::GoToPrevChar,
+        KeyCode::Right => InputRequest::GoToNextChar,
+        KeyCode::Home => InputRequest::GoToStart,
+        KeyCode::End => InputRequest::GoToEnd,
+        KeyCode::Backspace => InputRequest::DeletePrevChar,
+        KeyCode::Delete => InputRequest::DeleteNextChar,
+        // AltGr arrives as Control and Alt together on some terminals.
+        KeyCode::Char(letter) if control == alt && !letter.is_control() => InputRequest::InsertChar(letter),
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pasted_lines_become_one() {
+        let mut input = Input::default();
+        assert!(paste(&mut input, "lost phone,\r\n\u{1b}[31mticket\n"));
+        assert_eq!(input.value(), "lost phone,  [31mticket");
+        assert!(paste(&mut input, &"x".repeat(1_000)));
+        assert_eq!(input.value().chars().count(), CHARS_MAX);
+    }
+
+    #[test]
+    fn readline_keys() {
+        let mut input = Input::from("one two");
+        edit(&mut input, KeyEvent::new(KeyCode::Char('w'), KeyModifiers::CONTROL));
+        assert_eq!(input.value(), "one ");
+        edit(&mut input, KeyEvent::new(KeyCode::Char('a'), KeyModifiers::CONTROL));
+        edit(&mut input, KeyEvent::new(KeyCode::Char('X'), KeyModifiers::SHIFT));
+        assert_eq!(input.value(), "Xone ");
+        assert!(!takes(KeyEvent::new(KeyCode::Char('z'), KeyModifiers::CONTROL)));
+    }
+}

@@ -1,0 +1,166 @@
+//! What the console asks for and what it is told, and the one place that asks: through the running server or the store.
+//!
+//! The loop knows [`Backend`] only, so tests drive the real loop with answers of their own.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use tokio::sync::Mutex;
+
+use crate::admin::client::is_link_lost;
+use crate::admin::link::{Link, LinkError, Operator};
+use crate::app::api_keys::RevokeApiKey;
+use crate::app::audit::{AuditPage, ListAudit, ReadStatus, ServerStatus};
+use crate::app::directory::{FindUsers, InspectUser, UserRows};
+use crate::app::email::{CancelEmailChangeOf, ResendVerification};
+use crate::app::reset::{Done, ResetTwoFactor, RevokeBackupCodes, TwoFactorReset, UnlockTwoFactor};
+use crate::app::sessions::RevokeSessions;
+use crate::app::views::UserDetail;
+use crate::config::Config;
+use crate::error::Error;
+
+/// How the console is named to the server, the lock file and the audit trail.
+const ROLE: &str = "console";
+
+/// One question or command to the operations.
+#[derive(Clone, Debug)]
+pub enum Request {
+    /// Find a way to the operations: the running server, else the store itself.
+    Connect,
+    /// The same, under this operator's name from now on.
+    ConnectAs(String),
+    /// The running server only.
+    Reconnect,
+    Status,
+    Find(FindUsers),
+    Inspect(InspectUser),
+    Audit(ListAudit),
+    Reset(ResetTwoFactor),
+    Unlock(UnlockTwoFactor),
+    RevokeCodes(RevokeBackupCodes),
+    ResendVerification(ResendVerification),
+    CancelEmailChange(CancelEmailChangeOf),
+    RevokeSessions(RevokeSessions),
+    RevokeKey(RevokeApiKey),
+}
+
+#[derive(Clone, Debug)]
+pub enum Reply {
+    Connected { live: bool },
+    Status(Box<ServerStatus>),
+    Users(UserRows),
+    User(Box<UserDetail>),
+    Audit(AuditPage),
+    Reset(TwoFactorReset),
+    Done(Done),
+}
+
+/// Why there is no reply.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// The server does not answer; whether a write was done is not known.
+    Lost,
+    /// There is no way to the operations; a sentence for the operator.
+    NoWay(String),
+    /// The operation says no.
+    Refused(Error),
+}
+
+pub type Answer = Result<Reply, Failure>;
+
+/// Carries requests out. Dropping the future takes a read back.
+pub trait Backend: Clone + Send + Sync + 'static {
+    fn perform(&self, request: Request) -> impl Future<Output = Answer> + Send;
+}
+
+/// The backend of the real program.
+#[derive(Clone)]
+pub struct LinkBackend(Arc<Shared>);
+
+struct Shared {
+    config: Arc<Config>,
+    state: Mutex<State>,
+}
+
+struct State {
+    operator: Operator,
+    link: Option<Link>,
+}
+
+impl LinkBackend {
+    #[must_use]
+    pub fn new(config: Arc<Config>, operator: Operator) -> Self {
+        Self(Arc::new(Shared { config, state: Mutex::new(State { operator, link: None }) }))
+    }
+
+    /// Lets go of the store, if it is ours.
+    pub async fn close(&self) {
+        let link = self.0.state.lock().await.link.take();
+        if let Some(link) = link {
+            link.close().await;
+        }
+    }
+
+    async fn connect(&self, name: Option<String>, live_only: bool) -> Answer {
+        let mut state = self.0.state.lock().await;
+        if let Some(name) = name {
+            state.operator.name = name;
+        }
+        // The store can be opened once only: ours is let go before it is opened under another name.
+        if let Some(link) = state.link.take() {
+            link.close().await;
+        }
+        let operator = state.operator.clone();
+        let link = if live_only {
+            Link::connect_live_only(&self.0.config, operator, ROLE).await
+        } else {
+            Link::connect(&self.0.config, operator, ROLE).await
+        };
+        let link = link.map_err(|error| way_failure(&error))?;
+        let live = link.is_live();
+        state.link = Some(link);
+        Ok(Reply::Connected { live })
+    }
+
+    async fn link(&self) -> Result<Link, Failure> {
+        self.0.state.lock().await.link.clone().ok_or(Failure::Lost)
+    }
+}
+
+fn way_failure(error: &LinkError) -> Failure {
+    match error {
+        LinkError::Refused(error) if is_link_lost(error) => Failure::Lost,
+        error => Failure::NoWay(error.to_string()),
+    }
+}
+
+fn failure(error: Error) -> Failure {
+    if is_link_lost(&error) { Failure::Lost } else { Failure::Refused(error) }
+}
+
+impl Backend for LinkBackend {
+    async fn perform(&self, request: Request) -> Answer {
+        match request {
+            Request::Connect => return self.connect(None, false).await,
+            Request::ConnectAs(name) => return self.connect(Some(name), false).await,
+            Request::Reconnect => return self.connect(None, true).await,
+            _ => {}
+        }
+        let link = self.link().await?;
+        let reply = match request {
+            Request::Connect | Request::ConnectAs(_) | Request::Reconnect => return Err(Failure::Lost),
+            Request::Status => link.call(ReadStatus {}).await.map(|status| Reply::Status(Box::new(status))),
+            Request::Find(operation) => link.call(operation).await.map(Reply::Users),
+            Request::Inspect(operation) => link.call(operation).await.map(|detail| Reply::User(Box::new(detail))),
+            Request::Audit(operation) => link.call(operation).await.map(Reply::Audit),
+            Request::Reset(operation) => link.call(operation).await.map(Reply::Reset),
+            Request::Unlock(operation) => link.call(operation).await.map(Reply::Done),
+            Request::RevokeCodes(operation) => link.call(operation).await.map(Reply::Done),
+            Request::ResendVerification(operation) => link.call(operation).await.map(Reply::Done),
+            Request::CancelEmailChange(operation) => link.call(operation).await.map(Reply::Done),
+            Request::RevokeSessions(operation) => link.call(operation).await.map(Reply::Done),
+            Request::RevokeKey(operation) => link.call(operation).await.map(Reply::Done),
+        };
+        reply.map_err(failure)
+    }
+}

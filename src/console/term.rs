@@ -1,0 +1,138 @@
+//! The terminal: taken once, given back always. Entering and restoring can be repeated without harm.
+//!
+//! Mouse reporting stays off, so that the terminal's own selection works.
+
+use std::io::{self, IsTerminal, Stdout, Write};
+use std::mem::ManuallyDrop;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::ThreadId;
+
+use crossterm::clipboard::CopyToClipboard;
+use crossterm::cursor::Show;
+use crossterm::event::{DisableBracketedPaste, EnableBracketedPaste};
+use crossterm::execute;
+use crossterm::terminal::{
+    BeginSynchronizedUpdate, EndSynchronizedUpdate, EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode,
+    enable_raw_mode,
+};
+use ratatui::Terminal;
+use ratatui::backend::CrosstermBackend;
+use ratatui::layout::Rect;
+use rustix::event::{PollFd, PollFlags, poll};
+use tokio::sync::oneshot;
+
+use super::model::Model;
+use super::{Screen, view};
+
+/// Whether the terminal is ours at the moment; the panic hook and the guard both look at it.
+static TAKEN: AtomicBool = AtomicBool::new(false);
+/// The thread whose panic ends the console. A worker's panic becomes a message and must not tear the screen down.
+static UI_THREAD: OnceLock<ThreadId> = OnceLock::new();
+
+/// Whether both ends of the conversation are a terminal that can show a screen.
+#[must_use]
+pub fn is_usable() -> bool {
+    let dumb = std::env::var("TERM").is_ok_and(|term| term == "dumb");
+    io::stdin().is_terminal() && io::stdout().is_terminal() && !dumb
+}
+
+/// The terminal while the console runs. Dropping it gives the terminal back.
+pub struct Term {
+    /// Never dropped: its own drop complains on standard error when it cannot show the cursor, and on a terminal that
+    /// is gone that complaint panics. [`restore`] shows the cursor.
+    terminal: ManuallyDrop<Terminal<CrosstermBackend<Stdout>>>,
+}
+
+impl Term {
+    /// Takes the terminal.
+    pub fn enter() -> io::Result<Self> {
+        hook_panics();
+        enter()?;
+        let terminal = Terminal::new(CrosstermBackend::new(io::stdout())).inspect_err(|_| restore())?;
+        Ok(Self { terminal: ManuallyDrop::new(terminal) })
+    }
+}
+
+impl Drop for Term {
+    fn drop(&mut self) {
+        restore();
+    }
+}
+
+impl Screen for Term {
+    fn size(&self) -> io::Result<(u16, u16)> {
+        self.terminal.size().map(|size| (size.width, size.height))
+    }
+
+    fn draw(&mut self, model: &Model) -> io::Result<()> {
+        execute!(self.terminal.backend_mut(), BeginSynchronizedUpdate)?;
+        let drawn = self.terminal.draw(|frame| view::draw(model, frame)).map(drop);
+        execute!(self.terminal.backend_mut(), EndSynchronizedUpdate)?;
+        drawn
+    }
+
+    /// By `resize`, since `Terminal::clear` asks the terminal for its cursor and fights the reader of events for the
+    /// answer.
+    fn repaint(&mut self) -> io::Result<()> {
+        let (columns, rows) = self.size()?;
+        self.terminal.resize(Rect::new(0, 0, columns, rows))
+    }
+
+    fn suspend(&mut self) -> io::Result<()> {
+        restore();
+        rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::STOP)?;
+        enter()?;
+        self.repaint()
+    }
+
+    fn copy(&mut self, text: &str) -> io::Result<()> {
+        execute!(self.terminal.backend_mut(), CopyToClipboard::to_clipboard_from(text))
+    }
+}
+
+fn enter() -> io::Result<()> {
+    if TAKEN.swap(true, Ordering::SeqCst) {
+        return Ok(());
+    }
+    let taken = enable_raw_mode().and_then(|()| execute!(io::stdout(), EnterAlternateScreen, EnableBracketedPaste));
+    if taken.is_err() {
+        restore();
+    }
+    taken
+}
+
+/// Gives the terminal back. Errors are of no use here: the terminal may be gone.
+pub fn restore() {
+    if TAKEN.swap(false, Ordering::SeqCst) {
+        let _ = execute!(io::stdout(), EndSynchronizedUpdate, DisableBracketedPaste, LeaveAlternateScreen, Show);
+        let _ = io::stdout().flush();
+        let _ = disable_raw_mode();
+    }
+}
+
+fn hook_panics() {
+    if UI_THREAD.set(std::thread::current().id()).is_err() {
+        return;
+    }
+    let before = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        let ours = UI_THREAD.get() == Some(&std::thread::current().id());
+        if ours || !TAKEN.load(Ordering::SeqCst) {
+            restore();
+            before(info);
+        }
+    }));
+}
+
+/// Resolves when the terminal is gone. The reader of events would spin on a closed terminal when SIGHUP is ignored.
+pub fn hang_up() -> oneshot::Receiver<()> {
+    let (sender, receiver) = oneshot::channel();
+    std::thread::spawn(move || {
+        let stdin = io::stdin();
+        // With no event asked for, only an error or a hang-up ends the wait.
+        while let Err(rustix::io::Errno::INTR) = poll(&mut [PollFd::new(&stdin, PollFlags::empty())], None) {}
+        let _ = sender.send(());
+    });
+    receiver
+}

@@ -1,0 +1,343 @@
+//! Made-up users, and a console to press keys on.
+
+use std::sync::{Arc, Mutex};
+
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+use ratatui::Terminal;
+use ratatui::backend::TestBackend;
+use uuid::Uuid;
+
+use crate::app::audit::{AuditPage, ServerStatus};
+use crate::app::directory::UserRows;
+use crate::app::reset::{Done, ResetTwoFactor, TwoFactorReset};
+use crate::app::views::{ApiKeyView, AuditRow, FactorView, SessionRow, UserDetail, UserRow};
+use crate::console::link::{Answer, Failure, Reply, Request};
+use crate::console::model::{LinkState, Model};
+use crate::console::theme::Theme;
+use crate::console::update::{self, Cmd, Msg};
+use crate::console::view;
+use crate::domain::audit::{AuditActor, AuditRecord, AuditTarget, Event, Outcome};
+use crate::domain::id::UserId;
+use crate::domain::time::Timestamp;
+use crate::domain::user::FactorState;
+
+pub const MONO: Theme = Theme { colour: false, unicode: true };
+pub const COLOUR: Theme = Theme { colour: true, unicode: true };
+pub const ASCII: Theme = Theme { colour: false, unicode: false };
+
+/// 2026-11-23 09:02:11 UTC.
+pub fn start() -> Timestamp {
+    Timestamp::from_seconds(1_795_424_531)
+}
+
+fn ago(seconds: i64) -> Timestamp {
+    start().plus_seconds(-seconds)
+}
+
+const DAY: i64 = 86_400;
+
+pub fn row(number: u64, email: &str, name: &str, state: FactorState) -> UserRow {
+    UserRow {
+        uuid: UserId(Uuid::from_u128(0x0193_5bd0_0000_7000_8000_0000_7f3a_0000 + u128::from(number))),
+        id: number,
+        email: email.to_owned(),
+        name: name.to_owned(),
+        is_staff: number.is_multiple_of(2),
+        is_active: true,
+        state,
+        backup_codes: 8,
+        waiting_until: None,
+        email_change_pending: false,
+        is_email_verified: Some(true),
+        date_joined: ago(814 * DAY),
+        last_login: Some(ago(i64::try_from(number).unwrap() * 7_200)),
+    }
+}
+
+pub fn users() -> Vec<UserRow> {
+    let mut rows = vec![
+        row(1, "anna.schmidt@corp.example.com", "Anna Schmidt", FactorState::On),
+        row(2, "anna.smith@corp.example.com", "Anna Smith", FactorState::On),
+        row(3, "anna.smith@edu.example.com", "Anna Smith", FactorState::Off),
+        row(4, "joanna.storm-with-a-very-long-name@corp.example.com", "Joanna Storm", FactorState::On),
+        row(5, "joanna.swan@corp.example.com", "Joanna\u{202e} Swan", FactorState::Enrol),
+        row(6, "漢字.susanna.sol@edu.example.com", "漢字 Sol", FactorState::Locked),
+    ];
+    rows[1].waiting_until = Some(start().plus_seconds(720));
+    rows[3].backup_codes = 1;
+    rows[4].last_login = None;
+    rows
+}
+
+pub fn detail(row: UserRow) -> UserDetail {
+    let has_device = matches!(row.state, FactorState::On | FactorState::Locked);
+    let target = Some(AuditTarget { id: row.uuid, email: row.email.clone() });
+    let entry = |number: u64, seconds, event, actor, reason: Option<&str>| AuditRow {
+        number,
+        record: AuditRecord {
+            at: ago(seconds),
+            event,
+            actor,
+            target: target.clone(),
+            address: Some("203.0.113.7".to_owned()),
+            user_agent: None,
+            request_id: "req-1".to_owned(),
+            outcome: Outcome::Done,
+            reason: reason.map(str::to_owned),
+            verified_by: None,
+            details: Vec::new(),
+        },
+        previous_hash: String::new(),
+        hash: String::new(),
+    };
+    let operator = AuditActor::Operator { uid: 1_000, name: "jdoe".to_owned() };
+    let session = |id: &str, device: &str, seconds| SessionRow {
+        id: id.to_owned(),
+        created_at: ago(seconds * 10),
+        last_activity: ago(seconds),
+        expires_at: start().plus_seconds(DAY),
+        address: Some("203.0.113.7".to_owned()),
+        device: device.to_owned(),
+        login_method: "password".to_owned(),
+        verified: true,
+    };
+    UserDetail {
+        factor: FactorView {
+            state: row.state,
+            method: has_device.then(|| "TOTP".to_owned()),
+            enrolled_at: has_device.then(|| ago(285 * DAY)),
+            last_used_at: has_device.then(|| ago(3_600)),
+            backup_codes_remaining: if has_device { 2 } else { 0 },
+            backup_codes_issued: if has_device { 10 } else { 0 },
+            backup_codes_made_at: has_device.then(|| ago(285 * DAY)),
+            backup_code_used_at: has_device.then(|| ago(21 * DAY)),
+            totp_failures: if row.waiting_until.is_some() { 5 } else { 0 },
+            backup_code_failures: 0,
+            last_failure_at: row.waiting_until.map(|_| ago(180)),
+            waiting_until: row.waiting_until,
+            login_locked_until: None,
+            must_enrol: row.state == FactorState::Enrol,
+            last_reset_at: None,
+        },
+        pending_email: Some("a.smith@new.example.com".to_owned()),
+        pending_email_at: Some(ago(2 * DAY)),
+        email_changed_at: None,
+        password_changed_at: Some(ago(203 * DAY)),
+        has_password: true,
+        sessions: vec![
+            session("s1", "Firefox 135 on Linux", 120),
+            session("s2", "Safari on iPhone", 3_600),
+            session("s3", "Chrome on Windows\u{1b}[31m", 4 * DAY),
+        ],
+        api_keys: vec![ApiKeyView {
+            id: "k1".to_owned(),
+            label: "ci-upload".to_owned(),
+            value: None,
+            mask_value: Some("phx_...9f2c".to_owned()),
+            created_at: "2026-01-01T00:00:00Z".to_owned(),
+            last_used_at: Some("2026-11-23T06:00:00Z".to_owned()),
+            last_rolled_at: None,
+            user_id: row.id,
+            scopes: vec!["user:read".to_owned()],
+            scoped_teams: Vec::new(),
+            scoped_organizations: Vec::new(),
+            description: None,
+            is_legacy_hashing: false,
+            local_dev_value: None,
+        }],
+        remembered_devices: 1,
+        mails_waiting: 0,
+        namesakes: vec!["anna.smith@edu.example.com".to_owned()],
+        audit: vec![
+            entry(48_213, 180, Event::TwoFactorLoginFailed, AuditActor::Anonymous, None),
+            entry(48_100, 9 * DAY, Event::TwoFactorUnlocked, operator, Some("typed wrong codes, HD-4602")),
+        ],
+        warnings: vec!["e-mail change pending since 2 days: check the caller with extra care".to_owned()],
+        row,
+    }
+}
+
+pub fn status() -> ServerStatus {
+    ServerStatus {
+        version: "0.1.0".to_owned(),
+        mode: "live".to_owned(),
+        public_url: "https://id.example.com".to_owned(),
+        pid: 1,
+        users: 1_000_000,
+        users_by_state: Vec::new(),
+        outbox_waiting: 0,
+        audit_newest: 48_213,
+        mail_available: true,
+        started_at: ago(12 * DAY),
+    }
+}
+
+/// Answers like a server that knows [`users`], and remembers what it was asked.
+#[derive(Clone, Default)]
+pub struct Server {
+    pub asked: Arc<Mutex<Vec<Request>>>,
+    /// Every request fails with this.
+    pub broken: Arc<Mutex<Option<Failure>>>,
+}
+
+impl Server {
+    pub fn answer(&self, request: Request) -> Answer {
+        self.asked.lock().unwrap().push(request.clone());
+        if let Some(failure) = self.broken.lock().unwrap().clone() {
+            return Err(failure);
+        }
+        let done = |summary: &str| {
+            let summary = summary.to_owned();
+            Ok(Reply::Done(Done { email: "anna.smith@corp.example.com".to_owned(), summary, audit_number: 48_214 }))
+        };
+        match request {
+            Request::Connect | Request::ConnectAs(_) | Request::Reconnect => Ok(Reply::Connected { live: true }),
+            Request::Status => Ok(Reply::Status(Box::new(status()))),
+            Request::Find(find) => {
+                let rows = users().into_iter().filter(|row| {
+                    row.email.contains(&find.query)
+                        && find.state.is_none_or(|state| row.state == state)
+                        && find.is_staff.is_none_or(|is_staff| row.is_staff == is_staff)
+                });
+                Ok(Reply::Users(UserRows { rows: rows.collect(), next: None, total: 1_000_000 }))
+            }
+            Request::Inspect(inspect) => {
+                let row = users().into_iter().find(|row| row.uuid.to_string() == inspect.user.0).unwrap();
+                Ok(Reply::User(Box::new(detail(row))))
+            }
+            Request::Audit(_) => {
+                let rows = detail(users().remove(1)).audit;
+                Ok(Reply::Audit(AuditPage { rows, next: None, newest: 48_213 }))
+            }
+            Request::Reset(reset) => Ok(Reply::Reset(reset_reply(&reset))),
+            Request::Unlock(_) => done("anna.smith@corp.example.com can sign in again"),
+            Request::RevokeCodes(_) => done("2 backup codes deleted; the device stays"),
+            Request::ResendVerification(_) => done("verification mail queued"),
+            Request::CancelEmailChange(_) => done("the change was cancelled"),
+            Request::RevokeSessions(_) => done("3 sessions ended"),
+            Request::RevokeKey(_) => done("API key revoked"),
+        }
+    }
+}
+
+fn reset_reply(reset: &ResetTwoFactor) -> TwoFactorReset {
+    TwoFactorReset {
+        dry_run: reset.dry_run,
+        email: "anna.smith@corp.example.com".to_owned(),
+        totp_enrolled_at: Some(ago(285 * DAY)),
+        totp_removed: true,
+        backup_codes_deleted: 2,
+        sessions_ended: if reset.keep_sessions { 0 } else { 3 },
+        remembered_devices_forgotten: 1,
+        api_keys_revoked: usize::from(reset.revoke_keys),
+        notice_to: vec!["anna.smith@corp.example.com".to_owned()],
+        enrolment_demanded: true,
+        audit_number: (!reset.dry_run).then_some(48_214),
+    }
+}
+
+/// A console whose questions are answered at once.
+pub struct Console {
+    pub model: Model,
+    pub server: Server,
+    pub now: Timestamp,
+    /// Commands other than questions.
+    pub commands: Vec<Cmd>,
+}
+
+impl Console {
+    /// Started and connected; the cursor is in Find.
+    pub fn new(theme: Theme, columns: u16, rows: u16) -> Self {
+        let mut console = Self::unconnected(theme, columns, rows);
+        let commands = update::start(&mut console.model);
+        console.carry_out(commands);
+        console
+    }
+
+    pub fn unconnected(theme: Theme, columns: u16, rows: u16) -> Self {
+        let mut model = Model::new(theme, (columns, rows), start());
+        model.operator = "jdoe".to_owned();
+        Self { model, server: Server::default(), now: start(), commands: Vec::new() }
+    }
+
+    pub fn send(&mut self, msg: Msg) {
+        let commands = update::update(&mut self.model, msg, self.now);
+        self.carry_out(commands);
+    }
+
+    fn carry_out(&mut self, commands: Vec<Cmd>) {
+        for command in commands {
+            match command {
+                Cmd::Perform { slot, serial, request } => {
+                    let answer = self.server.answer(request);
+                    self.send(Msg::Answer { slot, serial, answer });
+                }
+                other => self.commands.push(other),
+            }
+        }
+    }
+
+    pub fn key(&mut self, code: KeyCode) {
+        self.send(Msg::Key(KeyEvent::new(code, KeyModifiers::NONE)));
+    }
+
+    /// Presses a key for each letter; `\n` is Enter, `\t` Tab.
+    pub fn keys(&mut self, letters: &str) {
+        for letter in letters.chars() {
+            self.key(match letter {
+                '\n' => KeyCode::Enter,
+                '\t' => KeyCode::Tab,
+                letter => KeyCode::Char(letter),
+            });
+        }
+    }
+
+    pub fn pass(&mut self, milliseconds: i64) {
+        self.now = Timestamp::from_micros(self.now.as_micros() + milliseconds * 1_000);
+        self.send(Msg::Tick);
+    }
+
+    /// Finds Anna Smith, who is locked, and turns writes on.
+    pub fn at_anna(mut self) -> Self {
+        self.keys("anna.smith@corp\nW");
+        self.model.toast = None;
+        self
+    }
+
+    /// Opens the dialog of an action and waits until it listens.
+    pub fn dialog(&mut self, letter: char) {
+        self.keys("a");
+        self.keys(&letter.to_string());
+        self.pass(300);
+    }
+
+    pub fn lose_server(&mut self) {
+        assert_eq!(self.model.link, LinkState::Live);
+        *self.server.broken.lock().unwrap() = Some(Failure::Lost);
+        self.pass(1_100);
+    }
+
+    pub fn screen(&self) -> String {
+        let (columns, rows) = self.model.size;
+        let mut terminal = Terminal::new(TestBackend::new(columns, rows)).unwrap();
+        terminal.draw(|frame| view::draw(&self.model, frame)).unwrap();
+        let buffer = terminal.backend().buffer().clone();
+        let mut text = String::new();
+        for y in 0..rows {
+            let mut line = String::new();
+            let mut skip = 0;
+            for x in 0..columns {
+                if skip > 0 {
+                    skip -= 1;
+                    continue;
+                }
+                let symbol = buffer[(x, y)].symbol();
+                skip = crate::console::text::width(symbol).saturating_sub(1);
+                line.push_str(symbol);
+            }
+            text.push_str(line.trim_end());
+            text.push('\n');
+        }
+        text
+    }
+}

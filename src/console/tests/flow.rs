@@ -1,0 +1,497 @@
+//! What keys and answers do, and the loop with a made-up server.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::Arc;
+
+use crossterm::event::{Event, KeyCode, KeyEvent, KeyModifiers};
+use futures_util::stream;
+use proptest::prelude::*;
+use tokio::sync::watch;
+
+use super::fixture::{COLOUR, Console, Server, start};
+use crate::console::dialog::Part;
+use crate::console::link::{Answer, Backend, Failure, Request};
+use crate::console::model::{Focus, LinkState, Model, Overlay, Panel, Screen as Place, Writes};
+use crate::console::update::{Cmd, Msg, is_idle};
+use crate::console::{Caught, Ended, Interrupts, Screen, drive};
+use crate::error::Error;
+
+fn console() -> Console {
+    Console::new(COLOUR, 80, 24)
+}
+
+fn writes(console: &Console) -> Vec<Request> {
+    let asked = console.server.asked.lock().unwrap();
+    let is_write = |request: &&Request| match request {
+        Request::Reset(reset) => !reset.dry_run,
+        Request::Connect
+        | Request::ConnectAs(_)
+        | Request::Reconnect
+        | Request::Status
+        | Request::Find(_)
+        | Request::Inspect(_)
+        | Request::Audit(_) => false,
+        _ => true,
+    };
+    asked.iter().filter(is_write).cloned().collect()
+}
+
+fn part(console: &Console) -> Part {
+    match &console.model.overlay {
+        Some(Overlay::Dialog(dialog)) => dialog.focus,
+        other => panic!("no dialog but {other:?}"),
+    }
+}
+
+fn problem(console: &Console) -> Option<&str> {
+    match &console.model.overlay {
+        Some(Overlay::Dialog(dialog)) => dialog.problem.as_deref(),
+        other => panic!("no dialog but {other:?}"),
+    }
+}
+
+#[test]
+fn each_letter_searches_and_words_can_be_filters() {
+    let mut console = console();
+    console.keys("an role:staff");
+    let asked = console.server.asked.lock().unwrap();
+    let Some(Request::Find(find)) = asked.iter().rev().find(|request| matches!(request, Request::Find(_))) else {
+        panic!("nothing was searched")
+    };
+    assert_eq!((find.query.as_str(), find.is_staff), ("an", Some(true)));
+}
+
+#[test]
+fn a_filter_replaces_its_kind_and_x_drops_it() {
+    let mut console = console();
+    console.keys("\nfofn");
+    assert_eq!(console.model.users.search().state, Some(crate::domain::user::FactorState::On));
+    assert_eq!(console.model.users.filters.len(), 1);
+    console.keys("x");
+    assert_eq!(console.model.users.filters.len(), 0);
+    assert_eq!(console.model.users.rows().len(), 6);
+}
+
+#[test]
+fn the_cursor_follows_the_user() {
+    let mut console = console();
+    console.keys("\njj");
+    let chosen = console.model.users.chosen;
+    console.model.users.rows.as_mut().unwrap().remove(0);
+    console.send(Msg::Key(KeyEvent::new(KeyCode::Char('r'), KeyModifiers::CONTROL)));
+    assert_eq!(console.model.users.chosen, chosen);
+    assert_eq!(console.model.users.chosen_index(), Some(2));
+}
+
+#[test]
+fn a_reset_takes_what_the_design_asks_and_says_what_was_done() {
+    let mut console = console().at_anna();
+    console.dialog('r');
+    console.keys("\t2\tlost phone, ticket HD-4711\t \t \tanna.smith\t\n");
+    let written = writes(&console);
+    let [Request::Reset(reset)] = written.as_slice() else { panic!("{written:?}") };
+    assert_eq!(reset.reason, "lost phone, ticket HD-4711");
+    assert_eq!(reset.verified_by.as_deref(), Some("call-back to number on file"));
+    assert!(reset.keep_sessions && reset.revoke_keys && !reset.dry_run);
+    let Some(Overlay::Panel(Panel::Reset { reset, .. })) = &console.model.overlay else { panic!("no result") };
+    assert_eq!(reset.audit_number, Some(48_214));
+    console.keys("y");
+    assert!(matches!(console.commands.last(), Some(Cmd::Copy(number)) if number == "48214"));
+    console.keys("\n");
+    assert!(console.model.overlay.is_none());
+}
+
+#[test]
+fn nothing_is_sent_while_something_is_missing() {
+    for (typed, missing) in [
+        ("\t\tlost phone\t\t\tanna.smith\t\n", "say how the caller was checked"),
+        ("\t4\t\tlost phone\t\t\tanna.smith\t\n", "say who vouched, or what else was checked"),
+        ("\t1\t12345678 no\t\t\tanna.smith\t\n", "the reason needs eight letters or more"),
+        ("\t1\tlost phone\t\t\tanna.smit\t\n", "type the part before the @"),
+        ("\t1\tlost phone\t\t\tanna.smith@corp.example.com\t\n", "type the part before the @"),
+    ] {
+        let mut console = console().at_anna();
+        console.dialog('r');
+        console.keys(typed);
+        assert_eq!(problem(&console), Some(missing), "{typed:?}");
+        assert!(writes(&console).is_empty());
+    }
+}
+
+#[test]
+fn no_single_key_writes() {
+    for letter in "rubmcsek".chars() {
+        for key in ('a'..='z').chain('A'..='Z').chain("0123456789 \n".chars()) {
+            let mut console = console().at_anna();
+            console.dialog(letter);
+            console.keys(&key.to_string());
+            assert!(writes(&console).is_empty(), "{letter}, {key:?}");
+        }
+    }
+}
+
+#[test]
+fn enter_alone_confirms_nothing() {
+    let mut console = console().at_anna();
+    console.dialog('u');
+    assert_eq!(part(&console), Part::Cancel);
+    console.keys("\n");
+    assert!(console.model.overlay.is_none(), "Cancel has the focus first");
+    console.dialog('u');
+    console.keys("\ttyped wrong codes\n\n\n");
+    assert_eq!(problem(&console), Some("press y to do it"));
+    assert!(writes(&console).is_empty());
+    console.keys("y");
+    assert!(matches!(writes(&console).as_slice(), [Request::Unlock(unlock)] if unlock.reason == "typed wrong codes"));
+    assert!(console.model.toast.as_ref().is_some_and(|toast| toast.text.contains("#48214")));
+}
+
+#[test]
+fn keys_meant_for_the_screen_before_are_dropped() {
+    let mut console = console().at_anna();
+    console.keys("ar\t1");
+    assert_eq!(part(&console), Part::Cancel);
+    assert!(!is_idle(&console.model), "not idle while deaf");
+    console.pass(250);
+    assert!(is_idle(&console.model));
+    console.keys("\t");
+    assert_eq!(part(&console), Part::Check);
+}
+
+#[test]
+fn pasted_text_goes_into_fields_only() {
+    let mut console = console().at_anna();
+    console.send(Msg::Paste("ar\t1".to_owned()));
+    assert!(console.model.overlay.is_none());
+    console.dialog('u');
+    console.send(Msg::Paste("y\n".to_owned()));
+    assert_eq!(part(&console), Part::Cancel);
+    console.keys("\t");
+    console.send(Msg::Paste("typed wrong\ncodes\ty".to_owned()));
+    let Some(Overlay::Dialog(dialog)) = &console.model.overlay else { panic!("closed") };
+    assert_eq!(dialog.reason.value(), "typed wrong codes y");
+    assert!(writes(&console).is_empty());
+}
+
+#[test]
+fn writes_start_off_and_end_after_ten_minutes() {
+    let mut console = console();
+    console.keys("anna.smith@corp\nau");
+    assert!(matches!(console.model.overlay, Some(Overlay::Actions { .. })), "a refused action opens no dialog");
+    assert!(console.screen().contains("writes are off: W"));
+    console.key(KeyCode::Esc);
+    console.keys("W");
+    assert!(console.screen().contains("WRITES 10:00"));
+    console.pass(19_000);
+    assert!(console.screen().contains("WRITES 09:41"));
+    console.dialog('u');
+    console.keys("\ttyped wrong codes\t");
+    console.pass(600_000);
+    console.keys("y");
+    assert!(problem(&console).is_some_and(|problem| problem.starts_with("writes are off")));
+    assert!(writes(&console).is_empty());
+}
+
+#[test]
+fn read_only_stays_read_only() {
+    let mut console = console();
+    console.model.writes = Writes::Forbidden;
+    console.keys("anna.smith@corp\nWau");
+    assert_eq!(console.model.writes, Writes::Forbidden);
+    assert!(console.model.toast.as_ref().is_some_and(|toast| toast.text.contains("--read-only")));
+}
+
+#[test]
+fn root_is_asked_for_a_name() {
+    let mut console = console();
+    console.model.operator.clear();
+    console.keys("\nW");
+    assert!(matches!(console.model.overlay, Some(Overlay::Name(_))));
+    console.keys("\n");
+    assert!(console.model.writes_left().is_none());
+    console.keys("jdoe\n");
+    assert!(console.model.writes_left().is_some());
+    assert!(
+        console
+            .server
+            .asked
+            .lock()
+            .unwrap()
+            .iter()
+            .any(|request| matches!(request, Request::ConnectAs(name) if name == "jdoe"))
+    );
+}
+
+#[test]
+fn a_refusal_keeps_what_was_typed() {
+    let mut console = console().at_anna();
+    console.dialog('u');
+    *console.server.broken.lock().unwrap() = Some(Failure::Refused(Error::refused("self_reset", "not your own")));
+    console.keys("\ttyped wrong codes\ty");
+    assert_eq!(problem(&console), Some("not your own"));
+    let Some(Overlay::Dialog(dialog)) = &console.model.overlay else { panic!("closed") };
+    assert_eq!((dialog.sent, dialog.reason.value()), (false, "typed wrong codes"));
+}
+
+#[test]
+fn a_lost_server_is_tried_for_ever_and_comes_back() {
+    let mut console = console().at_anna();
+    console.lose_server();
+    assert!(console.screen().contains("! no server since 09:02:12, trying again"));
+    assert!(console.screen().contains("(stale)") && console.screen().contains("anna.smith"));
+    assert_eq!(console.model.writes_refused(), Some("no server"));
+    let tries = |console: &Console| {
+        let asked = console.server.asked.lock().unwrap();
+        asked.iter().filter(|request| matches!(request, Request::Reconnect)).count()
+    };
+    for _ in 0..600 {
+        console.pass(100);
+    }
+    // 0.25 s doubled up to 5 s: six tries in the first 16 s, then one in 5 s.
+    assert!((12..=18).contains(&tries(&console)), "{}", tries(&console));
+    *console.server.broken.lock().unwrap() = None;
+    console.pass(5_000);
+    assert_eq!(console.model.link, LinkState::Live);
+    assert!(!console.screen().contains("stale"));
+}
+
+#[test]
+fn lost_while_writing_says_that_it_is_not_known() {
+    let mut console = console().at_anna();
+    console.dialog('u');
+    *console.server.broken.lock().unwrap() = Some(Failure::Lost);
+    console.keys("\ttyped wrong codes\ty");
+    assert!(console.screen().contains("Not known yet whether this was done"));
+    console.pass(60_000);
+    assert!(console.model.failure.is_some(), "it stays until dismissed");
+    console.key(KeyCode::Esc);
+    assert!(console.model.failure.is_none());
+}
+
+#[test]
+fn changes_by_others_are_shown_when_nobody_is_busy() {
+    let mut console = console();
+    console.keys("\n");
+    let found = |console: &Console| {
+        let asked = console.server.asked.lock().unwrap();
+        asked.iter().filter(|request| matches!(request, Request::Find(_))).count()
+    };
+    let before = found(&console);
+    console.model.status.as_mut().unwrap().audit_newest -= 1;
+    console.pass(1_100);
+    console.pass(1_100);
+    assert_eq!(found(&console), before + 1);
+}
+
+#[test]
+fn interrupt_asks_twice_at_rest() {
+    let mut console = console();
+    let interrupt = || Msg::Key(KeyEvent::new(KeyCode::Char('c'), KeyModifiers::CONTROL));
+    console.send(interrupt());
+    assert!(!console.model.quit);
+    console.pass(3_000);
+    console.send(interrupt());
+    assert!(!console.model.quit);
+    console.send(interrupt());
+    assert!(console.model.quit);
+}
+
+#[test]
+fn reasons_come_back_with_up() {
+    let mut console = console().at_anna();
+    console.dialog('u');
+    console.keys("\ttyped wrong codes\ty");
+    console.dialog('u');
+    console.keys("\t");
+    console.key(KeyCode::Up);
+    let Some(Overlay::Dialog(dialog)) = &console.model.overlay else { panic!("closed") };
+    assert_eq!(dialog.reason.value(), "typed wrong codes");
+}
+
+fn any_key() -> impl Strategy<Value = KeyEvent> {
+    let named = prop_oneof![
+        Just(KeyCode::Enter),
+        Just(KeyCode::Esc),
+        Just(KeyCode::Tab),
+        Just(KeyCode::BackTab),
+        Just(KeyCode::Up),
+        Just(KeyCode::Down),
+        Just(KeyCode::Left),
+        Just(KeyCode::Right),
+        Just(KeyCode::Home),
+        Just(KeyCode::End),
+        Just(KeyCode::PageUp),
+        Just(KeyCode::PageDown),
+        Just(KeyCode::Backspace),
+        Just(KeyCode::Delete),
+    ];
+    let letters = prop_oneof![proptest::char::range(' ', '~'), Just('漢'), Just('\u{301}'), Just('W'), Just('a')];
+    let code = prop_oneof![named, letters.prop_map(KeyCode::Char)];
+    (code, 0..8u8).prop_map(|(code, modifiers)| {
+        KeyEvent::new(code, if modifiers == 1 { KeyModifiers::CONTROL } else { KeyModifiers::NONE })
+    })
+}
+
+#[derive(Clone, Debug)]
+enum Happening {
+    Key(KeyEvent),
+    Size(u16, u16),
+    Paste(String),
+    Pass(i64),
+    Break(bool),
+}
+
+fn any_happening() -> impl Strategy<Value = Happening> {
+    prop_oneof![
+        20 => any_key().prop_map(Happening::Key),
+        2 => (0..200u16, 0..60u16).prop_map(|(columns, rows)| Happening::Size(columns, rows)),
+        1 => any::<String>().prop_map(Happening::Paste),
+        4 => (0..2_000_000i64).prop_map(Happening::Pass),
+        1 => any::<bool>().prop_map(Happening::Break),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+
+    #[test]
+    fn random_keys_and_sizes_never_panic(happenings in proptest::collection::vec(any_happening(), 1..120)) {
+        let mut console = console().at_anna();
+        for happening in happenings {
+            match happening {
+                Happening::Key(key) => console.send(Msg::Key(key)),
+                Happening::Size(columns, rows) => console.send(Msg::Resize(columns, rows)),
+                Happening::Paste(text) => console.send(Msg::Paste(text)),
+                Happening::Pass(milliseconds) => console.pass(milliseconds),
+                Happening::Break(broken) => {
+                    *console.server.broken.lock().unwrap() = broken.then_some(Failure::Lost);
+                }
+            }
+            console.screen();
+        }
+    }
+}
+
+// -------------------------------------------------------------------------------------------------------- the loop
+
+impl Backend for Server {
+    async fn perform(&self, request: Request) -> Answer {
+        assert!(!matches!(&request, Request::Audit(_)), "the audit trail is broken in this test");
+        self.answer(request)
+    }
+}
+
+#[derive(Default)]
+struct Frames {
+    drawn: usize,
+    idle: Arc<watch::Sender<bool>>,
+    last: Option<String>,
+    suspended: usize,
+}
+
+impl Screen for Frames {
+    fn size(&self) -> io::Result<(u16, u16)> {
+        Ok((80, 24))
+    }
+
+    fn draw(&mut self, model: &Model) -> io::Result<()> {
+        self.drawn += 1;
+        self.last = model.failure.clone();
+        self.idle.send_replace(is_idle(model));
+        Ok(())
+    }
+
+    fn repaint(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn suspend(&mut self) -> io::Result<()> {
+        self.suspended += 1;
+        Ok(())
+    }
+
+    fn copy(&mut self, _: &str) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+struct Never;
+
+impl Interrupts for Never {
+    async fn next(&mut self) -> Caught {
+        std::future::pending().await
+    }
+}
+
+struct At(Option<Caught>);
+
+impl Interrupts for At {
+    async fn next(&mut self) -> Caught {
+        match self.0.take() {
+            Some(caught) => caught,
+            None => std::future::pending().await,
+        }
+    }
+}
+
+/// Runs the loop on these keys, each pressed when the console has become idle.
+async fn pressed(keys: Vec<KeyEvent>) -> (Ended, Frames) {
+    let mut frames = Frames::default();
+    let idle = Arc::clone(&frames.idle);
+    let events = stream::unfold((VecDeque::from(keys), idle), |(mut keys, idle)| async move {
+        idle.subscribe().wait_for(|idle| *idle).await.ok()?;
+        let key = keys.pop_front()?;
+        idle.send_replace(false);
+        Some((Ok(Event::Key(key)), (keys, idle)))
+    });
+    let server = Server::default();
+    let model = Model::new(COLOUR, (80, 24), start());
+    let ended = drive(&mut frames, Box::pin(events), &mut Never, &server, model).await.unwrap();
+    (ended, frames)
+}
+
+fn key(letter: char) -> KeyEvent {
+    KeyEvent::new(KeyCode::Char(letter), KeyModifiers::NONE)
+}
+
+#[tokio::test]
+async fn the_loop_quits_and_suspends() {
+    let suspend = KeyEvent::new(KeyCode::Char('z'), KeyModifiers::CONTROL);
+    let enter = KeyEvent::new(KeyCode::Enter, KeyModifiers::NONE);
+    let (ended, frames) = pressed(vec![key('a'), enter, suspend, key('q')]).await;
+    assert_eq!(ended, Ended::Quit { connected: true });
+    assert_eq!(frames.suspended, 1);
+    assert!(frames.drawn > 0);
+}
+
+#[tokio::test]
+async fn a_worker_that_crashes_is_a_message() {
+    let enter = KeyEvent::new(KeyCode::Enter, KeyModifiers::NONE);
+    let (_, frames) = pressed(vec![enter, key('3'), key('j'), key('q')]).await;
+    assert!(frames.last.is_some_and(|failure| failure.contains("the request crashed")));
+}
+
+#[tokio::test]
+async fn the_end_of_the_terminal_ends_the_loop() {
+    let (ended, _) = pressed(vec![key('a')]).await;
+    assert_eq!(ended, Ended::Signal(1));
+}
+
+#[tokio::test]
+async fn a_signal_ends_the_loop() {
+    let model = Model::new(COLOUR, (80, 24), start());
+    let events = Box::pin(stream::pending());
+    let ended = drive(&mut Frames::default(), events, &mut At(Some(Caught::End(15))), &Server::default(), model).await;
+    assert_eq!(ended.unwrap(), Ended::Signal(15));
+}
+
+#[test]
+fn q_quits_from_the_list_only() {
+    let mut console = console();
+    console.keys("q");
+    assert!(!console.model.quit, "in Find it types");
+    assert_eq!(console.model.screen, Place::Users(Focus::Find));
+    console.keys("\nq");
+    assert!(console.model.quit);
+}

@@ -1,0 +1,5 @@
+//! Tests of the console without a terminal: what keys do, what screens look like, and the loop with answers made up.
+
+mod fixture;
+mod flow;
+mod screens;

@@ -1,0 +1,393 @@
+//! One user in full: the overview and the tabs behind it.
+
+use ratatui::Frame;
+use ratatui::layout::Rect;
+use ratatui::text::{Line, Span};
+
+use super::{put, signed, toned};
+use crate::app::views::{AuditRow, UserDetail};
+use crate::console::dialog::{self, warnings};
+use crate::console::model::{Model, Tab};
+use crate::console::text::{ago, count, cut_email, date, date_time, fit, shown, time_of_day, until, wrap};
+use crate::console::theme::Tone;
+use crate::domain::audit::{AuditActor, Outcome};
+use crate::domain::time::Timestamp;
+use crate::domain::user::FactorState;
+
+/// Entries of the audit trail in the overview.
+const OVERVIEW_ENTRIES: usize = 5;
+/// Columns left of the detail where it stands beside the list.
+const LIST_AND_RULE_COLUMNS: usize = super::users::LIST_COLUMNS as usize + 2;
+/// Columns of an event where the user follows.
+const EVENT_COLUMNS: usize = 35;
+/// Columns of a fact's label.
+const LABEL_COLUMNS: usize = 9;
+/// Rows above the lines of a tab: who, the tabs, a blank.
+const HEAD_ROWS: u16 = 3;
+
+/// Draws the user under the cursor. `focused`: it has the keyboard, so the chosen row is marked.
+pub(super) fn draw(model: &Model, frame: &mut Frame<'_>, area: Rect, focused: bool) {
+    let Some(row) = model.users.chosen_row() else { return };
+    let ellipsis = model.theme.ellipsis();
+    let room = usize::from(area.width).saturating_sub(2);
+    let role = if row.is_staff { "staff" } else { "user" };
+    let name = if row.name.is_empty() { String::new() } else { format!("{}   ", shown(&row.name)) };
+    let tail = format!("   {role}   id {}", row.id);
+    let rest = room.saturating_sub(super::width(&name) + super::width(&tail));
+    let who = format!("{name}{}{tail}", cut_email(&shown(&row.email), rest.max(20), ellipsis));
+    put(frame, area, area.x + 1, area.y, toned(model, Tone::Title, who));
+    let Some(detail) = model.chosen_detail() else {
+        put(frame, area, area.x + 1, area.y + 2, "...");
+        return;
+    };
+    put(frame, area, area.x + 1, area.y + 1, tab_line(model, detail));
+    let rows = Rect { y: area.y + HEAD_ROWS, height: area.height.saturating_sub(HEAD_ROWS), ..area };
+    let lines = lines(model, detail);
+    let height = usize::from(rows.height);
+    let most = lines.len().saturating_sub(height);
+    let chosen = chosen_line(model);
+    let hidden = match chosen {
+        Some(line) => (line + 1).saturating_sub(height).min(most),
+        None => model.tab_row.min(most),
+    };
+    for ((index, line), y) in lines.into_iter().enumerate().skip(hidden).zip(rows.y..rows.bottom()) {
+        let marked = focused && chosen == Some(index);
+        let mark = if marked { ">" } else { " " };
+        put(frame, rows, rows.x, y, mark);
+        put(frame, rows, rows.x + 1, y, if marked { line.style(model.theme.chosen()) } else { line });
+    }
+}
+
+/// Lines of the present tab.
+#[must_use]
+pub fn line_count(model: &Model) -> usize {
+    model.chosen_detail().map_or(0, |detail| lines(model, detail).len())
+}
+
+fn tab_line(model: &Model, detail: &UserDetail) -> Line<'static> {
+    let mut spans = Vec::new();
+    for tab in Tab::ALL {
+        let name = match tab {
+            Tab::Overview => "Overview".to_owned(),
+            Tab::TwoFactor => "2FA".to_owned(),
+            Tab::Sessions => format!("Sessions {}", detail.sessions.len()),
+            Tab::Keys => format!("API keys {}", detail.api_keys.len()),
+            Tab::Audit => format!("Audit {}", detail.audit.len()),
+        };
+        spans.push(if tab == model.tab {
+            toned(model, Tone::Title, format!("[{name}]"))
+        } else {
+            Span::raw(format!(" {name} "))
+        });
+        spans.push(Span::raw(" "));
+    }
+    if model.stale {
+        spans.push(toned(model, Tone::Care, "(stale)"));
+    }
+    Line::from(spans)
+}
+
+/// The line under the cursor, on tabs where something can be chosen; the first two lines are the heading.
+fn chosen_line(model: &Model) -> Option<usize> {
+    matches!(model.tab, Tab::Sessions | Tab::Keys | Tab::Audit).then_some(model.tab_row + 1)
+}
+
+fn lines(model: &Model, detail: &UserDetail) -> Vec<Line<'static>> {
+    match model.tab {
+        Tab::Overview => overview(model, detail),
+        Tab::TwoFactor => two_factor(model, detail),
+        Tab::Sessions => sessions(model, detail),
+        Tab::Keys => api_keys(model, detail),
+        Tab::Audit => {
+            let mut lines = audit(model, &detail.audit);
+            if let Some(row) = detail.audit.get(model.tab_row) {
+                lines.push(Line::default());
+                lines.extend(in_full(row, pane_columns(model)));
+            }
+            lines
+        }
+    }
+}
+
+/// A labelled fact with its tone.
+pub(super) struct Fact {
+    label: &'static str,
+    tone: Tone,
+    text: String,
+}
+
+impl Fact {
+    /// The fact on as many lines as it needs.
+    fn lines(&self, model: &Model) -> Vec<Line<'static>> {
+        let room = pane_columns(model).saturating_sub(LABEL_COLUMNS + 2);
+        let texts = wrap(&self.text, room);
+        let first = Fact { text: texts.first().cloned().unwrap_or_default(), ..*self }.line(model);
+        let rest = texts.into_iter().skip(1).map(|text| Line::from(format!("{}{text}", " ".repeat(LABEL_COLUMNS + 2))));
+        std::iter::once(first).chain(rest).collect()
+    }
+
+    pub(super) fn line(&self, model: &Model) -> Line<'static> {
+        let label = fit(self.label, LABEL_COLUMNS, "");
+        Line::from(vec![toned(model, Tone::Title, label), signed(model, self.tone, &self.text)])
+    }
+}
+
+fn fact(label: &'static str, tone: Tone, text: impl Into<String>) -> Fact {
+    Fact { label, tone, text: text.into() }
+}
+
+/// The state of a user in a few lines, the most important first.
+pub(super) fn facts(model: &Model, detail: &UserDetail) -> Vec<Fact> {
+    let now = model.now;
+    let mut facts = Vec::from(state_facts(model, detail));
+    let since = |at: Option<Timestamp>| at.map_or("never".to_owned(), date);
+    facts.push(fact(
+        "account",
+        Tone::Plain,
+        format!(
+            "created {}, last sign-in {}, password changed {}",
+            date(detail.row.date_joined),
+            detail.row.last_login.map_or("never".to_owned(), |at| ago_words(now, at)),
+            since(detail.password_changed_at),
+        ),
+    ));
+    if !detail.namesakes.is_empty() {
+        facts.push(fact("similar", Tone::Care, format!("{} has the same name", shown(&detail.namesakes.join(", ")))));
+    }
+    facts.extend(warnings(detail).into_iter().map(|warning| fact("careful", Tone::Care, warning)));
+    facts
+}
+
+/// Device, lock, backup codes, e-mail.
+pub(super) fn state_facts(model: &Model, detail: &UserDetail) -> [Fact; 4] {
+    [device(detail, model.now), lock(detail, model.now), backup_codes(detail), email(model, detail)]
+}
+
+/// Columns there are for a line.
+fn pane_columns(model: &Model) -> usize {
+    let columns = usize::from(model.size.0);
+    if model.is_wide() { columns.saturating_sub(LIST_AND_RULE_COLUMNS) } else { columns }.saturating_sub(1)
+}
+
+fn device(detail: &UserDetail, now: Timestamp) -> Fact {
+    let factor = &detail.factor;
+    let enrolled = factor.enrolled_at.map_or(String::new(), |at| format!(" since {}", date(at)));
+    let used =
+        factor.last_used_at.map_or(", never used".to_owned(), |at| format!(", last used {}", ago_words(now, at)));
+    match factor.state {
+        FactorState::On => fact("2FA", Tone::Good, format!("TOTP{enrolled}{used}")),
+        FactorState::Off => fact("2FA", Tone::Off, "off"),
+        FactorState::Enrol => fact("2FA", Tone::Waiting, "told to enrol a device, not done yet"),
+        FactorState::Locked => {
+            fact("2FA", Tone::Bad, format!("TOTP{enrolled} disabled after too many wrong codes: reset it"))
+        }
+    }
+}
+
+fn ago_words(now: Timestamp, at: Timestamp) -> String {
+    let ago = ago(now, at);
+    if ago == "now" { "just now".to_owned() } else { format!("{ago} ago") }
+}
+
+fn lock(detail: &UserDetail, now: Timestamp) -> Fact {
+    let factor = &detail.factor;
+    let failures = count((factor.totp_failures + factor.backup_code_failures) as usize, "wrong code");
+    let last = factor.last_failure_at.map_or(String::new(), |at| format!(", last {}", ago_words(now, at)));
+    let ends = |at: Timestamp| format!("until {} ({})", time_of_day(at), until(now, at));
+    if let Some(at) = factor.waiting_until.filter(|at| *at > now) {
+        fact("lock", Tone::Bad, format!("{failures}{last}, {}", ends(at)))
+    } else if let Some(at) = factor.login_locked_until.filter(|at| *at > now) {
+        fact("lock", Tone::Bad, format!("too many failed logins, {}", ends(at)))
+    } else if factor.totp_failures + factor.backup_code_failures > 0 {
+        fact("lock", Tone::Care, format!("{failures} in a row{last}"))
+    } else {
+        fact("lock", Tone::Off, "not locked")
+    }
+}
+
+fn backup_codes(detail: &UserDetail) -> Fact {
+    let factor = &detail.factor;
+    let (left, issued) = (factor.backup_codes_remaining, factor.backup_codes_issued);
+    if issued == 0 && left == 0 {
+        return fact("backup", Tone::Off, "no backup codes");
+    }
+    let made = factor.backup_codes_made_at.map_or(String::new(), |at| format!(", set made {}", date(at)));
+    let used = factor.backup_code_used_at.map_or(String::new(), |at| format!(", last used {}", date(at)));
+    let tone = if left <= 2 { Tone::Care } else { Tone::Good };
+    fact("backup", tone, format!("{left} of {issued} left{used}{made}"))
+}
+
+fn email(model: &Model, detail: &UserDetail) -> Fact {
+    if let Some(pending) = &detail.pending_email {
+        let asked = detail.pending_email_at.map_or(String::new(), |at| format!(", asked {}", ago_words(model.now, at)));
+        let text = format!("change pending {} {}{asked}", model.theme.arrow(), shown(pending));
+        return fact("e-mail", Tone::Waiting, text);
+    }
+    let changed = detail.email_changed_at.map_or(String::new(), |at| format!(", changed {}", date(at)));
+    match detail.row.is_email_verified {
+        Some(false) => fact("e-mail", Tone::Care, format!("not verified{changed}")),
+        Some(true) | None => fact("e-mail", Tone::Good, format!("verified{changed}")),
+    }
+}
+
+fn overview(model: &Model, detail: &UserDetail) -> Vec<Line<'static>> {
+    let mut lines: Vec<Line<'static>> = facts(model, detail).iter().flat_map(|fact| fact.lines(model)).collect();
+    lines.push(Line::default());
+    lines.extend(sessions(model, detail).into_iter().take(4));
+    lines.push(Line::default());
+    lines.extend(api_keys(model, detail).into_iter().take(4));
+    lines.push(Line::default());
+    lines.extend(audit(model, &detail.audit).into_iter().take(OVERVIEW_ENTRIES + 1));
+    lines.push(Line::default());
+    lines.push(Line::from(vec![toned(model, Tone::Key, "a"), toned(model, Tone::Title, " ACTIONS")]));
+    let items = dialog::items(model);
+    let possible: Vec<String> = items
+        .iter()
+        .filter(|item| item.refused.is_none())
+        .map(|item| format!("{} {}", item.letter, item.label.trim_end_matches('.')))
+        .collect();
+    let why = items.iter().find_map(|item| item.refused.clone()).filter(|_| possible.is_empty());
+    let actions = wrap(&why.unwrap_or_else(|| possible.join(", ")), pane_columns(model).saturating_sub(2));
+    lines.extend(actions.into_iter().map(|line| Line::from(format!("  {line}"))));
+    lines
+}
+
+fn two_factor(model: &Model, detail: &UserDetail) -> Vec<Line<'static>> {
+    let factor = &detail.factor;
+    let at = |at: Option<Timestamp>| {
+        at.map_or("never".to_owned(), |at| format!("{} UTC ({})", date_time(at), ago_words(model.now, at)))
+    };
+    let ends = |at: Option<Timestamp>| {
+        at.filter(|at| *at > model.now)
+            .map_or("no".to_owned(), |at| format!("until {} UTC ({})", time_of_day(at), until(model.now, at)))
+    };
+    let (tone, word) = super::users::state(&detail.row, model.now);
+    let mut lines = vec![Line::from(vec![toned(model, Tone::Title, fit("state", 24, "")), signed(model, tone, &word)])];
+    for (label, text) in [
+        ("uuid", detail.row.uuid.to_string()),
+        ("method", factor.method.clone().unwrap_or_else(|| "none".to_owned())),
+        ("enrolled", at(factor.enrolled_at)),
+        ("last used", at(factor.last_used_at)),
+        ("backup codes left", format!("{} of {}", factor.backup_codes_remaining, factor.backup_codes_issued)),
+        ("set made", at(factor.backup_codes_made_at)),
+        ("backup code last used", at(factor.backup_code_used_at)),
+        ("wrong TOTP codes", format!("{} in a row", factor.totp_failures)),
+        ("wrong backup codes", format!("{} in a row", factor.backup_code_failures)),
+        ("last wrong code", at(factor.last_failure_at)),
+        ("codes refused", ends(factor.waiting_until)),
+        ("login locked", ends(factor.login_locked_until)),
+        ("remembered devices", detail.remembered_devices.to_string()),
+        ("must enrol", if factor.must_enrol { "yes, at the next sign-in" } else { "no" }.to_owned()),
+        ("last reset", at(factor.last_reset_at)),
+    ] {
+        lines.push(Line::from(vec![toned(model, Tone::Title, fit(label, 24, "")), Span::raw(format!("  {text}"))]));
+    }
+    lines
+}
+
+fn sessions(model: &Model, detail: &UserDetail) -> Vec<Line<'static>> {
+    if detail.sessions.is_empty() {
+        return vec![toned(model, Tone::Title, "SESSIONS").into(), Line::from("  No sessions. Signing in makes one.")];
+    }
+    let mut lines = vec![toned(model, Tone::Title, "SESSIONS  STARTED     LAST SEEN   FROM             CLIENT").into()];
+    for session in &detail.sessions {
+        let from = session.address.as_deref().map(shown).unwrap_or_default();
+        lines.push(Line::from(format!(
+            "          {}{}{}{}{}",
+            fit(&ago_words(model.now, session.created_at), 12, ""),
+            fit(&ago_words(model.now, session.last_activity), 12, ""),
+            fit(&fit(&from, 16, model.theme.ellipsis()), 17, ""),
+            shown(&session.device),
+            if session.verified { "" } else { " (2FA not proved)" },
+        )));
+    }
+    lines
+}
+
+fn api_keys(model: &Model, detail: &UserDetail) -> Vec<Line<'static>> {
+    if detail.api_keys.is_empty() {
+        return vec![
+            toned(model, Tone::Title, "API KEYS").into(),
+            Line::from("  No API keys. Users make them under Account."),
+        ];
+    }
+    let mut lines =
+        vec![toned(model, Tone::Title, "API KEYS  MASK           LAST USED   NAME                 SCOPES").into()];
+    for key in &detail.api_keys {
+        let used = key.last_used_at.as_deref().unwrap_or("never");
+        let ellipsis = model.theme.ellipsis();
+        lines.push(Line::from(format!(
+            "          {}{}{}{}",
+            fit(&shown(key.mask_value.as_deref().unwrap_or_default()), 15, ""),
+            fit(&used.chars().take(10).collect::<String>(), 12, ""),
+            fit(&fit(&shown(&key.label), 20, ellipsis), 21, ""),
+            shown(&key.scopes.join(" ")),
+        )));
+    }
+    lines
+}
+
+/// Entries of the trail under a heading.
+pub(super) fn audit(model: &Model, rows: &[AuditRow]) -> Vec<Line<'static>> {
+    if rows.is_empty() {
+        return vec![
+            toned(model, Tone::Title, "AUDIT").into(),
+            Line::from("  No entries. Whatever happens to a user is written here."),
+        ];
+    }
+    let mut lines = vec![toned(model, Tone::Title, "AUDIT     WHEN    WHO             WHAT").into()];
+    lines.extend(rows.iter().map(|row| Line::from(entry(model, row, false))));
+    lines
+}
+
+/// One entry on a line; `whom` adds the user it is about.
+pub(super) fn entry(model: &Model, row: &AuditRow, whom: bool) -> String {
+    let ellipsis = model.theme.ellipsis();
+    let record = &row.record;
+    let who = who(&record.actor, record.address.as_deref());
+    let event = format!("{}{}", record.event.as_str(), outcome(record.outcome));
+    let event = if whom { fit(&event, EVENT_COLUMNS, "") } else { event };
+    let target =
+        record.target.as_ref().filter(|_| whom).map_or(String::new(), |target| format!(" {}", shown(&target.email)));
+    let reason = record.reason.as_deref().map_or(String::new(), |reason| format!(": \"{}\"", shown(reason)));
+    format!(
+        "{} {}{}{event}{target}{reason}",
+        fit(&format!("#{}", row.number), 9, ""),
+        fit(&ago(model.now, record.at), 8, ""),
+        fit(&fit(&who, 15, ellipsis), 16, ""),
+    )
+}
+
+fn who(actor: &AuditActor, address: Option<&str>) -> String {
+    match actor {
+        AuditActor::Anonymous => address.map_or("anonymous".to_owned(), shown),
+        AuditActor::System => "system".to_owned(),
+        AuditActor::User { email, .. } => shown(email),
+        AuditActor::Operator { name, uid } if name.is_empty() => format!("uid {uid}"),
+        AuditActor::Operator { name, .. } => shown(name),
+    }
+}
+
+const fn outcome(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Done => "",
+        Outcome::Failed => " failed",
+        Outcome::Refused => " refused",
+    }
+}
+
+/// Everything an entry says, on lines of so many columns.
+pub(super) fn in_full(row: &AuditRow, columns: usize) -> Vec<Line<'static>> {
+    let record = &row.record;
+    let mut parts = vec![
+        format!("#{}  {} UTC  {}{}", row.number, date_time(record.at), record.event.as_str(), outcome(record.outcome)),
+        format!("by {}", who(&record.actor, record.address.as_deref())),
+    ];
+    parts.extend(record.target.as_ref().map(|target| format!("on {}", shown(&target.email))));
+    parts.extend(record.address.as_deref().map(|address| format!("from {}", shown(address))));
+    parts.extend(record.reason.as_deref().map(|reason| format!("reason \"{}\"", shown(reason))));
+    parts.extend(record.verified_by.as_deref().map(|by| format!("caller checked: {}", shown(by))));
+    parts.extend(record.details.iter().map(|(name, value)| shown(&format!("{name} {value}"))));
+    parts.push(format!("request {}", shown(&record.request_id)));
+    wrap(&parts.join(", "), columns.saturating_sub(2)).into_iter().map(Line::from).collect()
+}

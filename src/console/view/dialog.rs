@@ -1,0 +1,222 @@
+//! The dialogs that make sure before anything is changed.
+
+use ratatui::Frame;
+use ratatui::style::Modifier;
+use ratatui::text::{Line, Span};
+use tui_input::Input;
+
+use super::{BoxLine, boxed, centred, field_text, put_lines, signed, toned};
+use crate::console::dialog::{CallerCheck, Deed, Dialog, Part};
+use crate::console::model::Model;
+use crate::console::text::{cut, cut_email, fit, shown, width, wrap};
+use crate::console::theme::Tone;
+
+const LABEL_COLUMNS: usize = 19;
+
+pub(super) fn draw(model: &Model, frame: &mut Frame<'_>, dialog: &Dialog) {
+    let columns = frame.area().width.min(80);
+    let room = usize::from(columns).saturating_sub(4);
+    let lines = lines(model, dialog, room);
+    let outer = centred(frame, columns, lines.len() + 2);
+    let inner = boxed(model, frame, outer, dialog.deed.title(), "");
+    put_lines(frame, inner, lines);
+}
+
+/// Asks root for a name.
+pub(super) fn draw_name(model: &Model, frame: &mut Frame<'_>, input: &Input) {
+    let outer = centred(frame, 60, 6);
+    let inner = boxed(model, frame, outer, "Who is at the keyboard?", "");
+    let (text, cursor) = field_text(input, 30);
+    let mut field = BoxLine::from(Line::from(vec![Span::raw("Name for the audit: "), underlined(text)]));
+    field.cursor = Some(20 + cursor);
+    let lines = vec![
+        "Root alone does not say who acts.".into(),
+        field,
+        "".into(),
+        "Enter turns writes on for ten minutes; Esc leaves.".into(),
+    ];
+    put_lines(frame, inner, lines);
+}
+
+fn lines(model: &Model, dialog: &Dialog, room: usize) -> Vec<BoxLine> {
+    let mut lines = who(model, dialog, room);
+    lines.push("".into());
+    if dialog.deed.needs_proof() {
+        lines.extend(check_lines(model, dialog, room));
+    }
+    lines.push(labelled(model, dialog, Part::Reason, "Why (audit, 8+)", &dialog.reason, room));
+    lines.push("".into());
+    lines.push(toned(model, Tone::Title, "This will, at once and for good:").into_box());
+    lines.extend(step_lines(model, dialog, room));
+    lines.push("".into());
+    if dialog.deed.needs_proof() {
+        lines.push(typed_line(model, dialog, room));
+    }
+    lines.push(buttons(model, dialog, room));
+    lines.push(last_line(model, dialog, room));
+    lines
+}
+
+trait IntoBox {
+    fn into_box(self) -> BoxLine;
+}
+
+impl IntoBox for Span<'static> {
+    fn into_box(self) -> BoxLine {
+        Line::from(self).into()
+    }
+}
+
+fn who(model: &Model, dialog: &Dialog, room: usize) -> Vec<BoxLine> {
+    let ellipsis = model.theme.ellipsis();
+    let row = &dialog.detail.row;
+    let role = if row.is_staff { "staff" } else { "user" };
+    let tail = format!("   {role}   id {}", row.id);
+    let name = cut(&shown(&row.name), room / 3, ellipsis);
+    let rest = room.saturating_sub(width(&name) + width(&tail) + 3);
+    let text = format!("{name}   {}{tail}", cut_email(&shown(&row.email), rest, ellipsis));
+    let mut lines = vec![toned(model, Tone::Title, text).into_box()];
+    if let Some(other) = dialog.detail.namesakes.first() {
+        let other = cut_email(&shown(other), room.saturating_sub(30 + width(&name)), ellipsis);
+        let text = format!("another {name} exists: {other}");
+        lines.push(signed(model, Tone::Care, &text).into_box());
+    }
+    let warnings = dialog.warnings();
+    for warning in warnings.iter().take(3) {
+        lines.push(signed(model, Tone::Care, &cut(warning, room.saturating_sub(2), ellipsis)).into_box());
+    }
+    lines
+}
+
+/// The radio buttons, two on a line where they fit.
+fn check_lines(model: &Model, dialog: &Dialog, room: usize) -> Vec<BoxLine> {
+    let across = if room >= 74 { 2 } else { 1 };
+    let mut lines = Vec::new();
+    for (index, pair) in CallerCheck::ALL.chunks(across).enumerate() {
+        let label = if index == 0 { "Caller checked by" } else { "" };
+        let mut spans = vec![Span::raw(fit(label, LABEL_COLUMNS, ""))];
+        let mut line_focused = false;
+        let mut cursor = None;
+        for check in pair {
+            let chosen = dialog.check == Some(*check);
+            let on_it =
+                dialog.focus == Part::Check && (chosen || (dialog.check.is_none() && *check == CallerCheck::InPerson));
+            let mark = if chosen { "(*) " } else { "( ) " };
+            let text = format!("{mark}{}", check.label());
+            let style = if on_it { model.theme.chosen() } else { ratatui::style::Style::new() };
+            spans.push(Span::styled(text, style));
+            line_focused |= on_it;
+            if chosen && check.needs_text() {
+                spans.push(Span::raw(": "));
+                let used: usize = spans.iter().map(Span::width).sum();
+                let (text, at) = field_text(&dialog.check_text, room.saturating_sub(used).clamp(1, 22));
+                spans.push(underlined(text));
+                if dialog.focus == Part::CheckText {
+                    line_focused = true;
+                    cursor = Some(used + at);
+                }
+            }
+            spans.push(Span::raw("  "));
+        }
+        lines.push(BoxLine { line: Line::from(spans), focused: line_focused, cursor });
+    }
+    lines
+}
+
+fn underlined(text: String) -> Span<'static> {
+    Span::styled(text, ratatui::style::Style::new().add_modifier(Modifier::UNDERLINED))
+}
+
+fn labelled(model: &Model, dialog: &Dialog, part: Part, label: &str, input: &Input, room: usize) -> BoxLine {
+    let focused = dialog.focus == part;
+    let (text, at) = field_text(input, room.saturating_sub(LABEL_COLUMNS).max(1));
+    let style = if focused { model.theme.style(Tone::Title) } else { ratatui::style::Style::new() };
+    BoxLine {
+        line: Line::from(vec![Span::styled(fit(label, LABEL_COLUMNS, ""), style), underlined(text)]),
+        focused,
+        cursor: focused.then_some(LABEL_COLUMNS + at),
+    }
+}
+
+fn step_lines(model: &Model, dialog: &Dialog, room: usize) -> Vec<BoxLine> {
+    if dialog.deed != Deed::Reset {
+        return dialog.consequences().into_iter().flat_map(|text| wrap_step(&text, room)).collect();
+    }
+    let Some(steps) = dialog.steps() else { return vec!["  ...".into()] };
+    let note_at = room.saturating_sub(15);
+    steps
+        .into_iter()
+        .map(|(on, text, part)| {
+            let mark = if on { "[x]" } else { "[ ]" };
+            let note = if part.is_some() { "Space toggles" } else { "always" };
+            let text = cut(&text, note_at.saturating_sub(7), model.theme.ellipsis());
+            let focused = part == Some(dialog.focus);
+            let line = Line::from(vec![
+                Span::raw(fit(&format!("  {mark} {text}"), note_at, "")),
+                toned(model, Tone::Quiet, note),
+            ]);
+            let line = if focused { line.style(model.theme.chosen()) } else { line };
+            BoxLine { line, focused, cursor: None }
+        })
+        .collect()
+}
+
+fn wrap_step(text: &str, room: usize) -> Vec<BoxLine> {
+    let lines = wrap(text, room.saturating_sub(4));
+    lines
+        .into_iter()
+        .enumerate()
+        .map(|(index, line)| if index == 0 { format!("  - {line}").into() } else { format!("    {line}").into() })
+        .collect()
+}
+
+fn typed_line(model: &Model, dialog: &Dialog, room: usize) -> BoxLine {
+    let label = if room >= 74 { "Type the part before the @ to go on:  " } else { "Part before the @:  " };
+    let (right, all) = dialog.typed_right();
+    let note = format!("  {right} of {all} match");
+    let columns = room.saturating_sub(width(label) + width(&note)).max(1);
+    let (text, at) = field_text(&dialog.typed, columns);
+    let focused = dialog.focus == Part::Typed;
+    BoxLine {
+        line: Line::from(vec![
+            Span::raw(label),
+            underlined(text),
+            toned(model, if right == all { Tone::Good } else { Tone::Quiet }, note),
+        ]),
+        focused,
+        cursor: focused.then_some(width(label) + at),
+    }
+}
+
+fn buttons(model: &Model, dialog: &Dialog, room: usize) -> BoxLine {
+    let confirm = match (dialog.sent, dialog.deed.needs_proof()) {
+        (true, _) => "[ under way ]".to_owned(),
+        (false, true) => format!("[ {} ]", dialog.deed.title()),
+        (false, false) => format!("[ y  {} ]", dialog.deed.title()),
+    };
+    let style = |part| if dialog.focus == part { model.theme.chosen() } else { ratatui::style::Style::new() };
+    let blank = room.saturating_sub(width(&confirm) + 14);
+    let line = Line::from(vec![
+        Span::raw(" ".repeat(blank)),
+        Span::styled("[ Cancel ]", style(Part::Cancel)),
+        Span::raw("  "),
+        Span::styled(confirm, style(Part::Confirm)),
+    ]);
+    BoxLine { line, focused: dialog.focus == Part::Confirm, cursor: None }
+}
+
+/// What stands in the way, else the command that does the same.
+fn last_line(model: &Model, dialog: &Dialog, room: usize) -> BoxLine {
+    let ellipsis = model.theme.ellipsis();
+    if let Some(problem) = &dialog.problem {
+        return signed(model, Tone::Bad, &cut(&shown(problem), room.saturating_sub(2), ellipsis)).into_box();
+    }
+    let email = shown(&dialog.detail.row.email);
+    let command = match dialog.deed {
+        Deed::Reset => format!("2fa reset {email}"),
+        Deed::Unlock => format!("2fa unlock {email}"),
+        _ => return "".into(),
+    };
+    let text = format!("same as: doorward {command} --reason \"...\"");
+    toned(model, Tone::Quiet, cut(&text, room, ellipsis)).into_box()
+}

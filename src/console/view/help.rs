@@ -1,0 +1,53 @@
+//! Help for one screen, from the table of keys, with its own filter.
+
+use ratatui::Frame;
+use ratatui::layout::Position;
+use ratatui::text::{Line, Span};
+use tui_input::Input;
+
+use super::{BoxLine, boxed, centred, field_text, put, put_lines, toned};
+use crate::console::keys::{self, Place};
+use crate::console::model::Model;
+use crate::console::text::fit;
+use crate::console::theme::Tone;
+
+pub(super) fn draw(model: &Model, frame: &mut Frame<'_>, place: Place, filter: &Input, row: usize) {
+    let lines = lines(model, place, filter.value());
+    let outer = centred(frame, 76, usize::from(frame.area().height).saturating_sub(3));
+    let inner = boxed(model, frame, outer, &format!("Help: {}", name(place)), "Esc closes");
+    let (text, cursor) = field_text(filter, 40);
+    put(frame, inner, inner.x, inner.y, Line::from(vec![toned(model, Tone::Title, "Filter: "), Span::raw(text)]));
+    frame.set_cursor_position(Position::new(inner.x + 8 + u16::try_from(cursor).unwrap_or(0), inner.y));
+    let mut rest = inner;
+    rest.y += 1;
+    rest.height = rest.height.saturating_sub(1);
+    let hidden = row.min(lines.len().saturating_sub(usize::from(rest.height)));
+    put_lines(frame, rest, lines.into_iter().skip(hidden).collect());
+}
+
+const fn name(place: Place) -> &'static str {
+    match place {
+        Place::Find => "Find",
+        Place::List => "Users",
+        Place::Detail => "one user",
+        Place::Audit => "Audit",
+        Place::Menu => "menus",
+        Place::Dialog => "dialogs",
+        Place::Panel => "results",
+        Place::Help => "help",
+        Place::Absent => "no server",
+    }
+}
+
+fn lines(model: &Model, place: Place, filter: &str) -> Vec<BoxLine> {
+    let filter = filter.to_lowercase();
+    let keys = keys::bindings(place).map(|binding| (binding.shown, binding.help));
+    let notes = [
+        ("", "times are UTC; exact ones are on the 2FA tab and on Audit"),
+        ("*", "on      o off      ! needs care      ~ waiting      x locked, failed"),
+    ];
+    keys.chain(notes)
+        .filter(|(key, help)| help.to_lowercase().contains(&filter) || key.to_lowercase().contains(&filter))
+        .map(|(key, help)| Line::from(vec![toned(model, Tone::Key, fit(key, 14, "")), Span::raw(help)]).into())
+        .collect()
+}

@@ -1,0 +1,54 @@
+//! The menus of letters: actions and filters.
+
+use ratatui::Frame;
+use ratatui::text::{Line, Span};
+
+use super::{BoxLine, boxed, centred, put_lines, toned};
+use crate::console::dialog;
+use crate::console::model::{Filter, Model};
+use crate::console::text::{fit, shown};
+use crate::console::theme::Tone;
+
+pub(super) fn draw_actions(model: &Model, frame: &mut Frame<'_>, row: usize) {
+    let items = dialog::items(model);
+    let email = model.users.chosen_row().map(|user| shown(&user.email)).unwrap_or_default();
+    let lines: Vec<BoxLine> = items
+        .iter()
+        .enumerate()
+        .map(|(index, item)| {
+            let refused = item.refused.as_deref().map_or(String::new(), |why| format!("({why})"));
+            let tone = if item.refused.is_some() { Tone::Quiet } else { Tone::Plain };
+            line(model, index == row, item.letter, &fit(item.label, 30, ""), tone, &refused)
+        })
+        .collect();
+    let outer = centred(frame, 68, lines.len() + 2);
+    let title = format!("Actions for {}", crate::console::text::cut_email(&email, 46, model.theme.ellipsis()));
+    let inner = boxed(model, frame, outer, &title, "");
+    put_lines(frame, inner, lines);
+}
+
+pub(super) fn draw_filters(model: &Model, frame: &mut Frame<'_>, row: usize) {
+    let lines: Vec<BoxLine> = Filter::ALL
+        .iter()
+        .enumerate()
+        .map(|(index, filter)| {
+            let on = if model.users.filters.contains(filter) { "(on)" } else { "" };
+            line(model, index == row, filter.letter(), &fit(filter.text(), 14, ""), Tone::Plain, on)
+        })
+        .collect();
+    let outer = centred(frame, 40, lines.len() + 2);
+    let inner = boxed(model, frame, outer, "Add filter", "");
+    put_lines(frame, inner, lines);
+}
+
+fn line(model: &Model, chosen: bool, letter: char, label: &str, tone: Tone, note: &str) -> BoxLine {
+    let line = Line::from(vec![
+        Span::raw(if chosen { "> " } else { "  " }),
+        toned(model, Tone::Key, letter.to_string()),
+        Span::raw("  "),
+        toned(model, tone, label),
+        toned(model, Tone::Quiet, note),
+    ]);
+    let line = if chosen { line.style(model.theme.chosen()) } else { line };
+    BoxLine { line, focused: chosen, cursor: None }
+}

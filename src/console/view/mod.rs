@@ -1,0 +1,289 @@
+//! Drawing: the screen as a function of the model. One file for each screen; here is what they share.
+//!
+//! Nothing here decides anything or keeps anything between two frames.
+
+mod audit;
+pub mod detail;
+mod dialog;
+mod help;
+mod menu;
+mod panel;
+mod users;
+
+use ratatui::Frame;
+use ratatui::layout::{Position, Rect};
+use ratatui::style::{Style, Stylize};
+use ratatui::text::{Line, Span};
+use ratatui::widgets::Clear;
+use tui_input::Input;
+
+use super::keys::{self, Place};
+use super::model::{Focus, LinkState, Model, Overlay, SIZE_MIN, Screen};
+use super::text::{countdown, cut_email, end_of, fit, shown, time_of_day, width};
+use super::theme::Tone;
+use super::update::place;
+
+/// Draws the whole screen.
+pub fn draw(model: &Model, frame: &mut Frame<'_>) {
+    let area = frame.area();
+    if area.width < SIZE_MIN.0 || area.height < SIZE_MIN.1 {
+        too_small(frame);
+        return;
+    }
+    header(model, frame);
+    match (&model.link, model.screen) {
+        (LinkState::Absent(why), _) => absent(frame, why),
+        (_, Screen::Users(Focus::Detail)) if !model.is_wide() => detail::draw(model, frame, body(area, 1), true),
+        (_, Screen::Users(_)) => users::draw(model, frame),
+        (_, Screen::Audit) => audit::draw(model, frame),
+    }
+    message(model, frame);
+    footer(model, frame);
+    overlay(model, frame);
+}
+
+fn overlay(model: &Model, frame: &mut Frame<'_>) {
+    match &model.overlay {
+        None => {}
+        Some(Overlay::Help { place, filter, row }) => help::draw(model, frame, *place, filter, *row),
+        Some(Overlay::Filters { row }) => menu::draw_filters(model, frame, *row),
+        Some(Overlay::Actions { row }) => menu::draw_actions(model, frame, *row),
+        Some(Overlay::Dialog(dialog)) => dialog::draw(model, frame, dialog),
+        Some(Overlay::Panel(panel)) => panel::draw(model, frame, panel),
+        Some(Overlay::Name(input)) => dialog::draw_name(model, frame, input),
+    }
+}
+
+fn too_small(frame: &mut Frame<'_>) {
+    let area = frame.area();
+    let text = format!("Terminal is {}x{}, needs {}x{}; q quits", area.width, area.height, SIZE_MIN.0, SIZE_MIN.1);
+    for (line, y) in super::text::wrap(&text, usize::from(area.width)).into_iter().zip(area.y..) {
+        put(frame, area, area.x, y, line);
+    }
+}
+
+/// The rows between what is above `top` and the message line.
+fn body(area: Rect, top: u16) -> Rect {
+    Rect::new(area.x, area.y + top, area.width, area.height.saturating_sub(top + 2))
+}
+
+/// Draws a line at a place of `area`, cut at its right edge.
+fn put<'a>(frame: &mut Frame<'_>, area: Rect, x: u16, y: u16, line: impl Into<Line<'a>>) {
+    let row = Rect::new(x, y, area.right().saturating_sub(x), 1).intersection(area);
+    if !row.is_empty() && row.y == y {
+        frame.render_widget(line.into(), row);
+    }
+}
+
+/// Draws a line so that it ends at the right edge of `area`.
+fn put_right<'a>(frame: &mut Frame<'_>, area: Rect, y: u16, line: impl Into<Line<'a>>) {
+    let line = line.into();
+    let columns = u16::try_from(line.width()).unwrap_or(u16::MAX);
+    put(frame, area, area.right().saturating_sub(columns).max(area.x), y, line);
+}
+
+/// Text in a tone.
+fn toned(model: &Model, tone: Tone, text: impl Into<String>) -> Span<'static> {
+    Span::styled(text.into(), model.theme.style(tone))
+}
+
+/// A tone's sign, a space, and text in that tone.
+fn signed(model: &Model, tone: Tone, text: &str) -> Span<'static> {
+    toned(model, tone, format!("{} {text}", model.theme.sign(tone)))
+}
+
+// ------------------------------------------------------------------------------------------- header, message, footer
+
+fn header(model: &Model, frame: &mut Frame<'_>) {
+    let area = frame.area();
+    let left = match (&model.overlay, model.screen) {
+        (_, Screen::Users(Focus::Detail)) | (Some(Overlay::Dialog(_) | Overlay::Panel(_)), Screen::Users(_))
+            if !model.is_wide() =>
+        {
+            let room = usize::from(area.width).saturating_sub(9 + right_header(model).width() + 2);
+            let email = model.users.chosen_row().map(|row| shown(&row.email)).unwrap_or_default();
+            Line::from(format!(" Users > {}", cut_email(&email, room, model.theme.ellipsis())))
+        }
+        (_, Screen::Users(_)) => tabs(model, "[USERS 2]", " Audit 3 ", true),
+        (_, Screen::Audit) => tabs(model, " Users 2 ", "[AUDIT 3]", false),
+    };
+    put(frame, area, 0, 0, left);
+    put_right(frame, area, 0, right_header(model));
+}
+
+fn tabs(model: &Model, users: &'static str, audit: &'static str, on_users: bool) -> Line<'static> {
+    let (chosen, other) = (model.theme.style(Tone::Title), Style::new());
+    let (first, second) = if on_users { (chosen, other) } else { (other, chosen) };
+    Line::from(vec![Span::raw(" "), Span::styled(users, first), Span::raw("|"), Span::styled(audit, second)])
+}
+
+fn right_header(model: &Model) -> Line<'static> {
+    let mut spans = Vec::new();
+    if let Some(tenths) = model.waiting_tenths() {
+        let seconds = if tenths >= 20 { format!(" {} s, Ctrl-C cancels", tenths / 10) } else { String::new() };
+        spans.push(toned(model, Tone::Waiting, format!("{}{seconds}  ", model.theme.spinner(tenths))));
+    }
+    if let Some(status) = &model.status {
+        let host = status.public_url.split("://").last().unwrap_or_default();
+        spans.push(Span::raw(format!("{}  ", super::text::cut(&shown(host), 24, model.theme.ellipsis()))));
+    }
+    match &model.link {
+        LinkState::Connecting => spans.push(signed(model, Tone::Waiting, "connecting")),
+        LinkState::Live => spans.push(signed(model, Tone::Good, "live")),
+        LinkState::Offline => spans.push(signed(model, Tone::Care, "offline")),
+        LinkState::Absent(_) => spans.push(signed(model, Tone::Bad, "no server")),
+        LinkState::Lost { since, .. } => {
+            let text = format!("! no server since {}, trying again", time_of_day(*since));
+            return Line::from(toned(model, Tone::Bad, text));
+        }
+    }
+    spans.push(Span::raw("  "));
+    spans.push(match model.writes_left() {
+        Some(left) => toned(model, Tone::Care, format!("WRITES {} ", countdown(left))).bold(),
+        None => Span::raw("READ-ONLY "),
+    });
+    if model.is_wide() && !model.operator.is_empty() {
+        spans.push(Span::raw(format!(" {} ", shown(&model.operator))));
+    }
+    Line::from(spans)
+}
+
+/// The line above the footer: what failed, else what was done.
+fn message(model: &Model, frame: &mut Frame<'_>) {
+    let area = frame.area();
+    let y = area.bottom().saturating_sub(2);
+    if let Some(failure) = &model.failure {
+        let text = format!(" {}", signed(model, Tone::Bad, &shown(failure)));
+        let room = usize::from(area.width).saturating_sub(15);
+        let text = super::text::cut(&text, room, model.theme.ellipsis());
+        put(frame, area, 0, y, toned(model, Tone::Bad, text));
+        put_right(frame, area, y, toned(model, Tone::Key, "Esc dismisses "));
+    } else if let Some(toast) = &model.toast {
+        put(frame, area, 0, y, Line::from(vec![Span::raw(" "), Span::raw(toast.text.clone())]));
+    } else if model.is_wide()
+        && let Some(status) = &model.status
+    {
+        let (waiting, number) = (status.outbox_waiting, super::text::thousands(status.audit_newest));
+        put_right(frame, area, y, format!("outbox {waiting}   audit #{number} "));
+    }
+}
+
+/// The keys that matter here, as many as fit; help comes last and always.
+fn footer(model: &Model, frame: &mut Frame<'_>) {
+    let area = frame.area();
+    let place = place(model);
+    let lost = matches!(model.link, LinkState::Lost { .. });
+    let mut room = usize::from(area.width);
+    let mut spans = Vec::new();
+    let help = keys::bindings(place).find(|binding| binding.short == "help");
+    room = room.saturating_sub(help.map_or(0, |_| width("  ? help")));
+    let open = (lost || place == Place::Absent).then_some(("o", "open the store directly"));
+    let listed = keys::bindings(place).filter(|binding| !binding.short.is_empty() && binding.short != "help");
+    let listed = open.into_iter().chain(listed.map(|binding| (binding.shown, binding.short)));
+    for (key, word) in listed.chain(help.map(|binding| (binding.shown, binding.short))) {
+        let columns = width(key) + width(word) + 3;
+        if columns > room && word != "help" {
+            continue;
+        }
+        room = room.saturating_sub(columns);
+        spans.push(Span::raw(if spans.is_empty() { " " } else { "  " }));
+        spans.push(toned(model, Tone::Key, key));
+        spans.push(Span::raw(format!(" {word}")));
+    }
+    put(frame, area, 0, area.bottom().saturating_sub(1), Line::from(spans));
+}
+
+fn absent(frame: &mut Frame<'_>, why: &str) {
+    let area = frame.area();
+    let mut lines = super::text::wrap(&shown(why), usize::from(area.width).saturating_sub(4));
+    lines.insert(0, "Not connected:".to_owned());
+    lines.push(String::new());
+    lines.push("r  try the server again".to_owned());
+    lines.push("o  open the store directly: no server can start meanwhile, and mails wait".to_owned());
+    lines.push("q  quit".to_owned());
+    for (line, y) in lines.into_iter().zip(3..area.bottom().saturating_sub(2)) {
+        put(frame, area, 2, y, line);
+    }
+}
+
+// ------------------------------------------------------------------------------------------------------------- boxes
+
+/// A box over the screen. Returns what is inside.
+fn boxed(model: &Model, frame: &mut Frame<'_>, outer: Rect, title: &str, right: &str) -> Rect {
+    let outer = outer.intersection(frame.area());
+    frame.render_widget(Clear, outer);
+    let (across, down) = model.theme.lines();
+    let [top_left, top_right, bottom_left, bottom_right] = model.theme.corners();
+    let inside = usize::from(outer.width).saturating_sub(2);
+    let title = format!("{across}{across} {title} ");
+    let right = if right.is_empty() { String::new() } else { format!(" {right} {across}") };
+    let rest = inside.saturating_sub(width(&title) + width(&right));
+    let top = format!("{top_left}{title}{}{right}{top_right}", across.repeat(rest));
+    put(frame, outer, outer.x, outer.y, Span::styled(top, model.theme.style(Tone::Title)));
+    for y in outer.y + 1..outer.bottom().saturating_sub(1) {
+        put(frame, outer, outer.x, y, down);
+        put(frame, outer, outer.right().saturating_sub(1), y, down);
+    }
+    let bottom = format!("{bottom_left}{}{bottom_right}", across.repeat(inside));
+    put(frame, outer, outer.x, outer.bottom().saturating_sub(1), bottom);
+    Rect::new(outer.x + 2, outer.y + 1, outer.width.saturating_sub(4), outer.height.saturating_sub(2))
+}
+
+/// A line of a box: what it says, whether the keyboard is on it, and where its cursor stands.
+struct BoxLine {
+    line: Line<'static>,
+    focused: bool,
+    cursor: Option<usize>,
+}
+
+impl From<Line<'static>> for BoxLine {
+    fn from(line: Line<'static>) -> Self {
+        Self { line, focused: false, cursor: None }
+    }
+}
+
+impl From<String> for BoxLine {
+    fn from(text: String) -> Self {
+        Self::from(Line::from(text))
+    }
+}
+
+impl From<&'static str> for BoxLine {
+    fn from(text: &'static str) -> Self {
+        Self::from(Line::from(text))
+    }
+}
+
+/// Draws lines into a box, moved so that the one with the keyboard is in sight.
+fn put_lines(frame: &mut Frame<'_>, inner: Rect, lines: Vec<BoxLine>) {
+    let focused = lines.iter().position(|line| line.focused).unwrap_or(0);
+    let height = usize::from(inner.height);
+    let hidden = (focused + 2).saturating_sub(height).min(lines.len().saturating_sub(height));
+    for (line, y) in lines.into_iter().skip(hidden).zip(inner.y..inner.bottom()) {
+        if let Some(column) = line.cursor {
+            let x = inner.x.saturating_add(u16::try_from(column).unwrap_or(u16::MAX));
+            if x < inner.right() {
+                frame.set_cursor_position(Position::new(x, y));
+            }
+        }
+        put(frame, inner, inner.x, y, line.line);
+    }
+}
+
+/// What of a field of text fits into so many columns, filled up, and where its cursor is.
+fn field_text(input: &Input, columns: usize) -> (String, usize) {
+    let before: String = input.value().chars().take(input.cursor()).collect();
+    let after: String = input.value().chars().skip(input.cursor()).collect();
+    let before = end_of(&shown(&before), columns.saturating_sub(1));
+    let cursor = width(&before);
+    (fit(&format!("{before}{}", shown(&after)), columns, ""), cursor)
+}
+
+/// A box of so many columns and rows in the middle of the screen, below the header.
+fn centred(frame: &Frame<'_>, columns: u16, rows: usize) -> Rect {
+    let area = frame.area();
+    let columns = columns.min(area.width);
+    let rows = u16::try_from(rows).unwrap_or(u16::MAX).min(area.height.saturating_sub(2));
+    let x = area.x + (area.width - columns) / 2;
+    Rect::new(x, area.y + 1, columns, rows)
+}
