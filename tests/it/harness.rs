@@ -169,6 +169,11 @@ impl Server {
         }
     }
 
+    /// `http://127.0.0.1:12345`.
+    pub fn url(&self) -> String {
+        self.shared.address.lock().unwrap().clone()
+    }
+
     /// What the server wrote to standard error so far.
     pub fn log(&self) -> String {
         self.shared.log.lock().unwrap().clone()
@@ -399,7 +404,6 @@ fn text(path: &Path) -> String {
 pub struct CliOutput {
     pub code: i32,
     pub out: String,
-    #[allow(dead_code, reason = "shown when a check fails")]
     pub err: String,
 }
 
