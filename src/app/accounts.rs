@@ -157,7 +157,7 @@ impl Operation for UpdateUser {
     async fn run(self, cx: &Context<'_>) -> Result<Self::Reply> {
         let id = cx.account(&self.user).await?;
         let fields = &self.fields;
-        cx.check_update_windows(fields)?;
+        cx.check_update_windows(fields, self.replace)?;
         if fields.contains("current_password") {
             cx.count_password_use(cx.require_caller()?.id)?;
         }
@@ -416,14 +416,14 @@ impl Context<'_> {
     }
 
     /// The gate (spec §4.8) and the re-authentication window (spec §1.9), as far as the fields need them.
-    fn check_update_windows(&self, fields: &Fields) -> Result<()> {
+    fn check_update_windows(&self, fields: &Fields, replace: bool) -> Result<()> {
         let Identity::Session { session, .. } = &self.actor.identity else { return Ok(()) };
         let only_moves = !fields.0.is_empty()
             && fields.0.keys().all(|name| matches!(name.as_str(), "set_current_organization" | "set_current_team"));
         if !only_moves {
             self.check_gate_of_caller()?;
         }
-        if is_reauth_exempt(fields) { Ok(()) } else { self.check_reauth(&session.session) }
+        if !replace && is_reauth_exempt(fields) { Ok(()) } else { self.check_reauth(&session.session) }
     }
 
     /// What may not be asked at all, before any field is looked at, so that it tells nothing about addresses.
@@ -466,14 +466,14 @@ impl Context<'_> {
         if !patch.has_password() {
             return Ok(None);
         }
-        if let (Some(hash), Some(current)) = (&user.password_hash, &patch.current_password) {
-            if !self.app.0.hasher.verify(Some(hash.clone()), current.clone()).await? {
-                return Err(incorrect_password());
-            }
+        if let (Some(hash), Some(current)) = (&user.password_hash, &patch.current_password)
+            && !self.app.0.hasher.verify(Some(hash.clone()), current.clone()).await?
+        {
+            return Err(incorrect_password());
         }
         let (patch, user) = (patch.clone(), user.clone());
         let checked =
-            self.app.0.hasher.check(move || patch.new_password(&user, &rules).map(|new| new.cloned())).await?;
+            self.app.0.hasher.check(move || patch.new_password(&user, &rules).map(Option::<&Secret>::cloned)).await?;
         match checked? {
             Some(password) => Ok(Some(self.app.0.hasher.hash(password).await?)),
             None => Ok(None),
@@ -603,7 +603,7 @@ impl Context<'_> {
 
     fn check_gate_of_caller(&self) -> Result<()> {
         match &self.actor.identity {
-            Identity::Session { user, session } => self.check_gate(user, &session.session),
+            Identity::Session { user, session } => Self::check_gate(user, &session.session),
             _ => Ok(()),
         }
     }

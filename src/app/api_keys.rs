@@ -5,10 +5,10 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::audit::Note;
-use super::permission::KeyRule;
+use super::permission::{KeyRule, unsupported_on_keys};
 use super::reset::{Done, check_reason};
 use super::views::{ApiKeyView, UserRef};
-use super::{Context, Operation, Permission, Tries, random};
+use super::{Context, Identity, Operation, Permission, Tries, random};
 use crate::domain::api_key::{ApiKey, KEYS_PER_USER_MAX, LABEL_CHARS_MAX, check_scope, mask};
 use crate::domain::audit::Event;
 use crate::domain::fields::{FieldError, Fields};
@@ -38,6 +38,29 @@ impl Operation for ListApiKeys {
     async fn run(self, cx: &Context<'_>) -> Result<Self::Reply> {
         let caller = cx.require_caller()?;
         cx.api_key_views(caller).await
+    }
+}
+
+/// `GET /api/personal_api_keys/{id}`: an own key; with a key, only that key itself, by id or as `@current`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct RetrieveApiKey {
+    pub id: String,
+}
+
+impl Operation for RetrieveApiKey {
+    const NAME: &'static str = "retrieve_api_key";
+    const NEEDS: Permission = Permission::USER.key(KeyRule::Itself);
+    type Reply = ApiKeyView;
+
+    async fn run(self, cx: &Context<'_>) -> Result<Self::Reply> {
+        let caller = cx.require_caller()?;
+        if let Identity::ApiKey { key, .. } = &cx.actor.identity {
+            let is_itself = self.id == "@current" || self.id == key.id;
+            return if is_itself { Ok(view(key, caller)) } else { Err(unsupported_on_keys()) };
+        }
+        let held = cx.records().api_keys_of(caller.id).await?;
+        let key = held.iter().find(|key| key.value.id == self.id).ok_or_else(Error::not_found)?;
+        Ok(view(&key.value, caller))
     }
 }
 

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::views::{AuditRow, UserRef};
 use super::{Context, Identity, Mode, Operation, Permission};
 use crate::domain::audit::{AuditActor, AuditRecord, AuditTarget, Event, Outcome};
+use crate::domain::text;
 use crate::domain::user::{FactorState, User};
 use crate::error::Result;
 use crate::records::{ChainedAudit, append_audit, keys};
@@ -126,14 +127,20 @@ impl Operation for ReadStatus {
 
 impl From<ChainedAudit> for AuditRow {
     fn from(entry: ChainedAudit) -> Self {
-        let hex = |bytes: [u8; 32]| bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-        Self { number: entry.number, record: entry.record, previous_hash: hex(entry.previous), hash: hex(entry.hash) }
+        Self {
+            number: entry.number,
+            record: entry.record,
+            previous_hash: text::hex(&entry.previous),
+            hash: text::hex(&entry.hash),
+        }
     }
 }
 
 /// What an operation says of itself for the trail; the caller, time and place are added when it is written.
 pub(super) struct Note {
     event: Event,
+    /// Who acted, where that became known only by the act (a login).
+    actor: Option<AuditActor>,
     target: Option<AuditTarget>,
     outcome: Outcome,
     reason: Option<String>,
@@ -144,13 +151,28 @@ pub(super) struct Note {
 impl Note {
     /// Something done that is about nobody known.
     pub(super) fn new(event: Event) -> Self {
-        Self { event, target: None, outcome: Outcome::Done, reason: None, verified_by: None, details: Vec::new() }
+        Self {
+            event,
+            actor: None,
+            target: None,
+            outcome: Outcome::Done,
+            reason: None,
+            verified_by: None,
+            details: Vec::new(),
+        }
     }
 
     /// Something done to a user.
     pub(super) fn of(event: Event, user: &User) -> Self {
         let target = AuditTarget { id: user.id, email: user.email.as_str().to_owned() };
         Self { target: Some(target), ..Self::new(event) }
+    }
+
+    /// Done by this user, who has just shown who it is.
+    pub(super) fn by(self, user: &User) -> Self {
+        let actor =
+            AuditActor::User { id: user.id, email: user.email.as_str().to_owned(), session: None, api_key: None };
+        Self { actor: Some(actor), ..self }
     }
 
     pub(super) fn failed(self) -> Self {
@@ -166,8 +188,8 @@ impl Note {
     }
 
     /// A fact; never a secret, never the value of a changed field.
-    pub(super) fn detail(mut self, name: &str, value: impl ToString) -> Self {
-        self.details.push((name.to_owned(), value.to_string()));
+    pub(super) fn detail(mut self, name: &str, value: impl std::fmt::Display) -> Self {
+        self.details.push((name.to_owned(), format!("{value}")));
         self
     }
 }
@@ -178,7 +200,7 @@ impl Context<'_> {
         let record = AuditRecord {
             at: self.now,
             event: note.event,
-            actor: self.audit_actor(),
+            actor: note.actor.unwrap_or_else(|| self.audit_actor()),
             target: note.target,
             address: self.actor.address.map(|address| address.to_string()),
             user_agent: self.actor.user_agent.clone(),

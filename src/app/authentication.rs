@@ -119,7 +119,7 @@ impl App {
         if !user.is_active {
             return Err(invalid());
         }
-        self.note_key_use(&key, now);
+        self.note_key_use(&key, now).await;
         Ok(Identity::ApiKey { user: Arc::new(user), key: Arc::new(key.value) })
     }
 
@@ -140,7 +140,7 @@ impl App {
         if csrf.is_unsafe {
             self.check_csrf(cookie, csrf)?;
         }
-        self.note_activity(&hash, &session, now);
+        self.note_activity(&hash, &session, now).await;
         let presented = PresentedSession { hash, session: session.value };
         Ok(Identity::Session { user: Arc::new(user.value), session: Arc::new(presented) })
     }
@@ -192,30 +192,31 @@ impl App {
             || host.is_some_and(|host| origin == format!("{scheme}://{host}"))
     }
 
-    /// Refreshes a session's last activity, at most every five minutes (spec §2.11). Not awaited: a read must not wait
-    /// for a disk, and a lost refresh costs nothing.
-    fn note_activity(&self, hash: &[u8; 32], session: &Versioned<crate::domain::session::Session>, now: Timestamp) {
+    /// Refreshes a session's last activity, at most every five minutes (spec §2.11).
+    async fn note_activity(
+        &self,
+        hash: &[u8; 32],
+        session: &Versioned<crate::domain::session::Session>,
+        now: Timestamp,
+    ) {
         if now.seconds_since(session.value.last_activity) < LAST_ACTIVITY_SECONDS {
             return;
         }
         let refreshed = crate::domain::session::Session { last_activity: now, ..session.value.clone() };
-        self.commit_later(records::put_session(session.expect(Batch::default(), hash), hash, &refreshed));
+        self.commit_note(records::put_session(session.expect(Batch::default(), hash), hash, &refreshed)).await;
     }
 
     /// Refreshes a key's last use, at most once an hour and never backwards (spec §2.10).
-    fn note_key_use(&self, key: &Versioned<ApiKey>, now: Timestamp) {
+    async fn note_key_use(&self, key: &Versioned<ApiKey>, now: Timestamp) {
         if key.value.last_used_at.is_some_and(|at| now.seconds_since(at) < LAST_USED_SECONDS) {
             return;
         }
         let used = ApiKey { last_used_at: Some(now), ..key.value.clone() };
-        self.commit_later(records::put_api_key(Batch::default(), Some(key), &used));
+        self.commit_note(records::put_api_key(Batch::default(), Some(key), &used)).await;
     }
 
-    fn commit_later(&self, batch: Batch) {
-        let app = self.clone();
-        tokio::spawn(async move {
-            // A conflict means that a newer value is there; any other trouble shows at the next real write.
-            let _refreshed = app.records().store().commit(batch).await;
-        });
+    async fn commit_note(&self, batch: Batch) {
+        // A conflict means that a newer value is there; any other trouble shows at the next real write.
+        let _noted = self.records().store().commit(batch).await;
     }
 }

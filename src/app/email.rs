@@ -280,12 +280,11 @@ impl Context<'_> {
                 let matches: bool = self.code_mac(user, code).ct_eq(&kept.mac).into();
                 match (kept.used, matches) {
                     (true, true) if user.pending_email.is_none() => Verdict::Repeated,
-                    (true, _) => Verdict::Refused,
                     // The budget protects the code, not the stranger: it stays refused while it lives (spec §3.3).
                     (false, _) if kept.failures >= CODE_ATTEMPTS_MAX => Verdict::TooManyCodes,
                     (false, true) if is_live => Verdict::Right,
-                    (false, true) => Verdict::Refused,
                     (false, false) => Verdict::WrongCode,
+                    (true, _) | (false, true) => Verdict::Refused,
                 }
             }
         }
@@ -328,8 +327,8 @@ impl Context<'_> {
         user.is_email_verified = Some(true);
         batch = match (&proof, &stored.value.code) {
             (Proof::Code(code), Some(kept)) => {
-                let used = Code { used: true, mac: self.code_mac(&user, code), ..kept.clone() };
-                let spent = Token { hash: [0; 32], code: Some(used), ..stored.value.clone() };
+                let spent_code = Code { used: true, mac: self.code_mac(&user, code), ..kept.clone() };
+                let spent = Token { hash: [0; 32], code: Some(spent_code), ..stored.value.clone() };
                 put_token(batch, Purpose::VerifyEmail, Some(user.id), &spent)
             }
             _ => batch.delete(key),
@@ -347,9 +346,9 @@ impl Context<'_> {
             session = Some(issued);
         }
         if promoted.is_some() {
-            batch = self.audited(batch, Note::of(Event::UserEmailChanged, &user));
+            batch = self.audited(batch, Note::of(Event::UserEmailChanged, &user).by(&user));
         }
-        batch = self.audited(batch, Note::of(Event::UserEmailVerified, &user));
+        batch = self.audited(batch, Note::of(Event::UserEmailVerified, &user).by(&user));
         let token = match proof {
             Proof::Token(token) if session.is_some() => Some(token.clone()),
             Proof::Token(_) | Proof::Code(_) => None,

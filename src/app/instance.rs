@@ -14,6 +14,7 @@ use super::throttle::Throttle;
 use super::{App, Inner, Mode, random};
 use crate::clock;
 use crate::config::{Config, Engine};
+use crate::domain::text;
 use crate::domain::vault::{KEY_BYTES, Vault};
 use crate::records::{Records, keys};
 use crate::store::lock::{DataLock, LockError};
@@ -68,7 +69,7 @@ impl App {
 
 fn open_files(config: &Config, role: &str) -> Result<(DataLock, Arc<dyn Store>), OpenError> {
     let data_dir = &config.server.data_dir;
-    let lock = DataLock::acquire(data_dir, role).map_err(|error| match error {
+    let lock = DataLock::acquire(data_dir, role, &clock::now().to_rfc3339_z()).map_err(|error| match error {
         LockError::Held { holder } => OpenError::Held { holder },
         error @ LockError::Io { .. } => OpenError::Io(error.to_string()),
     })?;
@@ -85,9 +86,10 @@ fn open_files(config: &Config, role: &str) -> Result<(DataLock, Arc<dyn Store>),
 /// Reads the secret key, or makes it for a store that has never seen one. A store keeps the id of its key, so that
 /// another key is noticed before it does harm.
 async fn open_vault(config: &Config, records: &Records) -> Result<Vault, OpenError> {
-    let file = match config.server.secret_key_file.as_os_str().is_empty() {
-        true => config.server.data_dir.join("secret.key"),
-        false => config.server.secret_key_file.clone(),
+    let file = if config.server.secret_key_file.as_os_str().is_empty() {
+        config.server.data_dir.join("secret.key")
+    } else {
+        config.server.secret_key_file.clone()
     };
     let store_error = |error: StoreError| OpenError::Store(error.to_string());
     let known = records.store().get(keys::SECRET_KEY_ID).await.map_err(store_error)?;
@@ -142,11 +144,11 @@ fn read_or_make_key(file: &Path, may_make: bool) -> Result<Zeroizing<[u8; KEY_BY
 /// Written whole and made durable before anything is sealed with it.
 fn make_key(file: &Path) -> std::io::Result<Zeroizing<[u8; KEY_BYTES]>> {
     let key = Zeroizing::new(random::bytes::<KEY_BYTES>().map_err(std::io::Error::other)?);
-    let text: Zeroizing<String> = Zeroizing::new(key.iter().map(|byte| format!("{byte:02x}")).collect());
+    let digits = Zeroizing::new(text::hex(key.as_slice()));
     let draft = PathBuf::from(format!("{}.new", file.display()));
     let mut out = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
     out.set_permissions(fs::Permissions::from_mode(0o600))?;
-    writeln!(out, "{}", *text)?;
+    writeln!(out, "{}", *digits)?;
     out.sync_all()?;
     fs::rename(&draft, file)?;
     if let Some(parent) = file.parent().filter(|parent| !parent.as_os_str().is_empty()) {

@@ -153,8 +153,10 @@ impl Operation for CompleteLogin {
             }
             let mut batch = session.expect(Batch::default(), &presented.hash);
             if let CodeOutcome::BackupCode { remaining } = outcome {
-                batch =
-                    cx.audited(batch, Note::of(Event::TwoFactorBackupCodeUsed, &user).detail("remaining", remaining));
+                batch = cx.audited(
+                    batch,
+                    Note::of(Event::TwoFactorBackupCodeUsed, &user).by(&user).detail("remaining", remaining),
+                );
                 batch = cx.mailed(batch, &user, MailKind::BackupCodeUsed { remaining })?;
             }
             let mut remembered = None;
@@ -283,7 +285,7 @@ impl Context<'_> {
             batch = self.mailed(batch, user, kind)?;
         }
         let (batch, issued) = self.session_begun(batch, user)?;
-        Ok((self.audited(batch, Note::of(Event::UserLoggedIn, user).detail("method", how)), issued))
+        Ok((self.audited(batch, Note::of(Event::UserLoggedIn, user).by(user).detail("method", how)), issued))
     }
 
     /// Adds a new, verified session of a user to a batch.

@@ -34,7 +34,7 @@ use std::time::Instant;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::Notify;
-use tracing::{debug, error};
+use tracing::debug;
 
 use crate::clock;
 use crate::config::{Config, MailTransport};
@@ -152,9 +152,6 @@ impl App {
         let micros = begun.elapsed().as_micros();
         match &result {
             Ok(_) => debug!(operation = O::NAME, request_id = actor.request_id, micros, "done"),
-            Err(Error::Internal { detail }) => {
-                error!(operation = O::NAME, request_id = actor.request_id, micros, %detail, "internal fault");
-            }
             Err(error) => {
                 debug!(operation = O::NAME, request_id = actor.request_id, micros, code = error.code(), "refused");
             }

@@ -60,7 +60,7 @@ impl Operation for ResetPassword {
             let batch = Batch::default().expect(key.clone(), Expect::Version(stored.version)).delete(key);
             let batch = put_user(batch, Some(&before), &user);
             let batch = cx.mailed(batch, &user, MailKind::PasswordChanged)?;
-            if cx.commit(cx.audited(batch, Note::of(Event::UserPasswordReset, &user))).await?.is_some() {
+            if cx.commit(cx.audited(batch, Note::of(Event::UserPasswordReset, &user).by(&user))).await?.is_some() {
                 return Ok(PasswordReset { success: true, email: user.email.into() });
             }
         }

@@ -37,6 +37,8 @@ pub enum KeyRule {
     Unsupported,
     /// 403 `This action does not support Personal API Key access` (the personal API key endpoints, spec §3.8).
     UnsupportedOnKeys,
+    /// Whatever its scopes; the operation sees to it that a key gets no further than itself (spec §3.8).
+    Itself,
     /// The key must hold this scope.
     Scope(&'static str),
     /// The same, unless `auth.allow_keys_on_two_factor` is off: then `Unsupported`.
@@ -73,7 +75,7 @@ impl Context<'_> {
             | (Who::OperatorRead | Who::OperatorWrite, Identity::Operator { .. } | Identity::System) => Ok(()),
             (Who::User, Identity::Session { user, session }) => {
                 if !needs.passes_gate {
-                    self.check_gate(user, &session.session)?;
+                    Self::check_gate(user, &session.session)?;
                 }
                 if needs.sensitive { self.check_reauth(&session.session) } else { Ok(()) }
             }
@@ -87,7 +89,7 @@ impl Context<'_> {
 
     /// The gate (spec §4.8): a user of whom a second factor is demanded gets no further without one, and not without
     /// having proved it in this session.
-    pub(super) fn check_gate(&self, user: &User, session: &Session) -> Result<()> {
+    pub(super) fn check_gate(user: &User, session: &Session) -> Result<()> {
         if !user.second_factor.must_enrol {
             return Ok(());
         }
@@ -111,14 +113,18 @@ impl Context<'_> {
     fn check_key(&self, rule: KeyRule, key: &ApiKey) -> Result<()> {
         let unsupported = || Err(Error::denied("This action does not support personal API key access"));
         let scope = match rule {
+            KeyRule::Itself => return Ok(()),
             KeyRule::Ignored => return Err(Error::NotAuthenticated),
             KeyRule::Unsupported => return unsupported(),
-            KeyRule::UnsupportedOnKeys => {
-                return Err(Error::denied("This action does not support Personal API Key access"));
-            }
+            KeyRule::UnsupportedOnKeys => return Err(unsupported_on_keys()),
             KeyRule::TwoFactorScope(_) if !self.config().auth.allow_keys_on_two_factor => return unsupported(),
             KeyRule::TwoFactorScope(scope) | KeyRule::Scope(scope) => scope,
         };
         if key.allows(scope) { Ok(()) } else { Err(Error::denied(format!("API key missing required scope '{scope}'"))) }
     }
+}
+
+/// The personal API key endpoints say it with capital letters (spec §3.8).
+pub(super) fn unsupported_on_keys() -> Error {
+    Error::denied("This action does not support Personal API Key access")
 }

@@ -338,17 +338,13 @@ fn try_totp(vault: &Vault, user: &mut User, code: &str, now: Timestamp) -> Resul
         totp::verify(&secret, code, now, device.last_step)
     };
     let factor = &mut user.second_factor;
-    match (verdict, &mut factor.totp) {
-        (Match::Accepted { step }, Some(device)) => {
-            device.last_step = step;
-            device.last_used_at = Some(now);
-            Ok(CodeOutcome::Totp)
-        }
-        _ => {
-            factor.totp_failures = factor.totp_failures.and_one(now);
-            Ok(CodeOutcome::Wrong)
-        }
+    if let (Match::Accepted { step }, Some(device)) = (verdict, &mut factor.totp) {
+        device.last_step = step;
+        device.last_used_at = Some(now);
+        return Ok(CodeOutcome::Totp);
     }
+    factor.totp_failures = factor.totp_failures.and_one(now);
+    Ok(CodeOutcome::Wrong)
 }
 
 fn try_backup_code(vault: &Vault, user: &mut User, typed: &str, now: Timestamp) -> CodeOutcome {
@@ -357,17 +353,13 @@ fn try_backup_code(vault: &Vault, user: &mut User, typed: &str, now: Timestamp) 
     }
     let place = backup_code::fold(typed).and_then(|code| find_backup_code(vault, user, &code));
     let factor = &mut user.second_factor;
-    match place.filter(|_| !factor.backup_code_failures.reached_the_end()) {
-        Some(place) => {
-            factor.backup_codes.remove(place);
-            factor.backup_code_used_at = Some(now);
-            CodeOutcome::BackupCode { remaining: u32::try_from(factor.backup_codes.len()).unwrap_or(u32::MAX) }
-        }
-        None => {
-            factor.backup_code_failures = factor.backup_code_failures.and_one(now);
-            CodeOutcome::Wrong
-        }
+    if let Some(place) = place.filter(|_| !factor.backup_code_failures.reached_the_end()) {
+        factor.backup_codes.remove(place);
+        factor.backup_code_used_at = Some(now);
+        return CodeOutcome::BackupCode { remaining: u32::try_from(factor.backup_codes.len()).unwrap_or(u32::MAX) };
     }
+    factor.backup_code_failures = factor.backup_code_failures.and_one(now);
+    CodeOutcome::Wrong
 }
 
 /// Where a (folded) code is in the user's set. Looks at all of them, in constant time each.

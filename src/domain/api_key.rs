@@ -58,13 +58,7 @@ pub fn mask(value: &str) -> String {
 /// The form a key is known by outside the program: `sha256$` and lower-case hex (spec §2.10).
 #[must_use]
 pub fn stored_form(value: &str) -> String {
-    use std::fmt::Write as _;
-    let mut stored = "sha256$".to_owned();
-    for byte in sha256(value.as_bytes()) {
-        // Writing to a String does not fail.
-        let _ = write!(stored, "{byte:02x}");
-    }
-    stored
+    format!("sha256${}", text::hex(&sha256(value.as_bytes())))
 }
 
 /// Objects that a scope may name (spec §7.3). Only `user` and the organization ones open anything here; the others are

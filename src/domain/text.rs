@@ -161,6 +161,14 @@ const TOP_LEVEL_DOMAINS: &[&str] = &[
     "tech", "tk", "top", "tv", "ua", "uk", "us", "vip", "website", "win", "work", "xyz",
 ];
 
+/// Lower-case hexadecimal digits, two for each byte.
+#[must_use]
+pub fn hex(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digit = |half: u8| DIGITS.get(usize::from(half)).map_or('0', |&digit| char::from(digit));
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

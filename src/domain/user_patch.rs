@@ -310,7 +310,7 @@ mod tests {
     use super::*;
     use crate::domain::id::UserId;
     use crate::domain::time::Timestamp;
-    use crate::domain::user::PasswordHash;
+    use crate::domain::user::{PasswordHash, Preferences};
 
     const RULES: PatchRules = PatchRules { allow_plus_addresses: false, password_min_length: 8 };
     const STRONG: &str = "lorry-cinnamon-9-quartz";

@@ -5,7 +5,7 @@ use hyper::StatusCode;
 use super::door::Door;
 use super::reply::{self, Answer};
 use super::router::Call;
-use crate::app::api_keys::{CreateApiKey, DeleteApiKey, ListApiKeys};
+use crate::app::api_keys::{CreateApiKey, DeleteApiKey, ListApiKeys, RetrieveApiKey};
 
 pub async fn list<D: Door>(call: Call<D>) -> Answer {
     reply::json(StatusCode::OK, &call.run(ListApiKeys {}).await?)
@@ -14,6 +14,11 @@ pub async fn list<D: Door>(call: Call<D>) -> Answer {
 pub async fn create<D: Door>(mut call: Call<D>) -> Answer {
     let fields = call.take_fields();
     reply::json(StatusCode::CREATED, &call.run(CreateApiKey { fields }).await?)
+}
+
+pub async fn retrieve<D: Door>(mut call: Call<D>) -> Answer {
+    let id = std::mem::take(&mut call.params.first);
+    reply::json(StatusCode::OK, &call.run(RetrieveApiKey { id }).await?)
 }
 
 pub async fn delete<D: Door>(mut call: Call<D>) -> Answer {

@@ -13,7 +13,7 @@ use super::reply::Answer;
 use super::service::Service;
 use super::{api_keys, email, health, login, pages, reset, two_factor, users};
 use crate::app::accounts::{DeleteUser, ListUsers, RetrieveUser, UpdateUser};
-use crate::app::api_keys::{CreateApiKey, DeleteApiKey, ListApiKeys};
+use crate::app::api_keys::{CreateApiKey, DeleteApiKey, ListApiKeys, RetrieveApiKey};
 use crate::app::email::{CancelEmailChange, RequestEmailVerification, VerifyEmail};
 use crate::app::login::{CheckLogin, CompleteLogin, Login, Logout};
 use crate::app::passwords::{CheckResetToken, ResetPassword};
@@ -269,6 +269,7 @@ fn account_routes<D: Door>() -> Vec<Route<D>> {
             .fields::<CreateApiKey>(Method::POST, |call| Box::pin(api_keys::create(call))),
         Route::api("/api/personal_api_keys/{id}")
             .key_first()
+            .on::<RetrieveApiKey>(Method::GET, |call| Box::pin(api_keys::retrieve(call)))
             .on::<DeleteApiKey>(Method::DELETE, |call| Box::pin(api_keys::delete(call))),
     ]
 }

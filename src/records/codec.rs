@@ -7,6 +7,7 @@
 
 pub use bincode::{Decode, Encode};
 
+use crate::domain::text;
 use crate::store::{StoreError, VALUE_BYTES_MAX};
 
 /// A domain type that is stored.
@@ -98,7 +99,7 @@ fn name(key: &[u8]) -> String {
     let mut name = String::from_utf8_lossy(words).into_owned();
     match std::str::from_utf8(rest) {
         Ok(text) if text.chars().all(|c| c.is_ascii_graphic()) => name.push_str(text),
-        _ => name.extend(rest.iter().map(|byte| format!("{byte:02x}"))),
+        _ => name.push_str(&text::hex(rest)),
     }
     name
 }

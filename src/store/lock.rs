@@ -32,9 +32,9 @@ pub enum LockError {
 }
 
 impl DataLock {
-    /// Takes the lock for `role` ("server", "offline console", "command"), creating the data directory (for its owner
+    /// Takes the lock for `role` ("server", "offline console", "command") from `since` on, creating the data directory (for its owner
     /// only) if it is not there. Blocks, for a fraction of a second at most.
-    pub fn acquire(data_dir: &Path, role: &str) -> Result<Self, LockError> {
+    pub fn acquire(data_dir: &Path, role: &str, since: &str) -> Result<Self, LockError> {
         let failed = |error: io::Error| LockError::Io { directory: data_dir.into(), reason: error.to_string() };
         DirBuilder::new().recursive(true).mode(0o700).create(data_dir).map_err(failed)?;
         let path = data_dir.join(LOCK_FILE);
@@ -58,12 +58,11 @@ impl DataLock {
             }
         }
         let lock = Self { file };
-        lock.write_holder(role).map_err(failed)?;
+        lock.write_holder(role, since).map_err(failed)?;
         Ok(lock)
     }
 
-    fn write_holder(&self, role: &str) -> io::Result<()> {
-        let since = crate::clock::now().to_rfc3339_z();
+    fn write_holder(&self, role: &str, since: &str) -> io::Result<()> {
         self.file.set_len(0)?;
         (&self.file).write_all(format!("{role}, process {}, since {since}\n", std::process::id()).as_bytes())
     }
@@ -92,15 +91,17 @@ mod tests {
     fn a_held_lock_names_its_holder() {
         let parent = tempfile::tempdir().unwrap();
         let data = parent.path().join("data");
-        let lock = DataLock::acquire(&data, "offline console").unwrap();
+        let lock = DataLock::acquire(&data, "offline console", "2026-11-23T09:00:00Z").unwrap();
         assert_eq!(fs::metadata(&data).unwrap().permissions().mode() & 0o777, 0o700);
 
-        let LockError::Held { holder } = DataLock::acquire(&data, "server").unwrap_err() else { panic!() };
+        let LockError::Held { holder } = DataLock::acquire(&data, "server", "2026-11-23T09:00:00Z").unwrap_err() else {
+            panic!()
+        };
         let expected = format!("offline console, process {}, since 20", std::process::id());
         assert!(holder.starts_with(&expected), "{holder}");
 
         drop(lock);
-        DataLock::acquire(&data, "server").unwrap();
+        DataLock::acquire(&data, "server", "2026-11-23T09:00:00Z").unwrap();
     }
 
     #[test]
@@ -108,7 +109,7 @@ mod tests {
         let parent = tempfile::tempdir().unwrap();
         let file = parent.path().join("file");
         fs::write(&file, "").unwrap();
-        let error = DataLock::acquire(&file.join("data"), "server").unwrap_err();
+        let error = DataLock::acquire(&file.join("data"), "server", "now").unwrap_err();
         assert!(matches!(error, LockError::Io { .. }), "{error}");
     }
 }
