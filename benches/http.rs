@@ -20,7 +20,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use common::disk::{commits, fdatasync_only};
-use common::load::{self, Requests, bearer, exchange, request};
+use common::load::{self, Pace, Requests, bearer, exchange, request};
 use common::{Row, Spread, count};
 use doorward::domain::time::Timestamp;
 use doorward::domain::totp;
@@ -167,7 +167,7 @@ struct Turn {
 impl Turn {
     fn run(server: &Server, request: &[u8]) -> Self {
         let before = server.processor_seconds();
-        let row = load::run(server.address, &vec![vec![request.to_vec()]; CONNECTIONS], TURN, None);
+        let row = load::run(server.address, &vec![vec![request.to_vec()]; CONNECTIONS], TURN, Pace::Spinning);
         let processor = (server.processor_seconds() - before) / count(row.len());
         Self { row, processor }
     }
@@ -235,9 +235,9 @@ fn writes(folder: &Path, people: &People) {
     let (mut syncs, mut alone, mut bare, mut together) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for _ in 0..TURNS {
         syncs.push(runtime.block_on(fdatasync_only(folder, 1, TURN)));
-        alone.push(load::run(server.address, &patches[..1], TURN, None));
+        alone.push(load::run(server.address, &patches[..1], TURN, Pace::Eager));
         bare.push(runtime.block_on(commits(&store, CONNECTIONS, TURN)));
-        together.push(load::run(server.address, &patches, TURN, None));
+        together.push(load::run(server.address, &patches, TURN, Pace::Eager));
     }
     runtime.block_on(store.close());
 
@@ -283,8 +283,8 @@ fn logins(folder: &Path, people: &People) {
     for _ in 0..LOGIN_TURNS {
         hashes.push(hashes_per_second());
         let (logins, beside) = std::thread::scope(|scope| {
-            let beside = scope.spawn(|| load::run(server.address, &reads, LOGIN_TURN, Some(READER_PAUSE)));
-            (load::run(server.address, &clients, LOGIN_TURN, None), beside.join().unwrap())
+            let beside = scope.spawn(|| load::run(server.address, &reads, LOGIN_TURN, Pace::Pausing(READER_PAUSE)));
+            (load::run(server.address, &clients, LOGIN_TURN, Pace::Eager), beside.join().unwrap())
         });
         rows.push(logins);
         read_rows.push(beside);

@@ -37,7 +37,7 @@ fn main() {
     let address = host.to_socket_addrs().unwrap().next().unwrap();
     let request = load::request("GET", "/api/users/@me/two_factor_status", &load::bearer(&arguments.key), "");
     let connections = vec![vec![request]; arguments.connections];
-    let row = load::run(address, &connections, Duration::from_secs(arguments.seconds), None);
+    let row = load::run(address, &connections, Duration::from_secs(arguments.seconds), load::Pace::Eager);
     println!(
         "{:.0} requests/s; latencies in ms: p50 {:.2}, p99 {:.2}, greatest {:.2}",
         row.per_second,

@@ -26,18 +26,37 @@ pub fn bearer(key: &str) -> String {
     format!("authorization: Bearer {key}\r\n")
 }
 
-/// Sends on one connection for each element of `connections`, on the calling thread alone. With a `pause` each
-/// connection waits so long after an answer. Stops at an answer that is not 200.
-pub fn run(address: SocketAddr, connections: &[Requests], time: Duration, pause: Option<Duration>) -> Row {
+/// What the generator does when nothing is to be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pace {
+    /// Sleeps until an answer comes.
+    Eager,
+    /// Keeps its core busy, so that the server does not pay for waking it up, which costs a slow server more than a
+    /// fast one. For a generator with a core of its own.
+    Spinning,
+    /// Each connection waits so long after an answer.
+    Pausing(Duration),
+}
+
+/// Sends on one connection for each element of `connections`, on the calling thread alone. Stops at an answer that is
+/// not 200.
+pub fn run(address: SocketAddr, connections: &[Requests], time: Duration, pace: Pace) -> Row {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let together = Arc::new(Barrier::new(connections.len() + 1));
         let tasks: Vec<_> = connections
             .iter()
-            .map(|requests| tokio::spawn(converse(address, requests.clone(), time, pause, Arc::clone(&together))))
+            .map(|requests| tokio::spawn(converse(address, requests.clone(), time, pace, Arc::clone(&together))))
             .collect();
         together.wait().await;
         let start = Instant::now();
+        if pace == Pace::Spinning {
+            tokio::spawn(async move {
+                while start.elapsed() < time {
+                    tokio::task::yield_now().await;
+                }
+            });
+        }
         let mut latencies = Vec::new();
         for task in tasks {
             latencies.extend(task.await.unwrap());
@@ -50,7 +69,7 @@ async fn converse(
     address: SocketAddr,
     requests: Requests,
     time: Duration,
-    pause: Option<Duration>,
+    pace: Pace,
     together: Arc<Barrier>,
 ) -> Vec<f64> {
     let mut stream = TcpStream::connect(address).await.unwrap();
@@ -67,7 +86,7 @@ async fn converse(
         stream.write_all(request).await.unwrap();
         read_answer(&mut stream, &mut buffer).await;
         latencies.push(before.elapsed().as_secs_f64());
-        if let Some(pause) = pause {
+        if let Pace::Pausing(pause) = pace {
             tokio::time::sleep(pause).await;
         }
     }
