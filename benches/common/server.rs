@@ -49,10 +49,7 @@ impl Server {
 
     /// Processor time used so far, in seconds.
     pub fn processor_seconds(&self) -> f64 {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap_or_default();
-        let fields = stat.rsplit(") ").next().unwrap_or_default().split(' ');
-        let ticks: u32 = fields.skip(11).take(2).filter_map(|field| field.parse::<u32>().ok()).sum();
-        f64::from(ticks) / TICKS_PER_SECOND
+        processor_seconds(self.child.id())
     }
 }
 
@@ -61,6 +58,14 @@ impl Drop for Server {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
+}
+
+/// Processor time that a process has used so far, in seconds.
+pub fn processor_seconds(process: u32) -> f64 {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+    let fields = stat.rsplit(") ").next().unwrap_or_default().split(' ');
+    let ticks: u32 = fields.skip(11).take(2).filter_map(|field| field.parse::<u32>().ok()).sum();
+    f64::from(ticks) / TICKS_PER_SECOND
 }
 
 /// Runs a command of the real program while its server runs.
