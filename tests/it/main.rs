@@ -14,10 +14,13 @@
 )]
 
 mod api_keys;
+mod audit;
 mod bad_input;
 mod console;
 mod conventions;
 mod email;
+mod gate;
+mod golden;
 mod harness;
 mod layers;
 mod login;
