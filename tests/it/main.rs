@@ -22,6 +22,7 @@ mod email;
 mod gate;
 mod golden;
 mod harness;
+mod headers;
 mod layers;
 mod login;
 mod secrets;
