@@ -248,9 +248,8 @@ fn notification_maps_hold_booleans() {
         let stored = patch(&client, "notification_settings", json!({name: {"7": true}})).is(200).json();
         assert_eq!(stored["notification_settings"][name], json!({"7": true}));
     }
-    let sentence = |value: &str| {
-        format!("{value} is not a valid type for notification settings, should be <class 'bool'>")
-    };
+    let sentence =
+        |value: &str| format!("{value} is not a valid type for notification settings, should be <class 'bool'>");
     for (value, printed) in [(json!(0), "0"), (json!("x"), "x"), (json!(null), "None"), (json!(1.5), "1.5")] {
         refused(json!({"discussions_mentioned": value}), &sentence(printed));
     }
@@ -279,7 +278,8 @@ fn passwords_are_kept_as_they_are_typed() {
     assert_eq!(client.patch(ME, body).is(400).json()["attr"], "password");
     let spaced = format!("  {PASSWORD}  ");
     client.patch(ME, json!({"password": spaced, "current_password": person.password})).is(200);
-    let login = |password: &str| server.client().post("/api/login", json!({"email": person.email, "password": password}));
+    let login =
+        |password: &str| server.client().post("/api/login", json!({"email": person.email, "password": password}));
     login(&spaced).is(200);
     login(spaced.trim()).is(400);
 }
@@ -340,7 +340,8 @@ fn every_known_scope_is_accepted() {
 fn a_key_may_have_a_description() {
     let server = Server::start();
     let (_, client) = server.logged_in("ada@example.com");
-    for (sent, stored) in [(json!(" for CI "), json!("for CI")), (json!(" "), json!(null)), (json!(null), json!(null))] {
+    for (sent, stored) in [(json!(" for CI "), json!("for CI")), (json!(" "), json!(null)), (json!(null), json!(null))]
+    {
         let body = json!({"label": "x", "scopes": ["*"], "scoped_teams": [], "scoped_organizations": [],
                           "description": sent});
         let key = client.post(KEYS, body).is(201).json();
