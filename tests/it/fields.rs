@@ -350,6 +350,38 @@ fn a_key_may_have_a_description() {
     }
 }
 
+/// Spec §1.2: integers may be decimal text.
+#[test]
+fn integers_may_be_text() {
+    let server = Server::start();
+    let (_, client) = server.logged_in("ada@example.com");
+    let refused = |teams: Value, detail: &str, attr: &str| {
+        let body = json!({"label": "x", "scopes": ["*"], "scoped_teams": teams, "scoped_organizations": []});
+        client.post(KEYS, body).is_invalid("invalid_input", detail, Some(attr));
+    };
+    let teams = "You must be a member of all teams that you are scoping the key to.";
+    refused(json!([7]), teams, "scoped_teams");
+    refused(json!(["7"]), teams, "scoped_teams");
+    refused(json!(["seven"]), "A valid integer is required.", "scoped_teams__0");
+    refused(json!([7, 1.5]), "A valid integer is required.", "scoped_teams__1");
+}
+
+/// Spec §1.9: the window ends after two hours sharp, for deleting keys too.
+#[test]
+fn the_window_ends_after_two_hours() {
+    let server = Server::start();
+    let (_, client) = server.logged_in("ada@example.com");
+    let body = json!({"label": "x", "scopes": ["*"], "scoped_teams": [], "scoped_organizations": []});
+    let id = client.post(KEYS, body).is(201).json()["id"].as_str().unwrap().to_owned();
+    server.advance(7_140);
+    client.patch(ME, json!({"first_name": "Ada"})).is(200);
+    server.advance(61);
+    client.patch(ME, json!({"first_name": "Eve"})).wants_reauth();
+    client.delete(&format!("{KEYS}/{id}")).wants_reauth();
+    client.delete(ME).wants_reauth();
+    client.get(&format!("{KEYS}/{id}")).is(200);
+}
+
 /// Spec §3.8: what belongs to a later issue is not there by accident.
 #[test]
 fn keys_cannot_be_changed_yet() {

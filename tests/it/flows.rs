@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::{Client, Mail, PASSWORD, Person, Server};
+use crate::harness::{Authenticator, Client, Mail, PASSWORD, Person, Server};
 
 const ME: &str = "/api/users/@me";
 const TOKEN: &str = "/api/login/token";
@@ -57,7 +57,7 @@ fn an_older_code_is_refused_after_a_newer_one() {
     token(step - 1).is_invalid("2fa_invalid", "Invalid authentication code", None);
 }
 
-/// Spec §4.3: a wrong code leaves the pending login alive.
+/// Spec §4.3, W-36: a wrong code leaves the pending login alive, a right one uses it up.
 #[test]
 fn a_pending_login_survives_a_wrong_code() {
     let server = Server::start();
@@ -360,6 +360,67 @@ fn staff_cannot_disable_with_an_old_login() {
     server.advance(7_201);
     staff.post(&person.path("/two_factor_disable"), json!({})).wants_reauth();
     assert_eq!(server.cli(&["2fa", "status", "ada@example.com", "--json"]).json()["factor"]["state"], "on");
+}
+
+/// Spec §3.1: naming oneself by UUID is the same as `@me`, on every route.
+#[test]
+fn the_own_uuid_is_as_good_as_me() {
+    let server = Server::start();
+    let (person, client) = server.logged_in("ada@example.com");
+    for path in [person.path(""), format!("/api/users/{}", person.uuid.to_uppercase())] {
+        let setup = client.get(&format!("{path}/two_factor_start_setup")).is(200).json();
+        let code = Authenticator::new(setup["secret"].as_str().unwrap()).code(&server);
+        client.post(&format!("{path}/two_factor_validate"), json!({"token": code})).is_body(200, SUCCESS);
+        let codes = client.post(&format!("{path}/two_factor_backup_codes"), json!({})).is(200).json();
+        let status = client.get(&format!("{path}/two_factor_status")).is(200).json();
+        assert_eq!(status["backup_codes"], codes["backup_codes"]);
+        client.post(&format!("{path}/two_factor_disable"), json!({})).is_body(200, SUCCESS);
+        client.patch(&path, json!({"first_name": "Ada"})).is(200);
+    }
+    client.put(&person.path(""), json!({})).is_required("email");
+    client.delete(&person.path("")).is_body(204, "");
+}
+
+/// Spec §3.4: the filters of the list; what is neither true nor false filters nothing.
+#[test]
+fn the_filters_of_the_list_take_what_they_know() {
+    let server = Server::start();
+    server.user("ada@example.com");
+    let staff = server.login(&server.staff("staff@example.com"));
+    let count = |query: &str| staff.get(&format!("/api/users?{query}")).is(200).json()["count"].clone();
+    for (query, expected) in [
+        ("email=ADA@example.com", 1),
+        ("email=ada%40example.com&is_staff=true", 0),
+        ("email=nonsense", 0),
+        ("email=ada@example.com&limit=1&offset=0", 1),
+        ("is_staff=perhaps", 2),
+        ("unknown=1", 2),
+    ] {
+        assert_eq!(count(query), expected, "{query}");
+    }
+}
+
+/// W-20: an address that nobody has costs a login as much time as one with a wrong password.
+#[test]
+#[allow(clippy::disallowed_methods, reason = "what is measured is real time")]
+fn an_unknown_address_takes_as_long_as_a_known_one() {
+    let slow = |name: &str, value: &str| (format!("password.{name}"), value.to_owned());
+    let builder = [slow("memory_kib", "32768"), slow("iterations", "4")]
+        .into_iter()
+        .fold(Server::builder(), |builder, (name, value)| builder.setting(&name, &value));
+    let server = builder.start();
+    let person = server.user("ada@example.com");
+    // The quickest of a few: a loaded machine makes calls slower, never quicker.
+    let quickest = |email: &str| {
+        let times = (0..4).map(|_| {
+            let start = std::time::Instant::now();
+            server.client().post("/api/login", json!({"email": email, "password": "wrong horse 1"})).is(400);
+            start.elapsed()
+        });
+        times.min().unwrap()
+    };
+    let (known, unknown) = (quickest(&person.email), quickest("nobody@example.com"));
+    assert!(unknown > known / 4, "{unknown:?} for nobody, {known:?} for somebody");
 }
 
 /// Spec §3.2: what other fields a client sends along is of no matter.

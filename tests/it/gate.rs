@@ -34,7 +34,7 @@ fn gated(server: &Server) -> (Person, Client) {
     (person.clone(), server.login(&person))
 }
 
-/// Spec §4.8, question 5, §7.4 rows 27 and 47.
+/// Spec §4.8, question 5, §7.4 rows 27 and 47; W-27.
 #[test]
 fn the_gate_closes_everything_that_is_not_on_the_list() {
     let server = Server::start();
@@ -52,7 +52,7 @@ fn the_gate_closes_everything_that_is_not_on_the_list() {
     client.patch("/api/users/cancel_email_change_request", json!({})).wants_setup();
 }
 
-/// Spec §4.8: the table of paths that stay open, with and without a slash; §7.4 rows 27 and 47.
+/// Spec §4.8: the table of paths that stay open, with and without a slash; §7.4 rows 27 and 47; W-27.
 #[test]
 fn the_gate_lets_through_what_leads_out_of_it() {
     let server = Server::start();

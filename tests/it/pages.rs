@@ -103,7 +103,7 @@ fn the_link_of_a_new_account_sets_a_password_once() {
     }
 }
 
-/// Spec §3.7: the same link through the API: looked at, refused, used, dead.
+/// Spec §3.7, §7.4 row 36: the same link through the API: looked at, refused, used, dead.
 #[test]
 fn a_reset_token_works_through_the_api() {
     let server = Server::builder().setting("limits.verify_email", "1000/20m").start();
@@ -134,7 +134,7 @@ fn a_reset_token_works_through_the_api() {
     invalid(client.post(&api, json!({"token": token, "password": password})));
 }
 
-/// Spec §3.7, §4.7, W-37: a token dies of age, of a password set another way, and of deactivation.
+/// Spec §3.7, §4.7, §7.4 row 36; W-37: a token dies of age, of a password set another way, and of deactivation.
 #[test]
 fn reset_tokens_die() {
     let server = Server::builder().setting("limits.verify_email", "1000/20m").start();
