@@ -138,7 +138,7 @@ fn references(comment: &str) -> Vec<Reference> {
         } else if bare != "and" {
             in_rows = false;
         }
-        is_foreign = bare.ends_with(".md");
+        is_foreign = Path::new(bare).extension().is_some_and(|extension| extension == "md");
     }
     found
 }
