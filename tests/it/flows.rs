@@ -513,3 +513,76 @@ fn a_new_device_is_mailed_once() {
     let mails = server.wait_for_mails(&person.email, "A new device logged into your account", 1);
     assert!(mails.iter().any(|mail| mail.text.contains("Firefox 140 on Windows")), "{mails:?}");
 }
+
+// ---- accounts ---------------------------------------------------------------------------------------------------
+
+/// Spec §1.7, §2.2: a deactivated account that is let in again gets none of its sessions back.
+#[test]
+fn sessions_stay_ended_after_a_deactivation() {
+    let server = Server::start();
+    let (person, client) = server.logged_in("ada@example.com");
+    let key = server.key_of(&client, &["*"]);
+    let deactivate = ["user", "deactivate", "ada@example.com", "--reason", "on leave, HD-4711"];
+    server.cli(&deactivate).is(0);
+    server.client().login(&person).is_invalid("invalid_credentials", "Invalid email or password.", None);
+    server.cli(&[&deactivate[..], &["--undo"]].concat()).is(0);
+    client.get(ME).is_anonymous();
+    key.get(ME).is(200);
+    server.login(&person);
+}
+
+/// Spec §3.5: the fields of the second step and their types.
+#[test]
+fn the_second_step_checks_its_types() {
+    let server = Server::start();
+    let (person, client) = server.logged_in("ada@example.com");
+    client.enrol(&server);
+    let login = first_step(&server, &person);
+    for token in [json!(true), json!([]), json!({})] {
+        login.post(TOKEN, json!({"token": token})).is_invalid("invalid_input", "Not a valid string.", Some("token"));
+    }
+    let body = json!({"token": "nonsense", "remember": "perhaps"});
+    login.post(TOKEN, body).is_invalid("invalid_input", "Must be a valid boolean.", Some("remember"));
+}
+
+/// Spec §3.4: tokens of a deleted account are dead, and its address can be used again by somebody else.
+#[test]
+fn a_deleted_account_leaves_nothing_behind() {
+    let server = Server::with_mail();
+    let (person, client) = server.logged_in("ada@example.com");
+    let (_, other) = server.logged_in("bob@example.com");
+    let mail = stage(&server, &client, "new@example.com");
+    client.delete(ME).is(204);
+    let reply = server.client().post(VERIFY, json!({"uuid": person.uuid, "token": mail.token()}));
+    reply.is_invalid("invalid_token", "This verification token is invalid or has expired.", Some("token"));
+    server.client().post(REQUEST, json!({"uuid": person.uuid})).is_body(200, SUCCESS);
+    let me = other.patch(ME, json!({"email": "ada@example.com"})).is(200).json();
+    assert_eq!(me["pending_email"], "ada@example.com");
+}
+
+/// W-28, spec §4.11: the address on record is the one that the trusted proxy names.
+#[test]
+fn the_trail_has_the_address_behind_the_proxy() {
+    let server = Server::builder().setting("server.trusted_proxies", "[\"127.0.0.0/8\"]").start();
+    let person = server.user("ada@example.com");
+    let login = server.client().request("POST", "/api/login").header("x-forwarded-for", "10.9.9.9, 203.0.113.7");
+    login.json(person.credentials()).send().is(200);
+    let row = server.cli(&["audit", "list", "--limit", "1", "--json"]).json()["rows"][0].clone();
+    assert_eq!((&row["event"], &row["address"]), (&json!("user.logged_in"), &json!("203.0.113.7")), "{row}");
+}
+
+/// Spec §1.10: pages keep the other parameters, so that a client with its key in the query can follow the links.
+#[test]
+fn a_link_to_a_page_can_be_followed() {
+    let server = Server::builder().setting("server.public_url", "http://doorward.example").start();
+    server.user("bob@example.com");
+    server.user("eve@example.com");
+    let staff = server.login(&server.staff("staff@example.com"));
+    let key = server.key_of(&staff, &["user:read"]);
+    let get = |path: &str| server.client().get(path).is(200).json();
+    let page = get(&format!("/api/users?is_staff=false&limit=1&personal_api_key={}", key.key()));
+    let path = |link: &Value| link.as_str().unwrap().strip_prefix("http://doorward.example").unwrap().to_owned();
+    let next = get(&path(&page["next"]));
+    assert_eq!((&next["results"][0]["email"], &next["next"]), (&json!("eve@example.com"), &json!(null)));
+    assert_eq!(get(&path(&next["previous"])), page);
+}
