@@ -586,3 +586,15 @@ fn a_link_to_a_page_can_be_followed() {
     assert_eq!((&next["results"][0]["email"], &next["next"]), (&json!("eve@example.com"), &json!(null)));
     assert_eq!(get(&path(&next["previous"])), page);
 }
+
+/// Spec §1.10, W-41: a page has at most 1000 entries, as the links say.
+#[test]
+fn a_page_has_an_upper_bound() {
+    let server = Server::start();
+    let (_, client) = server.logged_in("ada@example.com");
+    for (sent, used) in [("100000", "1000"), ("1000", "1000"), ("999", "999"), ("nonsense", "100")] {
+        let page = client.get(&format!("/api/users?limit={sent}&offset=1")).is(200).json();
+        let previous = page["previous"].as_str().unwrap();
+        assert!(previous.ends_with(&format!("/api/users?limit={used}")), "{previous}");
+    }
+}

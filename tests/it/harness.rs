@@ -1,7 +1,7 @@
 //! The real server in a folder of its own, and what is needed to talk to it.
 //!
-//! The harness checks what tests forget: [`Server::stop`] wants exit code 0, and when a server is dropped none of the
-//! secrets that went over the wire may be in its log.
+//! The harness checks what tests forget: [`Server::stop`] wants exit code 0, every error of the API is in the envelope,
+//! and when a server is dropped none of the secrets that went over the wire may be in its log.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader, Read, Write};
@@ -651,6 +651,7 @@ impl Request {
             default("x-csrftoken", token);
         }
         let call = format!("{} {}", self.method, self.path);
+        let is_api = self.path.starts_with("/api/") && self.method != Method::HEAD;
         let url = format!("{}{}", client.shared.address.lock().unwrap(), self.path);
         let answer = http().request(self.method, url).headers(self.headers).body(self.body).send();
         let answer = answer.unwrap_or_else(|error| panic!("{call}: {error:?}"));
@@ -660,7 +661,11 @@ impl Request {
         if let Ok(value) = serde_json::from_str(&text) {
             client.shared.keep_secrets_of(&value);
         }
-        Reply { call, status, headers, text }
+        let reply = Reply { call, status, headers, text };
+        if reply.status >= 400 && is_api && !reply.text.is_empty() {
+            reply.check_envelope();
+        }
+        reply
     }
 }
 
@@ -698,6 +703,16 @@ impl Reply {
     pub fn is_body(self, status: u16, body: &str) -> Self {
         assert_eq!((self.status, self.text.as_str()), (status, body), "{}", self.call);
         self
+    }
+
+    /// Exactly the keys of spec §1.5, in their order (W-42).
+    #[track_caller]
+    fn check_envelope(&self) {
+        let value = self.json();
+        let keys: Vec<&str> = value.as_object().unwrap().keys().map(String::as_str).collect();
+        assert_eq!(keys, ["type", "code", "detail", "attr"], "{self:?}");
+        let text = |key: &str| value[key].as_str().is_some_and(|text| !text.is_empty());
+        assert!(text("type") && text("code") && text("detail") && value["code"] != "invalid", "{self:?}");
     }
 
     /// The envelope of spec §1.5, byte for byte.
