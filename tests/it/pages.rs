@@ -167,7 +167,7 @@ fn api_of(made: &serde_json::Value) -> (String, String) {
 /// The paths of the links that first starts have printed, as soon as there are so many.
 fn setup_links(server: &Server, count: usize) -> Vec<String> {
     wait_for("the set-up link", || {
-        // Whole lines only. The route in the lines about requests is no link.
+        // The route in the lines about requests is no link.
         let log = server.log();
         let words = log.split_whitespace().filter(|word| word.starts_with("http") && word.contains("/setup/"));
         let links: Vec<String> = words.map(path).collect();
