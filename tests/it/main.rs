@@ -13,12 +13,15 @@
     reason = "checks hand the answer on, and bodies are written where they are sent"
 )]
 
+mod admin;
 mod api_keys;
 mod audit;
 mod bad_input;
+mod cli;
 mod conformance;
 mod console;
 mod conventions;
+mod crash;
 mod email;
 mod fields;
 mod flows;
@@ -26,12 +29,16 @@ mod gate;
 mod golden;
 mod harness;
 mod headers;
+mod hostile;
 mod layers;
 mod lockout;
 mod login;
 mod outbox;
 mod pages;
+mod races;
 mod secrets;
 mod sessions;
+mod tour;
 mod two_factor;
 mod users;
+mod wire;
