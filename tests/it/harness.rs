@@ -1,7 +1,7 @@
 //! The real server in a folder of its own, and what is needed to talk to it.
 //!
-//! The harness checks what tests forget: [`Server::stop`] wants exit code 0, and when a server is dropped none of the
-//! secrets that went over the wire may be in its log.
+//! The harness checks what tests forget: [`Server::stop`] wants exit code 0, every error of the API is in the envelope,
+//! and when a server is dropped none of the secrets that went over the wire may be in its log.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader, Read, Write};
@@ -683,6 +683,7 @@ impl Request {
     pub fn try_send(mut self) -> reqwest::Result<Reply> {
         self.add_credentials();
         let (client, call) = (&self.client, self.call());
+        let is_api = self.path.starts_with("/api/") && self.method != Method::HEAD;
         let url = format!("{}{}", client.shared.address.lock().unwrap(), self.path);
         let answer = http().request(self.method, url).headers(self.headers).body(self.body).send()?;
         let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
@@ -691,7 +692,11 @@ impl Request {
         if let Ok(value) = serde_json::from_str(&text) {
             client.shared.keep_secrets_of(&value);
         }
-        Ok(Reply { call, status, headers, text })
+        let reply = Reply { call, status, headers, text };
+        if status >= 400 && is_api && !reply.text.is_empty() {
+            reply.check_envelope();
+        }
+        Ok(reply)
     }
 
     /// The bytes on the wire, for those who send them themselves. The connection is for this request alone.
@@ -767,6 +772,16 @@ impl Reply {
     pub fn is_body(self, status: u16, body: &str) -> Self {
         assert_eq!((self.status, self.text.as_str()), (status, body), "{}", self.call);
         self
+    }
+
+    /// Exactly the keys of spec §1.5, in their order (W-42).
+    #[track_caller]
+    fn check_envelope(&self) {
+        let value = self.json();
+        let keys: Vec<&str> = value.as_object().unwrap().keys().map(String::as_str).collect();
+        assert_eq!(keys, ["type", "code", "detail", "attr"], "{self:?}");
+        let text = |key: &str| value[key].as_str().is_some_and(|text| !text.is_empty());
+        assert!(text("type") && text("code") && text("detail") && value["code"] != "invalid", "{self:?}");
     }
 
     /// The envelope of spec §1.5, byte for byte.

@@ -15,16 +15,26 @@
 
 mod admin;
 mod api_keys;
+mod audit;
 mod bad_input;
 mod cli;
+mod conformance;
 mod console;
 mod conventions;
 mod crash;
 mod email;
+mod fields;
+mod flows;
+mod gate;
+mod golden;
 mod harness;
+mod headers;
 mod hostile;
 mod layers;
+mod lockout;
 mod login;
+mod outbox;
+mod pages;
 mod races;
 mod secrets;
 mod sessions;
