@@ -53,7 +53,9 @@ impl Connector {
             .max_buf_size(HEAD_BYTES_MAX)
             // Answers are small: copying a body behind its head is cheaper than sending two pieces.
             .writev(false)
-            .keep_alive(true);
+            .keep_alive(true)
+            // A client may close its side and still wait for the answer.
+            .half_close(true);
         builder
             .http2()
             .timer(TokioTimer::new())
