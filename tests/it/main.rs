@@ -16,7 +16,6 @@
 mod admin;
 mod api_keys;
 mod audit;
-mod bad_input;
 mod cli;
 mod conformance;
 mod console;
