@@ -15,6 +15,7 @@
 
 mod api_keys;
 mod bad_input;
+mod commands;
 mod console;
 mod conventions;
 mod email;
