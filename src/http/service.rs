@@ -198,8 +198,8 @@ impl<D: Door> Service<D> {
         if !accepts_json(&head.headers) {
             return Err(Fault::NotAcceptable);
         }
-        let (body, _held) = match self.read_body(head, body).await {
-            Ok((parsed, held)) => (Ok(parsed), held),
+        let (body, _permit) = match self.read_body(head, body).await {
+            Ok((parsed, permit)) => (Ok(parsed), permit),
             Err(fault) => (Err(fault), None),
         };
         let mut cookies = Cookies::read(&head.headers);
@@ -226,13 +226,13 @@ impl<D: Door> Service<D> {
         B: Body<Data = Bytes, Error: Into<BoxError>>,
     {
         let Some(endpoint) = route.endpoint(&head.method) else { return Err(wrong_method(head, route)) };
-        let (mut fields, mut _held) = (Fields::default(), None);
+        let (mut fields, mut _permit) = (Fields::default(), None);
         if head.method == Method::POST {
             if self.site.is_foreign_form(head) {
                 return Err(Error::permission_denied().into());
             }
-            let (parsed, held) = self.read_body(head, body).await?;
-            (fields, _held) = (parsed.into_fields()?, held);
+            let (parsed, permit) = self.read_body(head, body).await?;
+            (fields, _permit) = (parsed.into_fields()?, permit);
         }
         let RequestFacts { address, user_agent, request_id } = facts;
         let actor = Actor { identity: Identity::Anonymous, address, user_agent, request_id };
@@ -261,10 +261,10 @@ impl<D: Door> Service<D> {
     where
         B: Body<Data = Bytes, Error: Into<BoxError>>,
     {
-        let (bytes, held) =
+        let (bytes, permit) =
             body::read(body, self.site.max_body_bytes, self.site.body_timeout(), &self.body_memory).await?;
         let content_type = head.headers.get(CONTENT_TYPE).map(|value| String::from_utf8_lossy(value.as_bytes()));
-        Ok((body::parse(content_type.as_deref(), bytes).await?, held))
+        Ok((body::parse(content_type.as_deref(), bytes).await?, permit))
     }
 
     fn call(self: &Arc<Self>, head: &Parts, actor: Actor, params: Params, fields: Fields) -> Call<D> {
