@@ -98,12 +98,7 @@ pub fn parse_network(text: &str) -> Option<(IpAddr, u8)> {
 }
 
 fn email(email: &Email) -> Problem {
-    let address = email
-        .from
-        .strip_suffix('>')
-        .and_then(|from| from.rsplit_once('<'))
-        .map_or(&*email.from, |(_, address)| address);
-    if EmailAddress::parse(address).is_none() || email.from.contains(char::is_control) {
+    if !is_sender(&email.from) {
         return Some(("email.from", "it must be an address, as in \"Doorward <doorward@example.com>\"".to_owned()));
     }
     let smtp = &email.smtp;
@@ -121,6 +116,19 @@ fn email(email: &Email) -> Problem {
         return Some(("email.file.dir", "it must name a folder".to_owned()));
     }
     within("email.smtp.port", u64::from(smtp.port), 1..=65_535)
+}
+
+/// An address, alone or as `Name <address>`, where a name with special characters stands in quotes (RFC 5322).
+fn is_sender(from: &str) -> bool {
+    let parts = from.strip_suffix('>').and_then(|from| from.rsplit_once('<'));
+    let (name, address) = parts.unwrap_or(("", from));
+    let name = name.trim();
+    let quoted = name.strip_prefix('"').and_then(|name| name.strip_suffix('"'));
+    let is_name = match quoted {
+        Some(name) => !name.contains(['"', '\\']),
+        None => !name.contains(|c| "()<>[]:;@\\,\"".contains(c)),
+    };
+    is_name && EmailAddress::parse(address).is_some() && !from.contains(char::is_control)
 }
 
 fn password(password: &Password) -> Problem {
@@ -231,6 +239,8 @@ mod tests {
             ("server.cors_origins", "['https://app.example.com/x']"),
             ("server.max_body_bytes", "10"),
             ("email.from", "Doorward"),
+            ("email.from", "Ada, Bob <a@example.com>"),
+            ("email.from", "'Ada (x) <a@example.com>'"),
             ("email.smtp.port", "0"),
             ("password.memory_kib", "7"),
             ("password.iterations", "0"),
@@ -256,6 +266,9 @@ mod tests {
             ("server.trusted_proxies", "['10.0.0.0/8', 'fd00::/8', '192.0.2.1']"),
             ("server.cors_origins", "['https://app.example.com', 'http://localhost:3000']"),
             ("email.from", "ops@example.com"),
+            ("email.from", "<ops@example.com>"),
+            ("email.from", "'\"Doe, Jane\" <jane@example.com>'"),
+            ("email.from", "D\u{f6}rward <ops@example.com>"),
             ("password.memory_kib", "8"),
             ("log.level", "warn,doorward::http=debug"),
         ] {

@@ -29,6 +29,11 @@ pub struct ConfigError {
 }
 
 impl ConfigError {
+    /// For what shows only when a setting is put to use; the message names the setting.
+    pub fn in_use(message: impl fmt::Display) -> Self {
+        Self::new(None, message.to_string())
+    }
+
     pub(super) fn new(place: Option<Place>, message: String) -> Self {
         Self { place, message }
     }
