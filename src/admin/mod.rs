@@ -1,10 +1,10 @@
 //! Operations over a local Unix socket, so that the console and the command line work while the server runs, and
 //! [`Link`], which reaches them there or, with the server stopped, in the store itself.
 //!
-//! The protocol is HTTP/1.1: `POST /op/<NAME>` with an operation as JSON, answered 200 with its reply, or with
-//! 422 and the [`Error`](crate::error::Error); and `GET /events`, a stream of new audit entries' numbers. It is private to one version of the program on one
-//! machine; both ends name [`PROTOCOL`] and refuse another. Nothing is decided here: who may do what is the
-//! operations' own matter.
+//! The protocol is HTTP/1.1: `POST /op/<NAME>` with an operation as JSON, answered 200 with its reply, or with 422 and
+//! the [`Error`](crate::error::Error); and `GET /events`, a stream of new audit entries' numbers. It is private to one
+//! version of the program on one machine; both ends name [`PROTOCOL`] and refuse another. Nothing is decided here: who
+//! may do what is the operations' own matter.
 
 pub mod client;
 pub mod link;
