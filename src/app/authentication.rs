@@ -97,7 +97,7 @@ impl App {
             None => Identity::Anonymous,
         };
         match (by_session, key) {
-            (Identity::Anonymous, Some((key, place))) => self.by_key(key, place, now).await,
+            (Identity::Anonymous | Identity::Pending(_), Some((key, place))) => self.by_key(key, place, now).await,
             (identity, _) => Ok(identity),
         }
     }

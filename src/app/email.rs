@@ -55,9 +55,10 @@ impl Operation for RequestEmailVerification {
         }
         let limits = &cx.config().limits;
         let throttle = &cx.app.0.throttle;
-        throttle.count("email_verification_request", limits.email_verification_request, uuid.as_bytes(), cx.now)?;
+        // The address first: beyond its limit it cannot use up the tries of others.
         let bucket = cx.address_bucket();
         throttle.count("verify_email_address", limits.verify_email_address, bucket.as_bytes(), cx.now)?;
+        throttle.count("email_verification_request", limits.email_verification_request, uuid.as_bytes(), cx.now)?;
         let Some(id) = UserId::parse(&uuid) else { return Ok(Success::YES) };
         let Some(user) = cx.records().user(id).await?.map(|user| user.value) else { return Ok(Success::YES) };
         let is_something_to_verify = user.pending_email.is_some() || user.is_email_verified != Some(true);
@@ -86,8 +87,8 @@ impl Operation for VerifyEmail {
         let uuid = self.fields.text("uuid")?.ok_or_else(|| FieldError::required("uuid"))?.to_lowercase();
         let limits = &cx.config().limits;
         let throttle = &cx.app.0.throttle;
-        throttle.count("verify_email", limits.verify_email, uuid.as_bytes(), cx.now)?;
         throttle.count("verify_email_address", limits.verify_email_address, cx.address_bucket().as_bytes(), cx.now)?;
+        throttle.count("verify_email", limits.verify_email, uuid.as_bytes(), cx.now)?;
 
         let mut tries = Tries::default();
         loop {
@@ -337,7 +338,7 @@ impl Context<'_> {
         let mut session = None;
         if requires_2fa {
             batch = put_user(batch, Some(before), &user);
-            batch = self.rebind_session(batch, &user, |_| {}).await?;
+            batch = self.rebind_session(batch, &before.value, &user, |_| {}).await?;
         } else {
             let replaced = self.session().cloned();
             let (with_login, issued) =

@@ -67,6 +67,24 @@ impl App {
     }
 }
 
+#[cfg(test)]
+impl App {
+    /// A program without files: its store is in memory and its secret key a constant.
+    pub(super) fn in_memory(config: Config) -> Self {
+        Self(Arc::new(Inner {
+            hasher: Hasher::new(&config.password),
+            throttle: Throttle::default(),
+            outbox_bell: Notify::new(),
+            started_at: clock::now(),
+            lock: Mutex::new(None),
+            mode: Mode::Live,
+            records: Records::new(Arc::new(MemoryStore::new())),
+            config: Arc::new(config),
+            vault: Vault::new(&[7; KEY_BYTES]),
+        }))
+    }
+}
+
 fn open_files(config: &Config, role: &str) -> Result<(DataLock, Arc<dyn Store>), OpenError> {
     let data_dir = &config.server.data_dir;
     let lock = DataLock::acquire(data_dir, role, &clock::now().to_rfc3339_z()).map_err(|error| match error {

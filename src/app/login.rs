@@ -23,14 +23,16 @@ use crate::records::{
 };
 use crate::store::Batch;
 
+/// The limit on tries of the second step, by the pending user (spec §1.11).
+pub(super) const TRIES_AT_LOGIN: &str = "two_factor_login";
 /// Longest pause that the growing delay of one account reaches, in seconds.
 const ACCOUNT_LOCK_SECONDS: i64 = 900;
-/// Ended sessions that one login clears away.
-const CLEARED_PER_LOGIN_MAX: usize = 8;
+/// Ended sessions, and devices, that one login clears away: with all else that a login writes, they fit into a batch.
+const CLEARED_PER_LOGIN_MAX: usize = 4;
 /// Counters of failed logins, address by address, looked at to tell an operator.
 const COUNTERS_LOOKED_AT_MAX: usize = 50;
-/// Remember cookies looked at.
-const REMEMBERED_LOOKED_AT_MAX: usize = 5;
+/// Remember cookies looked at: a browser keeps those of other accounts, and those that died, for a month.
+const REMEMBERED_LOOKED_AT_MAX: usize = 20;
 
 /// A session made just now: the two cookies' values and their age (spec §1.7).
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -100,6 +102,9 @@ impl Operation for Login {
         let user = cx.find_by_email(&email).await?;
         let hash = user.as_ref().and_then(|user| user.value.password_hash.clone());
         let matches = cx.app.0.hasher.verify(hash, password.clone()).await?;
+        // Again: guesses that waited side by side get no more tries than those that come one after the other.
+        cx.check_address_lock().await?;
+        cx.check_account_locks(&email).await?;
         let Some(user) = user.filter(|user| matches && user.value.is_active) else {
             let known = cx.find_by_email(&email).await?;
             return Err(cx.login_failed(&email, known.as_ref().map(|user| &user.value)).await?);
@@ -128,7 +133,7 @@ impl Operation for CompleteLogin {
     async fn run(self, cx: &Context<'_>) -> Result<Self::Reply> {
         let (presented, pending) = cx.pending_login()?;
         cx.app.0.throttle.count(
-            "two_factor_login",
+            TRIES_AT_LOGIN,
             cx.config().limits.two_factor_login,
             pending.user.as_bytes(),
             cx.now,
@@ -231,7 +236,7 @@ impl Context<'_> {
         let mut tries = Tries::default();
         loop {
             tries.next().await?;
-            let before = self.user(id).await?;
+            let before = self.records().user(id).await?.ok_or_else(invalid_credentials)?;
             if before.value.password_hash != checked.was || !before.value.is_active {
                 return Err(invalid_credentials());
             }
@@ -384,7 +389,7 @@ impl Context<'_> {
             sessions.into_iter().partition(|(_, session)| is_session_live(session, user, self.now));
         live.sort_by_key(|(_, session)| session.last_activity);
         let too_many = (live.len() + 1).saturating_sub(SESSIONS_PER_USER_MAX);
-        for (hash, session) in ended.iter().take(CLEARED_PER_LOGIN_MAX).chain(live.iter().take(too_many)) {
+        for (hash, session) in live.iter().take(too_many).chain(&ended).take(CLEARED_PER_LOGIN_MAX) {
             batch = remove_session(batch, hash, session);
         }
         let devices = self.records().remembered_of(user.id).await?;
@@ -392,7 +397,7 @@ impl Context<'_> {
             devices.into_iter().partition(|(_, device)| is_remembered_device_live(device, user, self.now));
         live.sort_by_key(|(_, device)| device.created_at);
         let too_many = (live.len() + 1).saturating_sub(SESSIONS_PER_USER_MAX);
-        for (hash, device) in ended.iter().take(CLEARED_PER_LOGIN_MAX).chain(live.iter().take(too_many)) {
+        for (hash, device) in live.iter().take(too_many).chain(&ended).take(CLEARED_PER_LOGIN_MAX) {
             batch = remove_remembered(batch, hash, device);
         }
         Ok(batch)

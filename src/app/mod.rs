@@ -25,6 +25,9 @@ pub mod throttle;
 pub mod tokens;
 pub mod views;
 
+#[cfg(test)]
+mod tests;
+
 use std::borrow::Cow;
 use std::future::Future;
 use std::net::IpAddr;
@@ -46,7 +49,7 @@ use crate::domain::user::User;
 use crate::domain::vault::Vault;
 use crate::error::{Error, Result};
 use crate::records::{Records, Versioned};
-use crate::store::{Batch, Commit, Receipt};
+use crate::store::{Batch, Commit, Expect, Receipt};
 
 pub use authentication::{CsrfFacts, Presented, RequestFacts};
 use hashing::Hasher;
@@ -259,9 +262,32 @@ impl Context<'_> {
         }
     }
 
-    /// Reads a user again, with the version that a change expects. A user who is gone meanwhile is not found.
+    /// Reads a user again, with the version that a change expects. A user who is gone meanwhile is not found; the caller
+    /// whose session was ended meanwhile is not authenticated any more.
     async fn user(&self, id: UserId) -> Result<Versioned<User>> {
-        self.records().user(id).await?.ok_or_else(Error::not_found)
+        let user = self.records().user(id).await?.ok_or_else(Error::not_found)?;
+        if let Identity::Session { user: caller, session } = &self.actor.identity
+            && caller.id == id
+            && caller.session_epoch != user.value.session_epoch
+            // It goes on if it was bound to the new epoch.
+            && !self.records().session(&session.hash).await?.is_some_and(|live| {
+                login::is_session_live(&live.value, &user.value, self.now)
+            })
+        {
+            return Err(Error::NotAuthenticated);
+        }
+        Ok(user)
+    }
+
+    /// For a rule over a range of keys (so many at most, one at least), which no expectation can express: every change
+    /// that the rule is about moves one guard key, so that of two at a time one is refused. To be called before the range
+    /// is read.
+    async fn guarded(&self, batch: Batch, key: &[u8]) -> Result<Batch> {
+        let expect = match self.records().store().get(key).await? {
+            None => Expect::Absent,
+            Some(entry) => Expect::Version(entry.version),
+        };
+        Ok(batch.expect(key, expect).put(key, Vec::new()))
     }
 }
 

@@ -5,6 +5,7 @@ use std::future::Future;
 use serde::{Deserialize, Serialize};
 
 use super::audit::Note;
+use super::login::TRIES_AT_LOGIN;
 use super::second_factor::{find_backup_code, install_device, open_totp, remove_factor, seal_totp};
 use super::views::UserRef;
 use super::{Context, Identity, Operation, Permission, Tries, random};
@@ -132,7 +133,10 @@ impl Operation for UnlockTwoFactor {
     type Reply = Done;
 
     async fn run(self, cx: &Context<'_>) -> Result<Self::Reply> {
-        cx.change_user(&self).await
+        let done = cx.change_user(&self).await?;
+        let id = cx.find_user(&self.user).await?.value.id;
+        cx.app.0.throttle.forget(TRIES_AT_LOGIN, id.as_bytes());
+        Ok(done)
     }
 }
 
@@ -227,7 +231,7 @@ impl Operation for ExplainCode {
     }
 }
 
-/// Begins an enrolment in person. A device that is there stays in force until the new one is confirmed.
+/// Begins an enrolment in person, for a user without a device.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct StartEnrolment {
     pub user: UserRef,
@@ -299,6 +303,8 @@ impl UserChange for ConfirmEnrolment {
             return Err(Error::refused("token_invalid", "this is not the code of the new device; try the next one"));
         };
         install_device(user, pending.value.secret, step, cx.now);
+        // As with every enrolment: no session stays that has not proved the new factor.
+        user.session_epoch = user.session_epoch.wrapping_add(1);
         let key = keys::pending_totp(user.id, &credential);
         let batch = Batch::default().expect(key.clone(), Expect::Version(pending.version)).delete(key);
         let batch = cx.mailed(batch, user, MailKind::TwoFactorEnabled)?;
@@ -364,6 +370,7 @@ impl Context<'_> {
                 batch = batch.delete(key);
             }
             if how.revoke_keys {
+                batch = self.guarded(batch, &keys::api_key_guard(id)).await?;
                 for key in self.records().api_keys_of(id).await? {
                     batch = remove_api_key(batch, &key.value);
                 }
@@ -464,7 +471,12 @@ impl Context<'_> {
         let (verdict, text) = match backup_code::fold(typed) {
             None => ("malformed", "neither six digits nor the form of a backup code (eight letters and digits 2 to 7)"),
             Some(code) if find_backup_code(self.vault(), user, &code).is_some() => {
-                if user.second_factor.backup_code_failures.is_waiting(self.now) {
+                if user.second_factor.backup_code_failures.reached_the_end() {
+                    (
+                        "disabled",
+                        "an unused backup code, but none is taken after 100 wrong ones in a row: unlock the user",
+                    )
+                } else if user.second_factor.backup_code_failures.is_waiting(self.now) {
                     ("waiting", "an unused backup code, but refused for a while after wrong ones")
                 } else {
                     ("backup_code", "an unused backup code of this user; it would be accepted now")

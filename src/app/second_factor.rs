@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::audit::Note;
+use super::login::is_session_live;
 use super::permission::KeyRule;
 use super::views::{Success, TwoFactorStatusView, UserRef};
 use super::{Context, Identity, Operation, Permission, Tries, random};
@@ -115,7 +116,8 @@ impl Operation for ValidateTotp {
             // Era B: every other session ends; the one that did it stays, verified.
             user.session_epoch = user.session_epoch.wrapping_add(1);
             let mut batch = put_user(batch.delete(pending_key), Some(&before), &user);
-            batch = cx.rebind_session(batch, &user, |session| session.verified_at = Some(cx.now)).await?;
+            batch =
+                cx.rebind_session(batch, &before.value, &user, |session| session.verified_at = Some(cx.now)).await?;
             let event = if is_replacement { Event::TwoFactorReplaced } else { Event::TwoFactorEnabled };
             batch = cx.audited(batch, Note::of(event, &user));
             batch = cx.mailed(batch, &user, MailKind::TwoFactorEnabled)?;
@@ -245,6 +247,7 @@ impl Operation for DisableTwoFactor {
                 None if password_is_right.is_some() => "password",
                 None => {
                     cx.require_fresh("This action requires you to be recently authenticated.")?;
+                    cx.require_verified()?;
                     "recent login"
                 }
             };
@@ -253,7 +256,7 @@ impl Operation for DisableTwoFactor {
             for key in cx.records().pending_totp_keys(id).await? {
                 batch = batch.delete(key);
             }
-            batch = cx.rebind_session(batch, &user, |session| session.verified_at = None).await?;
+            batch = cx.rebind_session(batch, &before.value, &user, |session| session.verified_at = None).await?;
             batch = cx.audited(batch, Note::of(Event::TwoFactorDisabled, &user).detail("proved_by", proof));
             batch = cx.mailed(batch, &user, MailKind::TwoFactorDisabled)?;
             if cx.commit(batch).await?.is_some() {
@@ -551,18 +554,19 @@ impl Context<'_> {
         self.require_verified()
     }
 
-    /// Keeps the caller's own session alive across a new epoch of the user, changed as asked. A session that was ended
-    /// meanwhile stays ended.
+    /// Keeps the caller's own session alive across a new epoch of the user, changed as asked. A session that had ended
+    /// `before` stays ended.
     pub(super) async fn rebind_session(
         &self,
         batch: Batch,
+        before: &User,
         user: &User,
         change: impl FnOnce(&mut Session) + Send,
     ) -> Result<Batch> {
         let Identity::Session { user: caller, session } = &self.actor.identity else { return Ok(batch) };
-        let Some(mut live) = self.records().session(&session.hash).await?.filter(|_| caller.id == user.id) else {
-            return Ok(batch);
-        };
+        let live = self.records().session(&session.hash).await?;
+        let live = live.filter(|live| caller.id == user.id && is_session_live(&live.value, before, self.now));
+        let Some(mut live) = live else { return Ok(batch) };
         let batch = live.expect(batch, &session.hash);
         live.value.epoch = user.session_epoch;
         change(&mut live.value);

@@ -6,7 +6,7 @@ use super::App;
 use crate::clock;
 use crate::domain::time::Timestamp;
 use crate::error::Result;
-use crate::store::Commit;
+use crate::store::{Commit, StoreError};
 
 /// Time between two sweeps.
 const EVERY: Duration = Duration::from_mins(10);
@@ -24,20 +24,28 @@ impl App {
         }
     }
 
-    /// Removes everything that expired before `now`.
+    /// Removes everything that expired before `now`. What cannot be read is left for somebody to look at.
     pub async fn sweep(&self, now: Timestamp) -> Result<()> {
         let login_memory_seconds = i64::from(self.0.config.login.lock_seconds);
         loop {
             let notes = self.records().expired(now, PAGE).await?;
-            let count = notes.len();
+            let (count, mut done) = (notes.len(), 0);
             for (key, note) in notes {
-                let batch = self.records().removal_of_expired(&key, note, now, login_memory_seconds).await?;
+                let batch = match self.records().removal_of_expired(&key, note, now, login_memory_seconds).await {
+                    Ok(batch) => batch,
+                    Err(error @ StoreError::Corrupt(_)) => {
+                        tracing::error!(%error, "a record that has expired cannot be read");
+                        continue;
+                    }
+                    Err(error) => return Err(error.into()),
+                };
                 match self.records().store().commit(batch).await? {
-                    // A conflict: somebody used the record just now; the note stays for the next sweep.
-                    Commit::Done(_) | Commit::Conflict => {}
+                    Commit::Done(_) => done += 1,
+                    // Somebody used the record just now; the note stays for the next sweep.
+                    Commit::Conflict => {}
                 }
             }
-            if count < PAGE {
+            if count < PAGE || done == 0 {
                 return Ok(());
             }
         }

@@ -49,6 +49,11 @@ impl Throttle {
         window.times.push_back(now);
         Ok(())
     }
+
+    /// Forgets what was counted under a key.
+    pub fn forget(&self, name: &'static str, key: &[u8]) {
+        self.windows.lock().unwrap_or_else(PoisonError::into_inner).remove(&(name, digest(key)));
+    }
 }
 
 fn digest(key: &[u8]) -> [u8; 16] {

@@ -77,8 +77,9 @@ impl Context<'_> {
 pub(super) fn binding(purpose: Purpose, user: &User) -> [u8; 32] {
     let facts = match purpose {
         Purpose::VerifyEmail => format!(
-            "{}\n{}\n{:?}\n{:?}",
+            "{}\n{}\n{}\n{:?}\n{:?}",
             user.email,
+            user.password_hash.as_ref().map_or("", |hash| hash.0.as_str()),
             user.pending_email.as_ref().map_or("", |email| email.as_str()),
             user.is_email_verified,
             user.last_login

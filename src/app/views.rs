@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 use super::{Context, Identity};
 use crate::domain::id::UserId;
 use crate::domain::notification;
+use crate::domain::secret::Secret;
 use crate::domain::session::{FRESH_REAUTH_SECONDS, REAUTH_SECONDS};
 use crate::domain::time::Timestamp;
 use crate::domain::user::FactorState;
@@ -83,7 +84,7 @@ pub struct ApiKeyView {
     pub id: String,
     pub label: String,
     /// Only in the answer that creates it.
-    pub value: Option<String>,
+    pub value: Option<Secret>,
     pub mask_value: Option<String>,
     pub created_at: String,
     pub last_used_at: Option<String>,

@@ -7,6 +7,7 @@ use super::{Failure, Output};
 use crate::admin::Link;
 use crate::app::api_keys::{CreateApiKeyFor, ListApiKeysOf, RevokeApiKey};
 use crate::app::views::{ApiKeyView, UserRef};
+use crate::domain::secret::Secret;
 use crate::domain::text::for_display;
 
 #[derive(Debug, Subcommand)]
@@ -44,7 +45,7 @@ impl Command {
         match self {
             Self::Create { owner, label, scopes } => {
                 let key = link.call(CreateApiKeyFor { user: UserRef(owner), label, scopes }).await?;
-                output.answer(&key, || for_display(key.value.as_deref().unwrap_or_default()))?;
+                output.answer(&key, || for_display(key.value.as_ref().map_or("", Secret::expose)))?;
                 output.note(&format!("key {}: the value is shown only this once", key.id));
                 Ok(())
             }

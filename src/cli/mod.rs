@@ -7,6 +7,7 @@ pub mod config;
 pub mod console;
 mod failure;
 pub mod key;
+mod log_writer;
 mod logging;
 pub mod output;
 pub mod pages;

@@ -28,7 +28,7 @@ const LAST_WORK: Duration = Duration::from_secs(1);
 
 /// Runs the server until a signal ends it.
 pub fn run(global: &Global, mut config: Config) -> Result<(), Failure> {
-    logging::start(&config.log, global)?;
+    let _log = logging::start(&config.log, global)?;
     config.email.smtp.password = config.email.smtp.read_password()?;
     config.email.smtp.password_file = PathBuf::new();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::runtime)?;

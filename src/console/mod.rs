@@ -24,7 +24,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use crossterm::event::{Event, EventStream};
+use crossterm::event::Event;
 use futures_util::{Stream, StreamExt};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
@@ -88,7 +88,12 @@ pub async fn run(config: Arc<Config>, operator: Operator, options: Options) -> i
     let backend = LinkBackend::new(config, operator.clone());
     let ended = on_terminal(&backend, &operator, &options).await;
     backend.close().await;
-    match ended? {
+    // A frame on its way into a terminal that goes away fails before the hang-up is noticed.
+    let ended = match ended {
+        Err(error) if error.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error()) => TERMINAL_GONE,
+        ended => ended?,
+    };
+    match ended {
         Ended::Quit { connected: true } => Ok(()),
         Ended::Quit { connected: false } => std::process::exit(NO_CONNECTION),
         Ended::Signal(number) => std::process::exit(SIGNALLED + number),
@@ -99,7 +104,7 @@ async fn on_terminal(backend: &LinkBackend, operator: &Operator, options: &Optio
     let mut signals = Signals::new()?;
     let mut screen = Term::enter()?;
     let model = first_model(options, operator, screen.size()?);
-    drive(&mut screen, EventStream::new(), &mut signals, backend, model).await
+    drive(&mut screen, term::events(), &mut signals, backend, model).await
 }
 
 /// The line for those who are no terminal: the command that does the same.

@@ -3,26 +3,32 @@
 //! Mouse reporting stays off, so that the terminal's own selection works.
 
 use std::io::{self, IsTerminal, Stdout, Write};
+use std::mem::ManuallyDrop;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::ThreadId;
 
 use crossterm::clipboard::CopyToClipboard;
 use crossterm::cursor::Show;
-use crossterm::event::{DisableBracketedPaste, EnableBracketedPaste};
+use crossterm::event::{DisableBracketedPaste, EnableBracketedPaste, Event};
 use crossterm::execute;
 use crossterm::terminal::{
     BeginSynchronizedUpdate, EndSynchronizedUpdate, EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode,
     enable_raw_mode,
 };
+use futures_util::Stream;
+use futures_util::stream;
 use ratatui::Terminal;
 use ratatui::backend::CrosstermBackend;
 use ratatui::layout::Rect;
 use rustix::event::{PollFd, PollFlags, poll};
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 
 use super::model::Model;
 use super::{Screen, view};
+
+/// Events that may wait for the loop; a longer paste waits in the terminal.
+const EVENTS_AHEAD_MAX: usize = 1_024;
 
 /// Whether the terminal is ours at the moment; the panic hook and the guard both look at it.
 static TAKEN: AtomicBool = AtomicBool::new(false);
@@ -38,7 +44,9 @@ pub fn is_usable() -> bool {
 
 /// The terminal while the console runs. Dropping it gives the terminal back.
 pub struct Term {
-    terminal: Terminal<CrosstermBackend<Stdout>>,
+    /// Never dropped: its own drop complains on standard error when it cannot show the cursor, and on a terminal that
+    /// is gone that complaint panics. [`restore`] shows the cursor.
+    terminal: ManuallyDrop<Terminal<CrosstermBackend<Stdout>>>,
 }
 
 impl Term {
@@ -47,7 +55,7 @@ impl Term {
         hook_panics();
         enter()?;
         let terminal = Terminal::new(CrosstermBackend::new(io::stdout())).inspect_err(|_| restore())?;
-        Ok(Self { terminal })
+        Ok(Self { terminal: ManuallyDrop::new(terminal) })
     }
 }
 
@@ -120,6 +128,22 @@ fn hook_panics() {
             before(info);
         }
     }));
+}
+
+/// Keys, pastes and resizes, as a thread of their own reads them: on a terminal that goes away the reader spins inside
+/// its own library and never comes back, and must not take the loop with it.
+pub fn events() -> impl Stream<Item = io::Result<Event>> + Unpin {
+    let (sender, mut receiver) = mpsc::channel(EVENTS_AHEAD_MAX);
+    std::thread::spawn(move || {
+        loop {
+            let event = crossterm::event::read();
+            let is_last = event.is_err();
+            if sender.blocking_send(event).is_err() || is_last {
+                return;
+            }
+        }
+    });
+    stream::poll_fn(move |cx| receiver.poll_recv(cx))
 }
 
 /// Resolves when the terminal is gone. The reader of events would spin on a closed terminal when SIGHUP is ignored.

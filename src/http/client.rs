@@ -1,5 +1,6 @@
 //! Who is at the other end: the address behind trusted proxies, the user agent, and the id of the request.
 
+use std::cell::RefCell;
 use std::net::{IpAddr, SocketAddr};
 
 use hyper::HeaderMap;
@@ -9,6 +10,9 @@ use crate::config::parse_network;
 
 /// Characters kept of a user agent.
 pub const USER_AGENT_CHARS_MAX: usize = 300;
+
+/// Request ids for which randomness is fetched at once.
+const IDS_AT_ONCE: usize = 64;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
@@ -88,9 +92,17 @@ pub fn user_agent(headers: &HeaderMap) -> Option<String> {
 /// A new id for a request: a random UUID, never one that the client chose.
 #[must_use]
 pub fn request_id() -> String {
-    let mut bytes = [0; 16];
-    // Without randomness nothing here could log in; the id alone may be dull.
-    let _ = getrandom::fill(&mut bytes);
+    // Asking the system for each id alone would cost more than all the rest of it.
+    thread_local!(static RANDOM: RefCell<Vec<[u8; 16]>> = const { RefCell::new(Vec::new()) });
+    let bytes = RANDOM.with_borrow_mut(|kept| {
+        if kept.is_empty() {
+            let mut fresh = [[0; 16]; IDS_AT_ONCE];
+            // Without randomness nothing here could log in; the id alone may be dull.
+            let _ = getrandom::fill(fresh.as_flattened_mut());
+            kept.extend(fresh);
+        }
+        kept.pop().unwrap_or_default()
+    });
     uuid::Builder::from_random_bytes(bytes).into_uuid().to_string()
 }
 

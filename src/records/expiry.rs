@@ -16,7 +16,8 @@ impl Records {
     }
 
     /// The batch that removes a note, and the record it is about unless that lives longer by now (it has then a newer
-    /// note of its own). Failed logins are forgotten `login_memory_seconds` after the last.
+    /// note of its own). Failed logins are forgotten `login_memory_seconds` after the last; their note may have been
+    /// written for another setting, and moves then.
     pub async fn removal_of_expired(
         &self,
         key: &[u8],
@@ -49,12 +50,19 @@ impl Records {
             let token = self.read::<crate::domain::token::Token>(key).await?;
             token.filter(|token| token.value.expires_at <= now).map(|token| token.version)
         } else if key.starts_with(keys::ATTEMPTS) {
-            let failures = self.login_failures(key).await?;
-            failures.filter(|f| f.value.last_at.plus_seconds(login_memory_seconds) <= now).map(|f| f.version)
+            let Some(failures) = self.login_failures(key).await? else { return Ok(batch) };
+            let forgotten = failures.value.last_at.plus_seconds(login_memory_seconds);
+            if now < forgotten {
+                return Ok(batch.put(keys::expiry(forgotten, key), Vec::new()));
+            }
+            Some(failures.version)
         } else {
             None
         };
-        Ok(version.map_or(batch.clone(), |version| gone(batch, version)))
+        Ok(match version {
+            Some(version) => gone(batch, version),
+            None => batch,
+        })
     }
 }
 

@@ -13,6 +13,11 @@ mod outbox;
 mod sessions;
 mod users;
 
+#[cfg(test)]
+mod golden;
+#[cfg(test)]
+mod indexes;
+
 use std::sync::Arc;
 
 use crate::domain::id::UserId;

@@ -13,16 +13,22 @@
     reason = "checks hand the answer on, and bodies are written where they are sent"
 )]
 
+mod admin;
 mod api_keys;
 mod bad_input;
-mod commands;
+mod cli;
 mod console;
 mod conventions;
+mod crash;
 mod email;
 mod harness;
+mod hostile;
 mod layers;
 mod login;
+mod races;
 mod secrets;
 mod sessions;
+mod tour;
 mod two_factor;
 mod users;
+mod wire;
