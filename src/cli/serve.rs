@@ -18,7 +18,7 @@ use super::{Failure, Global, logging};
 use crate::admin::server::AdminServer;
 use crate::app::App;
 use crate::app::instance;
-use crate::config::Config;
+use crate::config::{Config, ConfigError};
 use crate::{http, mail};
 
 /// How the server is named to others who want the store.
@@ -47,7 +47,7 @@ async fn serve(config: Arc<Config>) -> Result<(), Failure> {
 }
 
 async fn serve_open(app: &App, config: &Arc<Config>, signals: Signals) -> Result<(), Failure> {
-    let transport = mail::Transport::from_config(config).map_err(|error| Failure::Failed(error.to_string()))?;
+    let transport = mail::Transport::from_config(config).map_err(ConfigError::in_use)?;
     let listen = config.server.listen;
     let (server, address) =
         http::bind(app.clone(), Arc::clone(config)).await.map_err(Failure::io(format!("cannot listen on {listen}")))?;

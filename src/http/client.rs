@@ -2,10 +2,11 @@
 
 use std::cell::RefCell;
 use std::net::{IpAddr, SocketAddr};
-use std::str::FromStr;
 
 use hyper::HeaderMap;
 use hyper::header::{HeaderName, USER_AGENT};
+
+use crate::config::parse_network;
 
 /// Characters kept of a user agent.
 pub const USER_AGENT_CHARS_MAX: usize = 300;
@@ -25,7 +26,9 @@ impl TrustedProxies {
         texts
             .iter()
             .map(|text| {
-                text.parse().map_err(|()| format!("`{text}` is not an address or a network such as 10.0.0.0/8"))
+                parse_network(text)
+                    .map(|(address, bits)| Network { address, prefix: bits.into() })
+                    .ok_or_else(|| format!("`{text}` is not an address or a network such as 10.0.0.0/8"))
             })
             .collect::<Result<_, _>>()
             .map(Self)
@@ -62,6 +65,7 @@ fn parse_hop(hop: &str) -> Option<IpAddr> {
     bare.parse::<IpAddr>().ok().or_else(|| hop.parse::<SocketAddr>().ok().map(|at| at.ip())).map(|ip| ip.to_canonical())
 }
 
+/// An address and how many of its leading bits count.
 #[derive(Clone, Copy, Debug)]
 struct Network {
     address: IpAddr,
@@ -75,21 +79,6 @@ impl Network {
             (IpAddr::V6(ours), IpAddr::V6(other)) => (ours.to_bits() ^ other.to_bits()).leading_zeros() >= self.prefix,
             _ => false,
         }
-    }
-}
-
-impl FromStr for Network {
-    type Err = ();
-
-    fn from_str(text: &str) -> Result<Self, ()> {
-        let (address, prefix) = text.split_once('/').map_or((text, None), |(address, prefix)| (address, Some(prefix)));
-        let address: IpAddr = address.trim().parse().map_err(|_| ())?;
-        let longest = if address.is_ipv4() { 32 } else { 128 };
-        let prefix = prefix.map_or(Ok(longest), |prefix| prefix.trim().parse().map_err(|_| ()))?;
-        if prefix > longest {
-            return Err(());
-        }
-        Ok(Self { address, prefix })
     }
 }
 
@@ -138,6 +127,9 @@ mod tests {
         check(&["10.0.0.0/8"], "10.1.2.3", &["198.51.100.1"], "198.51.100.1");
         check(&["10.0.0.0/8"], "10.1.2.3", &[], "10.1.2.3");
         check(&["10.1.2.3"], "::ffff:10.1.2.3", &["198.51.100.1"], "198.51.100.1");
+        check(&["::ffff:10.0.0.0/104"], "::ffff:10.1.2.3", &["198.51.100.1"], "198.51.100.1");
+        check(&["::/0"], "2001:db8::1", &["198.51.100.1"], "198.51.100.1");
+        check(&["::/0"], "10.1.2.3", &["198.51.100.1"], "10.1.2.3");
     }
 
     #[test]

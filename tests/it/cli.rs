@@ -1,6 +1,9 @@
 //! The command line as scripts see it (product.md §4, §5): exit codes, `--json`, what needs a terminal, configuration.
 
-use serde_json::Value;
+use std::io::{Read, Write};
+
+use portable_pty::{CommandBuilder, PtySize, native_pty_system};
+use serde_json::{Value, json};
 
 use crate::harness::{CliOutput, Server};
 
@@ -166,10 +169,86 @@ fn a_taken_port_is_named() {
 #[test]
 fn help_is_an_answer() {
     let server = Server::builder().stopped();
-    for arguments in
-        [vec!["--help"], vec!["--version"], vec!["user", "create", "--help"], vec!["completions", "bash"], vec!["man"]]
-    {
+    for arguments in [
+        vec!["help"],
+        vec!["help", "user", "list"],
+        vec!["2fa", "-h"],
+        vec!["-V"],
+        vec!["--help"],
+        vec!["--version"],
+        vec!["user", "create", "--help"],
+        vec!["completions", "bash"],
+        vec!["man"],
+    ] {
         let answer = server.cli(&arguments).is(0);
         assert!(answer.out.contains("doorward") && answer.err.is_empty(), "{answer:?}");
     }
+}
+
+#[test]
+fn every_list_has_an_empty_state() {
+    let server = Server::start();
+    assert!(server.cli(&["user", "list"]).is(0).out.starts_with("no user"));
+    server.user("ada@example.com");
+    for command in [["key", "list"], ["session", "list"], ["2fa", "codes"]] {
+        let shown = server.cli(&[&command[..], &["ada@example.com"]].concat()).is(0).out;
+        assert!(shown.starts_with("no "), "{command:?}: {shown}");
+        server.cli(&[&command[..], &["ada@example.com", "--json"]].concat()).json();
+    }
+    assert_eq!(server.cli(&["user", "list", "nobody", "--json"]).json()["rows"], Value::Array(Vec::new()));
+    assert!(server.cli(&["user", "list", "--staff"]).is(0).out.starts_with("no user"));
+    assert!(server.cli(&["audit", "list", "--event", "nothing"]).is(0).out.starts_with("nothing "));
+}
+
+#[test]
+fn a_password_ends_with_its_line() {
+    let server = Server::start();
+    let create = ["user", "create", "--password-stdin", "--email"];
+    for (email, input) in [("a@example.com", "correct horse 9 "), ("b@example.com", "correct horse 9 \r\nmore\n")] {
+        server.cli_with_input(&[&create[..], &[email]].concat(), input).is(0);
+        let body = json!({"email": email, "password": "correct horse 9 "});
+        server.client().post("/api/login", body).is(200);
+    }
+    server.cli_with_input(&[&create[..], &["c@example.com"]].concat(), "\n").is(2);
+}
+
+#[test]
+fn a_password_typed_at_a_terminal_is_not_shown() {
+    let server = Server::start();
+    let pty = native_pty_system().openpty(PtySize::default()).unwrap();
+    let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_doorward"));
+    command.args(["user", "create", "--email", "ada@example.com", "--password-stdin", "--data-dir"]);
+    command.arg(server.data_dir());
+    let mut child = pty.slave.spawn_command(command).unwrap();
+    drop(pty.slave);
+    let mut terminal = pty.master.try_clone_reader().unwrap();
+    let mut shown = String::new();
+    let mut read = |until: &str| {
+        let mut bytes = [0; 1024];
+        // A terminal whose other end is closed is an error on some systems.
+        while !shown.contains(until) {
+            let Ok(count @ 1..) = terminal.read(&mut bytes) else { break };
+            shown.push_str(&String::from_utf8_lossy(&bytes[..count]));
+        }
+        assert!(shown.contains(until), "{shown}");
+        shown.clone()
+    };
+    read("password: ");
+    pty.master.take_writer().unwrap().write_all(b"correct horse 9 staple\n").unwrap();
+    let shown = read("created ada@example.com");
+    assert!(!shown.contains("horse"), "{shown}");
+    assert!(child.wait().unwrap().success());
+}
+
+#[test]
+fn foreign_text_is_shown_escaped() {
+    let server = Server::start();
+    let (_, client) = server.logged_in("ada@example.com");
+    let label = "ci \u{9b}31m\u{1b}[2J\u{202e}";
+    client.post("/api/personal_api_keys", json!({"label": label, "scopes": ["user:read"]})).is(201);
+    for arguments in [&["key", "list", "ada@example.com"][..], &["key", "list", "ada@example.com", "--json"]] {
+        let shown = server.cli(arguments).is(0).out;
+        assert!(!shown.contains(['\u{9b}', '\u{1b}', '\u{202e}']), "{shown:?}");
+    }
+    assert_eq!(server.cli(&["key", "list", "1", "--json"]).json()[0]["label"], label);
 }
