@@ -1,21 +1,30 @@
 //! Logs go to standard error, as text or JSON.
+//!
+//! Those of the server go through a thread of its own, so that no request waits for whoever reads them. A reader that
+//! stops costs lines, never the server; what must not be lost is in the audit trail.
 
-use std::io::{self, IsTerminal};
+use std::io::{self, BufWriter, IsTerminal};
 
+use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
-use super::log_writer::{self, LogThread};
 use super::{Failure, Global};
 use crate::config::{Log, LogFormat};
 
-/// Starts the server's log: as configured, unless the flags want more or less. What is logged after the thread was
-/// dropped goes straight to standard error.
-pub(super) fn start(log: &Log, global: &Global) -> Result<LogThread, Failure> {
+/// Lines that may wait to be written; further ones are lost.
+const WAITING_LINES_MAX: usize = 16_384;
+
+/// Starts the server's log: as configured, unless the flags want more or less. Dropping the guard writes what waits.
+pub(super) fn start(log: &Log, global: &Global) -> Result<WorkerGuard, Failure> {
     let level = level(global).unwrap_or(&log.level);
-    let (writer, thread) = log_writer::start(io::stderr()).map_err(cannot_start)?;
-    start_at(level, log.format, global, move || writer.clone())?;
-    Ok(thread)
+    let (writer, guard) = NonBlockingBuilder::default()
+        .lossy(true)
+        .buffered_lines_limit(WAITING_LINES_MAX)
+        .thread_name("log")
+        .finish(BufWriter::new(io::stderr()));
+    start_at(level, log.format, global, writer)?;
+    Ok(guard)
 }
 
 /// Starts the log of a command, which keeps to warnings: its answer is what it has to say.

@@ -7,7 +7,6 @@ pub mod config;
 pub mod console;
 mod failure;
 pub mod key;
-mod log_writer;
 mod logging;
 pub mod output;
 pub mod pages;

@@ -31,6 +31,7 @@ mod headers;
 mod hostile;
 mod layers;
 mod lockout;
+mod log;
 mod login;
 mod outbox;
 mod pages;
