@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::audit::Note;
+use super::email::unstage_email;
 use super::permission::KeyRule;
 use super::reset::{Done, UserChange, check_reason};
 use super::second_factor::incorrect_password;
@@ -287,8 +288,10 @@ impl Operation for SetUser {
                 user.password_hash = Some(hash.clone());
                 user.password_changed_at = Some(cx.now);
                 user.end_presence();
-                batch = cx.mailed(batch, &user, MailKind::PasswordChanged)?;
-                batch = cx.audited(batch, Note::of(Event::UserPasswordChanged, &user));
+                let note = Note::of(Event::UserPasswordChanged, &user);
+                let (without_staged, note) = unstage_email(batch, &mut user, note);
+                batch = cx.mailed(without_staged, &user, MailKind::PasswordChanged)?;
+                batch = cx.audited(batch, note);
             }
             if names.is_empty() && password.is_none() {
                 return Err(Error::refused("nothing_to_change", "say what to change, for example --first-name"));

@@ -135,14 +135,13 @@ impl Operation for CancelEmailChange {
             tries.next().await?;
             let before = cx.user(id).await?;
             let mut user = before.value.clone();
-            if user.pending_email.take().is_none() {
+            if !user.drop_staged_email() {
                 return Err(Error::invalid(
                     "email_change_request_not_found",
                     "No active email change requests found.",
                     None,
                 ));
             }
-            user.pending_email_at = None;
             let batch =
                 put_user(Batch::default(), Some(&before), &user).delete(keys::token(Purpose::VerifyEmail, Some(id)));
             let batch = cx.audited(batch, Note::of(Event::UserEmailChangeCancelled, &user));
@@ -211,10 +210,10 @@ impl UserChange for CancelEmailChangeOf {
 
     async fn apply(&self, cx: &Context<'_>, user: &mut User) -> Result<(Batch, String)> {
         let reason = check_reason(&self.reason)?;
-        let Some(pending) = user.pending_email.take() else {
+        let Some(pending) = user.pending_email.clone() else {
             return Err(Error::refused("email_change_request_not_found", "no change of address is pending"));
         };
-        user.pending_email_at = None;
+        user.drop_staged_email();
         let batch = Batch::default().delete(keys::token(Purpose::VerifyEmail, Some(user.id)));
         let batch = cx.mailed(batch, user, MailKind::EmailChangeCancelled)?;
         let batch = cx.mailed_to(batch, user, &pending, MailKind::EmailChangeCancelled)?;
@@ -264,6 +263,16 @@ enum Verdict {
 
 fn too_many_codes() -> Error {
     Error::invalid("too_many_attempts", "Too many incorrect attempts. Try again later.", Some("code"))
+}
+
+/// Drops a staged address and what would verify it, and has the note say so: whoever staged it must not keep a way in
+/// when the owner is let in anew (spec §4.7, W-37).
+pub(super) fn unstage_email(batch: Batch, user: &mut User, note: Note) -> (Batch, Note) {
+    if user.drop_staged_email() {
+        (batch.delete(keys::token(Purpose::VerifyEmail, Some(user.id))), note.detail("staged_email_dropped", true))
+    } else {
+        (batch, note)
+    }
 }
 
 impl Context<'_> {

@@ -5,6 +5,7 @@ use std::future::Future;
 use serde::{Deserialize, Serialize};
 
 use super::audit::Note;
+use super::email::unstage_email;
 use super::login::TRIES_AT_LOGIN;
 use super::second_factor::{find_backup_code, install_device, open_totp, remove_factor, seal_totp};
 use super::views::UserRef;
@@ -44,6 +45,8 @@ pub struct TwoFactorReset {
     pub sessions_ended: usize,
     pub remembered_devices_forgotten: usize,
     pub api_keys_revoked: usize,
+    /// An address waited for verification; somebody else may have staged it.
+    pub staged_email_dropped: bool,
     /// Addresses that get the notice.
     pub notice_to: Vec<String>,
     /// A new device is demanded at the next sign-in.
@@ -365,7 +368,9 @@ impl Context<'_> {
             if !how.keep_sessions {
                 user.session_epoch = user.session_epoch.wrapping_add(1);
             }
-            let mut batch = put_user(Batch::default(), Some(&before), &user);
+            let (batch, note) =
+                unstage_email(Batch::default(), &mut user, Note::of(Event::TwoFactorReset, &before.value));
+            let mut batch = put_user(batch, Some(&before), &user);
             for key in self.records().pending_totp_keys(id).await? {
                 batch = batch.delete(key);
             }
@@ -382,7 +387,7 @@ impl Context<'_> {
             for to in notice_addresses(&user, self.now) {
                 batch = self.mailed_to(batch, &user, to, kind.clone())?;
             }
-            let note = Note::of(Event::TwoFactorReset, &user)
+            let note = note
                 .reason(&how.reason)
                 .verified_by(how.verified_by.as_deref())
                 .detail("totp_removed", report.totp_removed)
@@ -411,6 +416,7 @@ impl Context<'_> {
             sessions_ended: if how.keep_sessions { 0 } else { sessions },
             remembered_devices_forgotten: devices,
             api_keys_revoked: if how.revoke_keys { keys } else { 0 },
+            staged_email_dropped: user.pending_email.is_some(),
             notice_to: if self.app.is_mail_available() { notice_to } else { Vec::new() },
             enrolment_demanded: true,
             audit_number: None,

@@ -24,6 +24,7 @@ use crate::domain::backoff::Failures;
 use crate::domain::fields::Fields;
 use crate::domain::mail::MailKind;
 use crate::domain::secret::Secret;
+use crate::domain::token::Purpose;
 use crate::domain::totp;
 use crate::domain::user::FactorState;
 use crate::records::{keys, put_user};
@@ -128,6 +129,16 @@ impl World {
 
     async fn complete(&self, pending: &Identity, token: &str) -> Result<LoginCompleted> {
         self.run(pending, CompleteLogin { fields: fields(&json!({"token": token})) }).await
+    }
+
+    /// A live token to set a password with.
+    async fn reset_token(&self, id: UserId) -> String {
+        let identity = Identity::System;
+        let actor = Actor { identity, address: None, user_agent: None, request_id: String::new() };
+        let cx = Context { app: &self.app, actor: &actor, now: self.now };
+        let (batch, token) = cx.issue_token(Batch::default(), Purpose::ResetPassword, &self.user(id).await).unwrap();
+        self.commit(batch).await;
+        token.expose().to_owned()
     }
 
     async fn user(&self, id: UserId) -> User {
@@ -603,6 +614,40 @@ async fn a_password_change_kills_the_link_to_a_staged_address() {
         assert!(world.run(&Identity::Anonymous, VerifyEmail { fields: fields(&proof) }).await.is_err());
     }
     assert_eq!(world.user(id).await.email.as_str(), EMAIL);
+}
+
+/// The owner is let in anew, by a link or an operator: whoever staged an address in between keeps no way in.
+#[tokio::test]
+async fn a_staged_address_goes_when_the_owner_is_let_in_anew() {
+    for how in ["link", "operator", "second factor"] {
+        let world = World::new();
+        let id = world.create(EMAIL, false).await;
+        let session = world.login(EMAIL).await;
+        let stage = fields(&json!({"email": "thief@example.com"}));
+        world.run(&session, UpdateUser { user: me(), fields: stage, replace: false }).await.unwrap();
+        assert!(world.has(&keys::token(Purpose::VerifyEmail, Some(id))).await);
+        match how {
+            "link" => {
+                let token = world.reset_token(id).await;
+                let fields = fields(&json!({"token": token, "password": "another long secret phrase"}));
+                world.run(&Identity::Anonymous, ResetPassword { uuid: id.to_string(), fields }).await.unwrap();
+            }
+            "operator" => {
+                let password = Some("another long secret phrase".into());
+                let set = SetUser { user: named(EMAIL), password, ..SetUser::default() };
+                world.run(&operator(), set).await.unwrap();
+            }
+            _ => {
+                assert!(world.run(&operator(), reset_of(EMAIL, true)).await.unwrap().staged_email_dropped);
+                assert!(world.run(&operator(), reset_of(EMAIL, false)).await.unwrap().staged_email_dropped);
+            }
+        }
+        let user = world.user(id).await;
+        assert_eq!((user.pending_email, user.pending_email_at), (None, None), "{how}");
+        assert!(!world.has(&keys::token(Purpose::VerifyEmail, Some(id))).await, "{how}");
+        let newest = world.app.records().audit(None, None, 1).await.unwrap().remove(0).record;
+        assert!(newest.details.contains(&("staged_email_dropped".to_owned(), "true".to_owned())), "{how}");
+    }
 }
 
 #[tokio::test]

@@ -230,6 +230,7 @@ fn reset_reply(reset: &ResetTwoFactor) -> TwoFactorReset {
         sessions_ended: if reset.keep_sessions { 0 } else { 3 },
         remembered_devices_forgotten: 1,
         api_keys_revoked: usize::from(reset.revoke_keys),
+        staged_email_dropped: false,
         notice_to: vec!["anna.smith@corp.example.com".to_owned()],
         enrolment_demanded: true,
         audit_number: (!reset.dry_run).then_some(48_214),
