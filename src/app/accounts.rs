@@ -9,6 +9,7 @@ use super::reset::{Done, UserChange, check_reason};
 use super::second_factor::incorrect_password;
 use super::views::{UserPage, UserRef, UserView};
 use super::{Context, Identity, Operation, Permission, Tries, random};
+use crate::config::Rate;
 use crate::domain::audit::Event;
 use crate::domain::email::EmailAddress;
 use crate::domain::fields::{FieldError, Fields};
@@ -26,6 +27,8 @@ use crate::store::{Batch, Expect};
 
 /// Users counted for one page of the API's list.
 const COUNTED_MAX: usize = 20_000;
+/// How often a user may have a mail sent to a new address.
+const EMAIL_CHANGES: Rate = Rate { count: 20, seconds: 86_400 };
 
 /// A user made just now.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -174,6 +177,7 @@ impl Operation for UpdateUser {
         refuse_foreign_places(&patch)?;
         cx.check_new_email(&patch, &before).await?;
         let new_password = cx.check_new_password(&patch, &before, rules).await?;
+        cx.limit_email_changes(&patch, &before)?;
         let change = Change { patch: &patch, password: new_password, checked_hash: &before };
         cx.update(id, &change).await
     }
@@ -462,6 +466,14 @@ impl Context<'_> {
             Some(email) if self.find_by_email(email).await?.is_some() => Err(email_in_use()),
             _ => Ok(()),
         }
+    }
+
+    /// A change of address has a mail sent to whatever address the caller names.
+    fn limit_email_changes(&self, patch: &UserPatch, user: &User) -> Result<()> {
+        if patch.new_email(user).is_none() || !self.app.is_mail_available() {
+            return Ok(());
+        }
+        self.app.0.throttle.count("email_change", EMAIL_CHANGES, user.id.as_bytes(), self.now)
     }
 
     /// The current password first, then the strength of the new one; its hash is the answer.

@@ -651,6 +651,36 @@ async fn a_staged_address_goes_when_the_owner_is_let_in_anew() {
 }
 
 #[tokio::test]
+async fn a_user_has_twenty_mails_a_day_sent_to_new_addresses() {
+    let mut world = World::new();
+    world.create(EMAIL, false).await;
+    world.create("taken@example.com", false).await;
+    let session = world.login(EMAIL).await;
+    let stage = async |world: &World, address: &str| {
+        let fields = fields(&json!({"email": address}));
+        world.run(&session, UpdateUser { user: me(), fields, replace: false }).await
+    };
+    for number in 0..20 {
+        // What sends no mail does not count.
+        assert_eq!(code_of(stage(&world, "taken@example.com").await), "unique");
+        stage(&world, EMAIL).await.unwrap();
+        stage(&world, &format!("new{number}@example.com")).await.unwrap();
+    }
+    assert_eq!(code_of(stage(&world, "one.more@example.com").await), "throttled");
+    stage(&world, EMAIL).await.unwrap();
+    world.pass(250);
+    assert_eq!(code_of(stage(&world, "one.more@example.com").await), "throttled");
+
+    let world = World::with(|config| config.email.transport = MailTransport::Off);
+    world.create(EMAIL, false).await;
+    let session = world.login(EMAIL).await;
+    for number in 0..25 {
+        let fields = fields(&json!({"email": format!("new{number}@example.com")}));
+        world.run(&session, UpdateUser { user: me(), fields, replace: false }).await.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn password_and_address_change_in_one_call() {
     let mut world = World::with(|config| config.email.verification = Verification::Token);
     let id = world.create(EMAIL, false).await;
