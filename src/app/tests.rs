@@ -436,6 +436,46 @@ async fn parallel_calls_do_not_make_an_eleventh_key() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_parallel_revocations_one_is_done_and_the_others_find_nothing() {
+    for _ in 0..20 {
+        let world = Arc::new(World::new());
+        world.create(EMAIL, false).await;
+        let session = world.login(EMAIL).await;
+        let Identity::Session { session: presented, .. } = &session else { panic!() };
+        let session_id = presented.session.id.to_string();
+        let key = fields(&json!({"label": "CI", "scopes": ["*"]}));
+        let key_id = world.run(&session, CreateApiKey { fields: key }).await.unwrap().id;
+        let calls: Vec<_> = (0..8)
+            .map(|number| {
+                let (world, reason) = (Arc::clone(&world), REASON.to_owned());
+                let (session, key_id, session_id) = (session.clone(), key_id.clone(), session_id.clone());
+                tokio::spawn(async move {
+                    let outcome = match number % 2 {
+                        0 => {
+                            let id = Some(session_id);
+                            world.run(&operator(), RevokeSessions { user: named(EMAIL), id, reason }).await.map(|_| ())
+                        }
+                        _ => world.run(&session, DeleteApiKey { id: key_id }).await,
+                    };
+                    outcome.map_err(|error| error.code().to_owned())
+                })
+            })
+            .collect();
+        let mut done = 0;
+        for call in calls {
+            match call.await.unwrap() {
+                Ok(()) => done += 1,
+                Err(code) => assert_eq!(code, "not_found"),
+            }
+        }
+        assert_eq!(done, 2);
+        let events = world.events().await;
+        let times = |event: Event| events.iter().filter(|one| **one == event).count();
+        assert_eq!((times(Event::SessionRevoked), times(Event::ApiKeyDeleted)), (1, 1));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn parallel_calls_leave_one_staff_user() {
     for _ in 0..40 {
         let world = Arc::new(World::new());
