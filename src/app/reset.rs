@@ -285,34 +285,42 @@ impl Operation for ConfirmEnrolment {
     type Reply = Done;
 
     async fn run(self, cx: &Context<'_>) -> Result<Self::Reply> {
-        cx.change_user(&self).await
-    }
-}
-
-impl UserChange for ConfirmEnrolment {
-    fn user(&self) -> &UserRef {
-        &self.user
-    }
-
-    async fn apply(&self, cx: &Context<'_>, user: &mut User) -> Result<(Batch, String)> {
         let reason = check_reason(&self.reason)?;
-        let credential = in_person(user.id);
-        let pending = cx.live_pending_totp(user, &credential).await?.ok_or_else(|| {
-            Error::refused("setup_expired", "no enrolment is under way, or it took too long; start again")
-        })?;
-        let secret = open_totp(cx.vault(), user, &pending.value.secret)?;
-        let code = totp::parse_code(self.code.expose());
-        let Some(totp::Match::Accepted { step }) = code.map(|code| totp::verify(&secret, &code, cx.now, -1)) else {
-            return Err(Error::refused("token_invalid", "this is not the code of the new device; try the next one"));
-        };
-        install_device(user, pending.value.secret, step, cx.now);
-        // As with every enrolment: no session stays that has not proved the new factor.
-        user.session_epoch = user.session_epoch.wrapping_add(1);
-        let key = keys::pending_totp(user.id, &credential);
-        let batch = Batch::default().expect(key.clone(), Expect::Version(pending.version)).delete(key);
-        let batch = cx.mailed(batch, user, MailKind::TwoFactorEnabled)?;
-        let note = Note::of(Event::TwoFactorEnabled, user).reason(&reason).detail("how", "in person");
-        Ok((cx.audited(batch, note), "the new device is in force".to_owned()))
+        let id = cx.find_user(&self.user).await?.value.id;
+        let credential = in_person(id);
+        let mut tries = Tries::default();
+        loop {
+            tries.next().await?;
+            let before = cx.user(id).await?;
+            let pending = cx.live_pending_totp(&before.value, &credential).await?.ok_or_else(|| {
+                Error::refused("setup_expired", "no enrolment is under way, or it took too long; start again")
+            })?;
+            let key = keys::pending_totp(id, &credential);
+            let batch = Batch::default().expect(key.clone(), Expect::Version(pending.version));
+            let secret = open_totp(cx.vault(), &before.value, &pending.value.secret)?;
+            let code = totp::parse_code(self.code.expose());
+            let Some(totp::Match::Accepted { step }) = code.map(|code| totp::verify(&secret, &code, cx.now, -1)) else {
+                if cx.setup_failed(batch, &before.value, &credential, &pending.value).await?.is_some() {
+                    let text = "this is not the code of the new device; try the next one";
+                    return Err(Error::refused("token_invalid", text));
+                }
+                continue;
+            };
+            let mut user = before.value.clone();
+            install_device(&mut user, pending.value.secret, step, cx.now);
+            // As with every enrolment: no session stays that has not proved the new factor.
+            user.session_epoch = user.session_epoch.wrapping_add(1);
+            let batch = put_user(batch.delete(key), Some(&before), &user);
+            let batch = cx.mailed(batch, &user, MailKind::TwoFactorEnabled)?;
+            let note = Note::of(Event::TwoFactorEnabled, &user).reason(&reason).detail("how", "in person");
+            if let Some(receipt) = cx.commit(cx.audited(batch, note)).await? {
+                return Ok(Done {
+                    email: user.email.into(),
+                    summary: "the new device is in force".to_owned(),
+                    audit_number: receipt.appended.last().copied().unwrap_or_default(),
+                });
+            }
+        }
     }
 }
 

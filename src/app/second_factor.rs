@@ -445,7 +445,7 @@ impl Context<'_> {
     }
 
     /// Counts a wrong code of an enrolment; the tenth ends it (W-8).
-    async fn setup_failed(
+    pub(super) async fn setup_failed(
         &self,
         batch: Batch,
         user: &User,

@@ -317,6 +317,21 @@ async fn an_enrolment_in_person_ends_the_sessions_that_never_proved_it() {
 }
 
 #[tokio::test]
+async fn ten_wrong_codes_end_an_enrolment_in_person() {
+    let world = World::new();
+    world.create(EMAIL, false).await;
+    let started = world.run(&operator(), StartEnrolment { user: named(EMAIL) }).await.unwrap();
+    let secret = totp::decode_secret(started.secret.expose()).unwrap();
+    let confirm = |code: &str| ConfirmEnrolment { user: named(EMAIL), code: code.into(), reason: REASON.to_owned() };
+    for _ in 0..10 {
+        assert_eq!(code_of(world.run(&operator(), confirm("nonsense")).await), "token_invalid");
+    }
+    assert_eq!(code_of(world.run(&operator(), confirm(&world.code(&secret))).await), "setup_expired");
+    let failed = world.events().await.into_iter().filter(|event| *event == Event::TwoFactorValidateFailed).count();
+    assert_eq!(failed, 10);
+}
+
+#[tokio::test]
 async fn a_remembered_device_is_found_among_dead_ones() {
     let mut world = World::new();
     let id = world.create(EMAIL, false).await;
