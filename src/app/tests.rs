@@ -513,6 +513,43 @@ async fn parallel_calls_leave_one_staff_user() {
     }
 }
 
+/// Of the users that are passed over no record is read: here they cannot be.
+#[tokio::test]
+async fn a_page_of_users_reads_those_on_it() {
+    let world = World::new();
+    world.create(EMAIL, true).await;
+    let staff = world.login(EMAIL).await;
+    let mut numbers = vec![1];
+    for number in 2..=9_u64 {
+        let id = world.create(&format!("user{number}@example.com"), number % 4 == 0).await;
+        if number % 3 == 0 {
+            world.change(id, |user| user.is_active = false).await;
+            world.commit(Batch::default().put(keys::user(id), b"damaged".to_vec())).await;
+        } else {
+            numbers.push(number);
+        }
+        if number == 2 {
+            world.commit(Batch::default().put(keys::user(id), b"damaged".to_vec())).await;
+        }
+    }
+    assert_eq!(numbers, [1, 2, 4, 5, 7, 8]);
+    for (is_staff, offset, limit, expected, count) in [
+        (None, 0, 1, &[1][..], 6),
+        (None, 2, 2, &[4, 5], 6),
+        (None, 2, 100, &[4, 5, 7, 8], 6),
+        (None, 6, 100, &[], 6),
+        (None, usize::MAX, 100, &[], 6),
+        (Some(true), 0, 100, &[1, 4, 8], 3),
+        (Some(true), 1, 1, &[4], 3),
+        (Some(false), 1, 100, &[5, 7], 3),
+    ] {
+        let list = ListUsers { email: None, is_staff, limit, offset };
+        let page = world.run(&staff, list).await.unwrap();
+        let found: Vec<u64> = page.results.iter().map(|user| user.id).collect();
+        assert_eq!((found.as_slice(), page.count), (expected, count), "{is_staff:?} {offset} {limit}");
+    }
+}
+
 // Operators.
 
 #[tokio::test]

@@ -57,6 +57,25 @@ pub fn user_created(at: Timestamp, id: UserId) -> Vec<u8> {
     join(&[USER_CREATED, &sortable(at), id.as_bytes()])
 }
 
+/// Active users, all or of one role, in the order of their numbers.
+pub fn active_user_prefix(is_staff: Option<bool>) -> Vec<u8> {
+    let list: &[u8] = match is_staff {
+        None => b"all/",
+        Some(true) => b"staff/",
+        Some(false) => b"other/",
+    };
+    join(&[b"active_user/", list])
+}
+
+pub fn active_user(is_staff: Option<bool>, number: u64) -> Vec<u8> {
+    join(&[&active_user_prefix(is_staff), &number.to_be_bytes()])
+}
+
+/// How many active users have a role.
+pub fn active_users_counter(is_staff: bool) -> &'static [u8] {
+    if is_staff { b"counter/active_users/staff" } else { b"counter/active_users/other" }
+}
+
 /// Users of one role and state, ordered by e-mail.
 pub fn user_state_prefix(is_staff: bool, state: FactorState) -> Vec<u8> {
     let role: &[u8] = if is_staff { b"staff/" } else { b"other/" };
