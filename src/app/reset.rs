@@ -31,8 +31,10 @@ const REASON_CHARS_MIN: usize = 8;
 const REASON_CHARS_MAX: usize = 500;
 /// Steps each way in which a code is searched to explain it: twelve hours.
 const EXPLAIN_STEPS: i64 = 1_440;
-/// Counters of failed logins, address by address, that one unlock clears.
-const UNLOCKED_ADDRESSES_MAX: usize = 60;
+/// Addresses whose counters of failed logins one batch of an unlock clears, two keys each.
+const UNLOCKED_ADDRESSES_PER_BATCH: usize = 30;
+/// Batches after which an unlock stops: somebody fails from ever new addresses faster than it clears them.
+const UNLOCK_BATCHES_MAX: usize = 1_000;
 
 /// What a reset removes (or, with `dry_run`, would remove), and what follows.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -123,7 +125,7 @@ impl Operation for ResetTwoFactor {
     }
 }
 
-/// Ends back-off and login lock-outs of an account.
+/// Ends back-off and login lock-outs of an account, also those of the addresses from which its logins failed.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct UnlockTwoFactor {
     pub user: UserRef,
@@ -137,8 +139,16 @@ impl Operation for UnlockTwoFactor {
 
     async fn run(self, cx: &Context<'_>) -> Result<Self::Reply> {
         let done = cx.change_user(&self).await?;
-        let id = cx.find_user(&self.user).await?.value.id;
-        cx.app.0.throttle.forget(TRIES_AT_LOGIN, id.as_bytes());
+        let user = cx.find_user(&self.user).await?.value;
+        for _ in 0..UNLOCK_BATCHES_MAX {
+            let batch = cx.failures_forgotten(Batch::default(), &user).await?;
+            if batch == Batch::default() {
+                break;
+            }
+            // Without expectations a batch cannot conflict.
+            cx.commit(batch).await?;
+        }
+        cx.app.0.throttle.forget(TRIES_AT_LOGIN, user.id.as_bytes());
         Ok(done)
     }
 }
@@ -156,10 +166,7 @@ impl UserChange for UnlockTwoFactor {
         factor.totp_failures = Failures::default();
         factor.backup_code_failures = Failures::default();
         let (account, _) = cx.account_counter(&user.email);
-        let mut batch = Batch::default().delete(account);
-        for key in cx.records().login_failure_keys_of(user.email.as_str(), UNLOCKED_ADDRESSES_MAX).await? {
-            batch = batch.delete(key);
-        }
+        let batch = cx.failures_forgotten(Batch::default().delete(account), user).await?;
         let note = Note::of(Event::TwoFactorUnlocked, user).reason(&reason).detail("wrong_codes", wrong);
         let summary = if is_disabled {
             "wrong codes and failed logins are forgotten; the device stays disabled after 100 wrong codes: reset it"
@@ -408,6 +415,19 @@ impl Context<'_> {
                 return Ok(report);
             }
         }
+    }
+
+    /// Adds to a batch that failed logins from the first addresses are forgotten: those of this user, and the address's
+    /// own, which would refuse the next try as well.
+    async fn failures_forgotten(&self, mut batch: Batch, user: &User) -> Result<Batch> {
+        let pairs = self.records().login_failure_keys_of(user.email.as_str(), UNLOCKED_ADDRESSES_PER_BATCH).await?;
+        for pair in pairs {
+            if let Some(address) = keys::attempts_of_address(&pair) {
+                batch = batch.delete(address);
+            }
+            batch = batch.delete(pair);
+        }
+        Ok(batch)
     }
 
     /// What is there to go, as of now.

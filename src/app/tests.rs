@@ -582,6 +582,25 @@ async fn an_unlock_ends_the_lock_out_of_the_account() {
     world.run(&operator(), UnlockTwoFactor { user: named(EMAIL), reason: REASON.to_owned() }).await.unwrap();
     let detail = world.run(&operator(), InspectUser { user: named(EMAIL) }).await.unwrap();
     assert_eq!(detail.factor.login_locked_until, None);
+    world.login(EMAIL).await;
+}
+
+/// The guesses came from very many addresses.
+#[tokio::test]
+async fn an_unlock_clears_the_counters_of_all_addresses() {
+    let world = World::new();
+    world.create(EMAIL, false).await;
+    let failures = crate::domain::backoff::LoginFailures { count: 30, first_at: START, last_at: START };
+    for address in 0..200_u8 {
+        let hash = [address; 32];
+        for key in [[keys::attempts_of_account(EMAIL), hash.to_vec()].concat(), keys::attempts("address", &hash)] {
+            let forgotten = START.plus_seconds(600);
+            world.commit(crate::records::put_login_failures(Batch::default(), key, None, &failures, forgotten)).await;
+        }
+    }
+    world.run(&operator(), UnlockTwoFactor { user: named(EMAIL), reason: REASON.to_owned() }).await.unwrap();
+    assert_eq!(world.count(keys::ATTEMPTS).await, 0);
+    assert_eq!(world.events().await.iter().filter(|event| **event == Event::TwoFactorUnlocked).count(), 1);
 }
 
 #[tokio::test]

@@ -179,6 +179,11 @@ pub fn attempts_of_account(email: &str) -> Vec<u8> {
     join(&[ATTEMPTS, b"pair/", &sha256(email.as_bytes())])
 }
 
+/// The counter of an address over all accounts, from that of one account and the address ([`attempts_of_account`]).
+pub fn attempts_of_address(pair: &[u8]) -> Option<Vec<u8>> {
+    pair.split_last_chunk::<32>().map(|(_, address)| attempts("address", address))
+}
+
 /// Failed logins; `kind` is `account` or `address`, `what` a hash of it.
 pub fn attempts(kind: &str, what: &[u8; 32]) -> Vec<u8> {
     join(&[ATTEMPTS, kind.as_bytes(), b"/", what])
