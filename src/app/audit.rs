@@ -37,7 +37,10 @@ pub struct ServerStatus {
     pub users: u64,
     /// Users by second-factor state: off, on, enrol, locked.
     pub users_by_state: Vec<(crate::domain::user::FactorState, u64)>,
+    /// Mails that will be tried (again).
     pub outbox_waiting: u64,
+    /// Mails given up in the last 30 days.
+    pub outbox_failed: u64,
     pub audit_newest: u64,
     pub mail_available: bool,
     pub started_at: crate::domain::time::Timestamp,
@@ -118,6 +121,7 @@ impl Operation for ReadStatus {
             users: count(keys::USERS_COUNTER).await?,
             users_by_state,
             outbox_waiting: count(keys::OUTBOX_COUNTER).await?,
+            outbox_failed: count(keys::OUTBOX_FAILED_COUNTER).await?,
             audit_newest: cx.records().audit_newest().await?,
             mail_available: cx.app.is_mail_available(),
             started_at: cx.app.0.started_at,

@@ -896,13 +896,20 @@ async fn a_mail_is_delivered_put_off_or_given_up() {
     assert!(world.app.outbox_due(START.plus_seconds(-1), 100).await.unwrap().is_empty());
     let counter = async |world: &World| world.app.records().counter(keys::OUTBOX_COUNTER).await.unwrap();
     assert_eq!(counter(&world).await, 8);
+    let of_user =
+        async |world: &World| world.run(&operator(), InspectUser { user: named(EMAIL) }).await.unwrap().mails_waiting;
+    assert_eq!(of_user(&world).await, 8);
 
     world.app.outbox_delivered(&due[0]).await.unwrap();
     assert!(world.app.outbox_delivered(&due[0]).await.is_err(), "it is gone");
     let later = world.now.plus_seconds(60);
     world.app.outbox_failed(&due[1], "421 later", later, false).await.unwrap();
     world.app.outbox_failed(&due[2], "550 no such mailbox", later, true).await.unwrap();
-    assert_eq!(counter(&world).await, 7);
+    let status = async |world: &World| {
+        let status = world.run(&operator(), ReadStatus {}).await.unwrap();
+        (status.outbox_waiting, status.outbox_failed)
+    };
+    assert_eq!((status(&world).await, of_user(&world).await), ((6, 1), 6));
     assert_eq!(world.app.outbox_due(world.now, 100).await.unwrap().len(), 5);
     let again = world.app.outbox_due(later, 100).await.unwrap();
     assert_eq!(again.len(), 6);
@@ -911,6 +918,13 @@ async fn a_mail_is_delivered_put_off_or_given_up() {
     assert!(again.iter().all(|mail| mail.id != due[2].id));
     let far = Timestamp::from_seconds(253_402_300_799);
     assert!(world.app.outbox_due(far, 100).await.unwrap().iter().all(|mail| mail.id != due[2].id));
+
+    // Kept for 30 days, then gone for good; those that wait stay.
+    world.app.sweep(later.plus_seconds(30 * 86_400 - 1)).await.unwrap();
+    assert_eq!((status(&world).await, world.count(keys::OUTBOX_FAILED).await), ((6, 1), 1));
+    world.app.sweep(later.plus_seconds(30 * 86_400)).await.unwrap();
+    assert_eq!((status(&world).await, world.count(keys::OUTBOX_FAILED).await), ((6, 0), 0));
+    assert_eq!((world.count(keys::OUTBOX).await, of_user(&world).await), (6, 6));
 }
 
 #[tokio::test]

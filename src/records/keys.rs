@@ -11,6 +11,7 @@ pub const USER_CREATED: &[u8] = b"user_created/";
 pub const USER_NUMBER: &[u8] = b"user_number/";
 pub const EMAIL: &[u8] = b"email/";
 pub const OUTBOX: &[u8] = b"outbox/";
+pub const OUTBOX_FAILED: &[u8] = b"outbox_failed/";
 pub const EXPIRY: &[u8] = b"expiry/";
 pub const SESSION: &[u8] = b"session/";
 pub const PENDING_TOTP: &[u8] = b"pending_totp/";
@@ -26,8 +27,10 @@ pub const USERS_COUNTER: &[u8] = b"counter/users";
 pub const USER_NUMBER_COUNTER: &[u8] = b"counter/user_number";
 /// Moved by whoever takes the staff flag (or the activity) from a user, so that the last one keeps it.
 pub const STAFF_GUARD: &[u8] = b"guard/staff";
-/// Mails in the outbox.
+/// Mails in the outbox: those that will be tried.
 pub const OUTBOX_COUNTER: &[u8] = b"counter/outbox";
+/// Mails that were given up and are still kept.
+pub const OUTBOX_FAILED_COUNTER: &[u8] = b"counter/outbox_failed";
 /// Names the secret key that this store is sealed with.
 pub const SECRET_KEY_ID: &[u8] = b"meta/secret_key_id";
 
@@ -193,10 +196,18 @@ pub fn outbox(due: Timestamp, id: &[u8; 16]) -> Vec<u8> {
     join(&[OUTBOX, &sortable(due), id])
 }
 
-/// The due time in a key of [`outbox`].
-pub fn parse_outbox_due(key: &[u8]) -> Option<Timestamp> {
-    let (at, _) = key.strip_prefix(OUTBOX)?.split_first_chunk::<8>()?;
-    Some(unsortable(*at))
+/// The mails to one user that will be tried.
+pub fn user_outbox_prefix(user: UserId) -> Vec<u8> {
+    join(&[b"user_outbox/", user.as_bytes()])
+}
+
+pub fn user_outbox(user: UserId, id: &[u8; 16]) -> Vec<u8> {
+    join(&[&user_outbox_prefix(user), id])
+}
+
+/// A mail that was given up.
+pub fn outbox_failed(id: &[u8; 16]) -> Vec<u8> {
+    join(&[OUTBOX_FAILED, id])
 }
 
 /// A note that the record at `key` may be removed after `at`; the sweeper reads them in order.
@@ -248,7 +259,6 @@ mod tests {
         }
         for at in times {
             assert_eq!(parse_expiry(&expiry(at, b"key")), Some((at, &b"key"[..])));
-            assert_eq!(parse_outbox_due(&outbox(at, &[7; 16])), Some(at));
         }
     }
 }

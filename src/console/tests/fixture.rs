@@ -166,6 +166,7 @@ pub fn status() -> ServerStatus {
         users: 1_000_000,
         users_by_state: Vec::new(),
         outbox_waiting: 0,
+        outbox_failed: 0,
         audit_newest: 48_213,
         mail_available: true,
         started_at: ago(12 * DAY),
