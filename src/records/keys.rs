@@ -42,12 +42,6 @@ pub fn user(id: UserId) -> Vec<u8> {
     join(&[USER, id.as_bytes()])
 }
 
-/// The user id in a key of [`user`].
-pub fn parse_user(key: &[u8]) -> Option<UserId> {
-    let bytes: [u8; 16] = key.strip_prefix(USER)?.try_into().ok()?;
-    Some(UserId(uuid::Uuid::from_bytes(bytes)))
-}
-
 pub fn email(address: &str) -> Vec<u8> {
     join(&[EMAIL, address.as_bytes()])
 }
