@@ -1,4 +1,10 @@
 //! Writing and reading the audit trail (spec §4.11).
+//!
+//! An operation puts its entry into the batch of the change it is about, so that neither is there without the other.
+//! The entry's number and its link to the entry before are not known yet: the store gives both when it applies the
+//! batch ([`Batch::append`]), on the one thread that writes anyway. It has the newest link in memory and makes many
+//! batches durable with one wait for the disk. So nobody reads the end of the chain in order to extend it, nobody
+//! conflicts over it, and writers at the same time share a wait instead of queueing one behind the other.
 
 use serde::{Deserialize, Serialize};
 
