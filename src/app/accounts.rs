@@ -3,11 +3,13 @@
 use serde::{Deserialize, Serialize};
 
 use super::audit::Note;
+use super::email::unstage_email;
 use super::permission::KeyRule;
 use super::reset::{Done, UserChange, check_reason};
 use super::second_factor::incorrect_password;
 use super::views::{UserPage, UserRef, UserView};
 use super::{Context, Identity, Operation, Permission, Tries, random};
+use crate::config::Rate;
 use crate::domain::audit::Event;
 use crate::domain::email::EmailAddress;
 use crate::domain::fields::{FieldError, Fields};
@@ -23,8 +25,8 @@ use crate::error::{Error, Result};
 use crate::records::{Versioned, keys, put_user, remove_api_key, remove_remembered, remove_session, remove_user};
 use crate::store::{Batch, Expect};
 
-/// Users counted for one page of the API's list.
-const COUNTED_MAX: usize = 20_000;
+/// How often a user may have a mail sent to a new address.
+const EMAIL_CHANGES: Rate = Rate { count: 20, seconds: 86_400 };
 
 /// A user made just now.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -173,6 +175,7 @@ impl Operation for UpdateUser {
         refuse_foreign_places(&patch)?;
         cx.check_new_email(&patch, &before).await?;
         let new_password = cx.check_new_password(&patch, &before, rules).await?;
+        cx.limit_email_changes(&patch, &before)?;
         let change = Change { patch: &patch, password: new_password, checked_hash: &before };
         cx.update(id, &change).await
     }
@@ -287,8 +290,10 @@ impl Operation for SetUser {
                 user.password_hash = Some(hash.clone());
                 user.password_changed_at = Some(cx.now);
                 user.end_presence();
-                batch = cx.mailed(batch, &user, MailKind::PasswordChanged)?;
-                batch = cx.audited(batch, Note::of(Event::UserPasswordChanged, &user));
+                let note = Note::of(Event::UserPasswordChanged, &user);
+                let (without_staged, note) = unstage_email(batch, &mut user, note);
+                batch = cx.mailed(without_staged, &user, MailKind::PasswordChanged)?;
+                batch = cx.audited(batch, note);
             }
             if names.is_empty() && password.is_none() {
                 return Err(Error::refused("nothing_to_change", "say what to change, for example --first-name"));
@@ -461,6 +466,14 @@ impl Context<'_> {
         }
     }
 
+    /// A change of address has a mail sent to whatever address the caller names.
+    fn limit_email_changes(&self, patch: &UserPatch, user: &User) -> Result<()> {
+        if patch.new_email(user).is_none() || !self.app.is_mail_available() {
+            return Ok(());
+        }
+        self.app.0.throttle.count("email_change", EMAIL_CHANGES, user.id.as_bytes(), self.now)
+    }
+
     /// The current password first, then the strength of the new one; its hash is the answer.
     async fn check_new_password(
         &self,
@@ -519,43 +532,23 @@ impl Context<'_> {
     /// Requires that another active staff user remains (W-39), also when two calls race: both move one key.
     async fn keep_one_staff(&self, batch: Batch, leaving: UserId) -> Result<Batch> {
         let batch = self.guarded(batch, keys::STAFF_GUARD).await?;
-        let mut after: Option<String> = None;
-        let filter = crate::records::StateFilter { state: None, is_staff: Some(true) };
-        loop {
-            let ids = self.records().user_ids_by_state(filter, after.as_deref(), 100).await?;
-            let users = self.records().users(&ids).await?;
-            if users.iter().any(|user| user.is_active && user.id != leaving) {
-                return Ok(batch);
-            }
-            match users.last() {
-                Some(last) if ids.len() == 100 => after = Some(last.email.as_str().to_owned()),
-                _ => return Err(Error::denied("The last staff user cannot be removed from staff.")),
-            }
+        let two = self.records().active_user_ids(Some(true), 0, 2).await?;
+        if two.iter().any(|id| *id != leaving) {
+            Ok(batch)
+        } else {
+            Err(Error::denied("The last staff user cannot be removed from staff."))
         }
     }
 
     async fn list_all(&self, list: &ListUsers) -> Result<UserPage> {
-        let mut after = None;
-        let mut count = 0;
-        let mut results = Vec::new();
-        while count < COUNTED_MAX {
-            let page = self.records().user_ids_by_number(after, 500).await?;
-            let ids: Vec<UserId> = page.iter().map(|(_, id)| *id).collect();
-            for user in self.records().users(&ids).await? {
-                if !user.is_active || list.is_staff.is_some_and(|is_staff| user.is_staff != is_staff) {
-                    continue;
-                }
-                if count >= list.offset && results.len() < list.limit {
-                    results.push(self.user_view(&user));
-                }
-                count += 1;
-            }
-            match page.last() {
-                Some((number, _)) if page.len() == 500 => after = Some(*number),
-                _ => break,
-            }
-        }
-        Ok(UserPage { count: count as u64, results })
+        let count = self.records().active_users(list.is_staff).await?;
+        let ids = if (list.offset as u64) < count {
+            self.records().active_user_ids(list.is_staff, list.offset, list.limit).await?
+        } else {
+            Vec::new()
+        };
+        let users = self.records().users(&ids).await?;
+        Ok(UserPage { count, results: users.iter().map(|user| self.user_view(user)).collect() })
     }
 
     async fn remove_belongings(&self, id: UserId) -> Result<()> {

@@ -271,15 +271,22 @@ impl Context<'_> {
     }
 
     async fn remove_api_key(&self, user: &User, id: &str, reason: Option<&str>) -> Result<(String, u64)> {
-        let held = self.records().api_keys_of(user.id).await?;
-        let key = held.into_iter().find(|key| key.value.id == id).ok_or_else(Error::not_found)?.value;
-        let mut note = Note::of(Event::ApiKeyDeleted, user).detail("key", &key.id).detail("label", &key.label);
-        if let Some(reason) = reason {
-            note = note.reason(reason);
+        let mut tries = Tries::default();
+        loop {
+            tries.next().await?;
+            let held = self.records().api_keys_of(user.id).await?;
+            let found = held.into_iter().find(|key| key.value.id == id).ok_or_else(Error::not_found)?;
+            let key = &found.value;
+            let mut note = Note::of(Event::ApiKeyDeleted, user).detail("key", &key.id).detail("label", &key.label);
+            if let Some(reason) = reason {
+                note = note.reason(reason);
+            }
+            // Of two at once, one removes it; the other does not find it any more.
+            let batch = Batch::default().expect(keys::api_key(&key.hash), Expect::Version(found.version));
+            if let Some(receipt) = self.commit(self.audited(remove_api_key(batch, key), note)).await? {
+                return Ok((found.value.label, receipt.appended.last().copied().unwrap_or_default()));
+            }
         }
-        let batch = self.audited(remove_api_key(Batch::default(), &key), note);
-        let receipt = self.commit(batch).await?.ok_or_else(Error::not_found)?;
-        Ok((key.label, receipt.appended.last().copied().unwrap_or_default()))
     }
 
     pub(super) async fn api_key_views(&self, user: &User) -> Result<Vec<ApiKeyView>> {

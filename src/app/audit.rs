@@ -1,4 +1,10 @@
 //! Writing and reading the audit trail (spec §4.11).
+//!
+//! An operation puts its entry into the batch of the change it is about, so that neither is there without the other.
+//! The entry's number and its link to the entry before are not known yet: the store gives both when it applies the
+//! batch ([`Batch::append`]), on the one thread that writes anyway. It has the newest link in memory and makes many
+//! batches durable with one wait for the disk. So nobody reads the end of the chain in order to extend it, nobody
+//! conflicts over it, and writers at the same time share a wait instead of queueing one behind the other.
 
 use serde::{Deserialize, Serialize};
 
@@ -37,7 +43,10 @@ pub struct ServerStatus {
     pub users: u64,
     /// Users by second-factor state: off, on, enrol, locked.
     pub users_by_state: Vec<(crate::domain::user::FactorState, u64)>,
+    /// Mails that will be tried (again).
     pub outbox_waiting: u64,
+    /// Mails given up in the last 30 days.
+    pub outbox_failed: u64,
     pub audit_newest: u64,
     pub mail_available: bool,
     pub started_at: crate::domain::time::Timestamp,
@@ -118,6 +127,7 @@ impl Operation for ReadStatus {
             users: count(keys::USERS_COUNTER).await?,
             users_by_state,
             outbox_waiting: count(keys::OUTBOX_COUNTER).await?,
+            outbox_failed: count(keys::OUTBOX_FAILED_COUNTER).await?,
             audit_newest: cx.records().audit_newest().await?,
             mail_available: cx.app.is_mail_available(),
             started_at: cx.app.0.started_at,

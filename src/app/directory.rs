@@ -102,7 +102,7 @@ impl Operation for InspectUser {
             sessions: cx.session_rows(&user).await?,
             api_keys: cx.api_key_views(&user).await?,
             remembered_devices,
-            mails_waiting: cx.app.mails_waiting(&user).await?,
+            mails_waiting: cx.records().mails_waiting(user.id).await?,
             warnings: cx.warnings(&user, &namesakes),
             namesakes,
             audit: audit.into_iter().map(Into::into).collect(),

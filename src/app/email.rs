@@ -13,6 +13,7 @@ use crate::domain::audit::Event;
 use crate::domain::fields::{FieldError, Fields};
 use crate::domain::id::UserId;
 use crate::domain::mail::MailKind;
+use crate::domain::secret::Secret;
 use crate::domain::token::{self, CODE_ATTEMPTS_MAX, Code, Purpose, Token};
 use crate::domain::user::User;
 use crate::domain::vault::sha256;
@@ -27,7 +28,7 @@ const RESEND: crate::config::Rate = crate::config::Rate { count: 1, seconds: 60 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct EmailVerified {
     /// The token to echo (spec §3.3).
-    pub token: Option<String>,
+    pub token: Option<Secret>,
     pub requires_2fa: bool,
     pub requires_login: bool,
     pub session: Option<IssuedSession>,
@@ -135,14 +136,13 @@ impl Operation for CancelEmailChange {
             tries.next().await?;
             let before = cx.user(id).await?;
             let mut user = before.value.clone();
-            if user.pending_email.take().is_none() {
+            if !user.drop_staged_email() {
                 return Err(Error::invalid(
                     "email_change_request_not_found",
                     "No active email change requests found.",
                     None,
                 ));
             }
-            user.pending_email_at = None;
             let batch =
                 put_user(Batch::default(), Some(&before), &user).delete(keys::token(Purpose::VerifyEmail, Some(id)));
             let batch = cx.audited(batch, Note::of(Event::UserEmailChangeCancelled, &user));
@@ -211,10 +211,10 @@ impl UserChange for CancelEmailChangeOf {
 
     async fn apply(&self, cx: &Context<'_>, user: &mut User) -> Result<(Batch, String)> {
         let reason = check_reason(&self.reason)?;
-        let Some(pending) = user.pending_email.take() else {
+        let Some(pending) = user.pending_email.clone() else {
             return Err(Error::refused("email_change_request_not_found", "no change of address is pending"));
         };
-        user.pending_email_at = None;
+        user.drop_staged_email();
         let batch = Batch::default().delete(keys::token(Purpose::VerifyEmail, Some(user.id)));
         let batch = cx.mailed(batch, user, MailKind::EmailChangeCancelled)?;
         let batch = cx.mailed_to(batch, user, &pending, MailKind::EmailChangeCancelled)?;
@@ -225,19 +225,19 @@ impl UserChange for CancelEmailChangeOf {
 
 /// What the person sent as proof.
 enum Proof {
-    Token(String),
-    Code(String),
+    Token(Secret),
+    Code(Secret),
 }
 
 impl Proof {
     /// `token` wins when both are there; neither is `required`, attr `token` (spec §3.3).
     fn parse(fields: &Fields) -> Result<Self> {
         if let Some(token) = fields.text("token")?.filter(|token| !token.is_empty()) {
-            return Ok(Self::Token(token));
+            return Ok(Self::Token(token.into()));
         }
         let Some(code) = fields.code_token("code")? else { return Err(FieldError::required("token").into()) };
         token::fold_code(&code)
-            .map(Self::Code)
+            .map(|code| Self::Code(code.into()))
             .ok_or_else(|| Error::invalid("invalid_input", "Enter the 6-digit code from your email.", Some("code")))
     }
 
@@ -266,19 +266,29 @@ fn too_many_codes() -> Error {
     Error::invalid("too_many_attempts", "Too many incorrect attempts. Try again later.", Some("code"))
 }
 
+/// Drops a staged address and what would verify it, and has the note say so: whoever staged it must not keep a way in
+/// when the owner is let in anew (spec §4.7, W-37).
+pub(super) fn unstage_email(batch: Batch, user: &mut User, note: Note) -> (Batch, Note) {
+    if user.drop_staged_email() {
+        (batch.delete(keys::token(Purpose::VerifyEmail, Some(user.id))), note.detail("staged_email_dropped", true))
+    } else {
+        (batch, note)
+    }
+}
+
 impl Context<'_> {
     fn judge(&self, proof: &Proof, user: &User, stored: &Token) -> Verdict {
         let is_live = stored.binding == super::tokens::binding(Purpose::VerifyEmail, user);
         match proof {
             Proof::Token(token) => {
-                let matches: bool = sha256(token.as_bytes()).ct_eq(&stored.hash).into();
+                let matches: bool = sha256(token.expose().as_bytes()).ct_eq(&stored.hash).into();
                 if matches && is_live && self.now < stored.expires_at { Verdict::Right } else { Verdict::Refused }
             }
             Proof::Code(code) => {
                 let Some(kept) = stored.code.as_ref().filter(|kept| self.now < kept.expires_at) else {
                     return Verdict::Refused;
                 };
-                let matches: bool = self.code_mac(user, code).ct_eq(&kept.mac).into();
+                let matches: bool = self.code_mac(user, code.expose()).ct_eq(&kept.mac).into();
                 match (kept.used, matches) {
                     (true, true) if user.pending_email.is_none() => Verdict::Repeated,
                     // The budget protects the code, not the stranger: it stays refused while it lives (spec §3.3).
@@ -328,7 +338,7 @@ impl Context<'_> {
         user.is_email_verified = Some(true);
         batch = match (&proof, &stored.value.code) {
             (Proof::Code(code), Some(kept)) => {
-                let spent_code = Code { used: true, mac: self.code_mac(&user, code), ..kept.clone() };
+                let spent_code = Code { used: true, mac: self.code_mac(&user, code.expose()), ..kept.clone() };
                 let spent = Token { hash: [0; 32], code: Some(spent_code), ..stored.value.clone() };
                 put_token(batch, Purpose::VerifyEmail, Some(user.id), &spent)
             }

@@ -15,8 +15,11 @@ use crate::store::{Batch, Commit, Write};
 /// What sealed mails are bound to.
 const PURPOSE: &str = "outbox";
 
-/// Where a mail that was given up goes in the order of due times: behind everything.
-const NEVER: Timestamp = Timestamp::from_seconds(253_402_300_799);
+/// How long a mail that was given up is kept for somebody to look at, in seconds.
+const GIVEN_UP_KEPT_SECONDS: i64 = 30 * 86_400;
+
+/// Most of what a mail server said, in characters.
+const ERROR_CHARS_MAX: usize = 200;
 
 /// A mail that is due.
 #[derive(Clone, Debug)]
@@ -51,7 +54,6 @@ impl Context<'_> {
             queued_at: self.now,
             attempts: 0,
             last_error: None,
-            failed: false,
             sealed: self.vault().seal(PURPOSE, &id, random::bytes()?, &plain),
         };
         Ok(records::queue_mail(batch, &record))
@@ -73,7 +75,7 @@ impl App {
                     queued_at: record.value.queued_at,
                     record,
                 }),
-                None => self.give_up(&record, "cannot be opened with this secret key").await?,
+                None => self.give_up(&record, "cannot be opened with this secret key", now).await?,
             }
         }
         Ok(due)
@@ -84,32 +86,21 @@ impl App {
         self.commit_outbox(records::remove_mail(Batch::default(), &mail.record)).await
     }
 
-    /// An attempt failed: try again at `retry_at`, or give up and keep it for an operator to see. `error` must not
+    /// An attempt failed: try again `at` a moment, or give up `at` this one and keep it for a while. `error` must not
     /// hold the address or the content.
-    pub async fn outbox_failed(
-        &self,
-        mail: &OutboxMail,
-        error: &str,
-        retry_at: Timestamp,
-        give_up: bool,
-    ) -> Result<()> {
+    pub async fn outbox_failed(&self, mail: &OutboxMail, error: &str, at: Timestamp, give_up: bool) -> Result<()> {
         if give_up {
-            return self.give_up(&mail.record, error).await;
+            return self.give_up(&mail.record, error, at).await;
         }
         let before = &mail.record;
-        let record = OutboxRecord {
-            due: retry_at,
-            attempts: before.value.attempts + 1,
-            last_error: Some(error.chars().take(200).collect()),
-            ..before.value.clone()
-        };
+        let record = OutboxRecord { due: at, ..failed_once_more(&before.value, error) };
         self.commit_outbox(records::reschedule_mail(Batch::default(), before, &record)).await
     }
 
     /// Resolves when a mail was queued since the last call, or when the next one comes due.
     pub async fn outbox_changed(&self) {
         let next = self.records().outbox(1).await.ok().and_then(|mails| mails.into_iter().next());
-        let wait = next.filter(|mail| !mail.value.failed).map(|mail| {
+        let wait = next.map(|mail| {
             let micros = mail.value.due.as_micros().saturating_sub(clock::now().as_micros());
             std::time::Duration::from_micros(u64::try_from(micros).unwrap_or(0))
         });
@@ -123,21 +114,10 @@ impl App {
         }
     }
 
-    /// How many mails to a user wait.
-    pub(super) async fn mails_waiting(&self, user: &User) -> Result<usize> {
-        let mails = self.records().outbox(500).await?;
-        Ok(mails.iter().filter(|mail| mail.value.user == Some(user.id) && !mail.value.failed).count())
-    }
-
-    async fn give_up(&self, before: &Versioned<OutboxRecord>, error: &str) -> Result<()> {
-        let record = OutboxRecord {
-            due: NEVER,
-            failed: true,
-            attempts: before.value.attempts + 1,
-            last_error: Some(error.chars().take(200).collect()),
-            ..before.value.clone()
-        };
-        self.commit_outbox(records::reschedule_mail(Batch::default(), before, &record)).await
+    async fn give_up(&self, before: &Versioned<OutboxRecord>, error: &str, now: Timestamp) -> Result<()> {
+        let record = failed_once_more(&before.value, error);
+        let kept_until = now.plus_seconds(GIVEN_UP_KEPT_SECONDS);
+        self.commit_outbox(records::give_up_mail(Batch::default(), before, &record, kept_until)).await
     }
 
     async fn commit_outbox(&self, batch: Batch) -> Result<()> {
@@ -152,6 +132,14 @@ impl App {
         if has_mail {
             self.0.outbox_bell.notify_one();
         }
+    }
+}
+
+fn failed_once_more(record: &OutboxRecord, error: &str) -> OutboxRecord {
+    OutboxRecord {
+        attempts: record.attempts + 1,
+        last_error: Some(error.chars().take(ERROR_CHARS_MAX).collect()),
+        ..record.clone()
     }
 }
 

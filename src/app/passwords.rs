@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
 
 use super::audit::Note;
+use super::email::unstage_email;
 use super::views::Success;
 use super::{Context, Operation, Permission, Tries, random};
 use crate::domain::audit::Event;
@@ -58,9 +59,10 @@ impl Operation for ResetPassword {
             user.end_presence();
             let key = keys::token(Purpose::ResetPassword, Some(user.id));
             let batch = Batch::default().expect(key.clone(), Expect::Version(stored.version)).delete(key);
+            let (batch, note) = unstage_email(batch, &mut user, Note::of(Event::UserPasswordReset, &before.value));
             let batch = put_user(batch, Some(&before), &user);
             let batch = cx.mailed(batch, &user, MailKind::PasswordChanged)?;
-            if cx.commit(cx.audited(batch, Note::of(Event::UserPasswordReset, &user).by(&user))).await?.is_some() {
+            if cx.commit(cx.audited(batch, note.by(&user))).await?.is_some() {
                 return Ok(PasswordReset { success: true, email: user.email.into() });
             }
         }

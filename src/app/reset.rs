@@ -5,6 +5,7 @@ use std::future::Future;
 use serde::{Deserialize, Serialize};
 
 use super::audit::Note;
+use super::email::unstage_email;
 use super::login::TRIES_AT_LOGIN;
 use super::second_factor::{find_backup_code, install_device, open_totp, remove_factor, seal_totp};
 use super::views::UserRef;
@@ -30,8 +31,10 @@ const REASON_CHARS_MIN: usize = 8;
 const REASON_CHARS_MAX: usize = 500;
 /// Steps each way in which a code is searched to explain it: twelve hours.
 const EXPLAIN_STEPS: i64 = 1_440;
-/// Counters of failed logins, address by address, that one unlock clears.
-const UNLOCKED_ADDRESSES_MAX: usize = 60;
+/// Addresses whose counters of failed logins one batch of an unlock clears, two keys each.
+const UNLOCKED_ADDRESSES_PER_BATCH: usize = 30;
+/// Batches after which an unlock stops: somebody fails from ever new addresses faster than it clears them.
+const UNLOCK_BATCHES_MAX: usize = 1_000;
 
 /// What a reset removes (or, with `dry_run`, would remove), and what follows.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -44,6 +47,8 @@ pub struct TwoFactorReset {
     pub sessions_ended: usize,
     pub remembered_devices_forgotten: usize,
     pub api_keys_revoked: usize,
+    /// An address waited for verification; somebody else may have staged it.
+    pub staged_email_dropped: bool,
     /// Addresses that get the notice.
     pub notice_to: Vec<String>,
     /// A new device is demanded at the next sign-in.
@@ -120,7 +125,7 @@ impl Operation for ResetTwoFactor {
     }
 }
 
-/// Ends back-off and login lock-outs of an account.
+/// Ends back-off and login lock-outs of an account, also those of the addresses from which its logins failed.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct UnlockTwoFactor {
     pub user: UserRef,
@@ -134,8 +139,16 @@ impl Operation for UnlockTwoFactor {
 
     async fn run(self, cx: &Context<'_>) -> Result<Self::Reply> {
         let done = cx.change_user(&self).await?;
-        let id = cx.find_user(&self.user).await?.value.id;
-        cx.app.0.throttle.forget(TRIES_AT_LOGIN, id.as_bytes());
+        let user = cx.find_user(&self.user).await?.value;
+        for _ in 0..UNLOCK_BATCHES_MAX {
+            let batch = cx.failures_forgotten(Batch::default(), &user).await?;
+            if batch == Batch::default() {
+                break;
+            }
+            // Without expectations a batch cannot conflict.
+            cx.commit(batch).await?;
+        }
+        cx.app.0.throttle.forget(TRIES_AT_LOGIN, user.id.as_bytes());
         Ok(done)
     }
 }
@@ -153,10 +166,7 @@ impl UserChange for UnlockTwoFactor {
         factor.totp_failures = Failures::default();
         factor.backup_code_failures = Failures::default();
         let (account, _) = cx.account_counter(&user.email);
-        let mut batch = Batch::default().delete(account);
-        for key in cx.records().login_failure_keys_of(user.email.as_str(), UNLOCKED_ADDRESSES_MAX).await? {
-            batch = batch.delete(key);
-        }
+        let batch = cx.failures_forgotten(Batch::default().delete(account), user).await?;
         let note = Note::of(Event::TwoFactorUnlocked, user).reason(&reason).detail("wrong_codes", wrong);
         let summary = if is_disabled {
             "wrong codes and failed logins are forgotten; the device stays disabled after 100 wrong codes: reset it"
@@ -282,34 +292,42 @@ impl Operation for ConfirmEnrolment {
     type Reply = Done;
 
     async fn run(self, cx: &Context<'_>) -> Result<Self::Reply> {
-        cx.change_user(&self).await
-    }
-}
-
-impl UserChange for ConfirmEnrolment {
-    fn user(&self) -> &UserRef {
-        &self.user
-    }
-
-    async fn apply(&self, cx: &Context<'_>, user: &mut User) -> Result<(Batch, String)> {
         let reason = check_reason(&self.reason)?;
-        let credential = in_person(user.id);
-        let pending = cx.live_pending_totp(user, &credential).await?.ok_or_else(|| {
-            Error::refused("setup_expired", "no enrolment is under way, or it took too long; start again")
-        })?;
-        let secret = open_totp(cx.vault(), user, &pending.value.secret)?;
-        let code = totp::parse_code(self.code.expose());
-        let Some(totp::Match::Accepted { step }) = code.map(|code| totp::verify(&secret, &code, cx.now, -1)) else {
-            return Err(Error::refused("token_invalid", "this is not the code of the new device; try the next one"));
-        };
-        install_device(user, pending.value.secret, step, cx.now);
-        // As with every enrolment: no session stays that has not proved the new factor.
-        user.session_epoch = user.session_epoch.wrapping_add(1);
-        let key = keys::pending_totp(user.id, &credential);
-        let batch = Batch::default().expect(key.clone(), Expect::Version(pending.version)).delete(key);
-        let batch = cx.mailed(batch, user, MailKind::TwoFactorEnabled)?;
-        let note = Note::of(Event::TwoFactorEnabled, user).reason(&reason).detail("how", "in person");
-        Ok((cx.audited(batch, note), "the new device is in force".to_owned()))
+        let id = cx.find_user(&self.user).await?.value.id;
+        let credential = in_person(id);
+        let mut tries = Tries::default();
+        loop {
+            tries.next().await?;
+            let before = cx.user(id).await?;
+            let pending = cx.live_pending_totp(&before.value, &credential).await?.ok_or_else(|| {
+                Error::refused("setup_expired", "no enrolment is under way, or it took too long; start again")
+            })?;
+            let key = keys::pending_totp(id, &credential);
+            let batch = Batch::default().expect(key.clone(), Expect::Version(pending.version));
+            let secret = open_totp(cx.vault(), &before.value, &pending.value.secret)?;
+            let code = totp::parse_code(self.code.expose());
+            let Some(totp::Match::Accepted { step }) = code.map(|code| totp::verify(&secret, &code, cx.now, -1)) else {
+                if cx.setup_failed(batch, &before.value, &credential, &pending.value).await?.is_some() {
+                    let text = "this is not the code of the new device; try the next one";
+                    return Err(Error::refused("token_invalid", text));
+                }
+                continue;
+            };
+            let mut user = before.value.clone();
+            install_device(&mut user, pending.value.secret, step, cx.now);
+            // As with every enrolment: no session stays that has not proved the new factor.
+            user.session_epoch = user.session_epoch.wrapping_add(1);
+            let batch = put_user(batch.delete(key), Some(&before), &user);
+            let batch = cx.mailed(batch, &user, MailKind::TwoFactorEnabled)?;
+            let note = Note::of(Event::TwoFactorEnabled, &user).reason(&reason).detail("how", "in person");
+            if let Some(receipt) = cx.commit(cx.audited(batch, note)).await? {
+                return Ok(Done {
+                    email: user.email.into(),
+                    summary: "the new device is in force".to_owned(),
+                    audit_number: receipt.appended.last().copied().unwrap_or_default(),
+                });
+            }
+        }
     }
 }
 
@@ -365,7 +383,9 @@ impl Context<'_> {
             if !how.keep_sessions {
                 user.session_epoch = user.session_epoch.wrapping_add(1);
             }
-            let mut batch = put_user(Batch::default(), Some(&before), &user);
+            let (batch, note) =
+                unstage_email(Batch::default(), &mut user, Note::of(Event::TwoFactorReset, &before.value));
+            let mut batch = put_user(batch, Some(&before), &user);
             for key in self.records().pending_totp_keys(id).await? {
                 batch = batch.delete(key);
             }
@@ -382,7 +402,7 @@ impl Context<'_> {
             for to in notice_addresses(&user, self.now) {
                 batch = self.mailed_to(batch, &user, to, kind.clone())?;
             }
-            let note = Note::of(Event::TwoFactorReset, &user)
+            let note = note
                 .reason(&how.reason)
                 .verified_by(how.verified_by.as_deref())
                 .detail("totp_removed", report.totp_removed)
@@ -395,6 +415,19 @@ impl Context<'_> {
                 return Ok(report);
             }
         }
+    }
+
+    /// Adds to a batch that failed logins from the first addresses are forgotten: those of this user, and the address's
+    /// own, which would refuse the next try as well.
+    async fn failures_forgotten(&self, mut batch: Batch, user: &User) -> Result<Batch> {
+        let pairs = self.records().login_failure_keys_of(user.email.as_str(), UNLOCKED_ADDRESSES_PER_BATCH).await?;
+        for pair in pairs {
+            if let Some(address) = keys::attempts_of_address(&pair) {
+                batch = batch.delete(address);
+            }
+            batch = batch.delete(pair);
+        }
+        Ok(batch)
     }
 
     /// What is there to go, as of now.
@@ -411,6 +444,7 @@ impl Context<'_> {
             sessions_ended: if how.keep_sessions { 0 } else { sessions },
             remembered_devices_forgotten: devices,
             api_keys_revoked: if how.revoke_keys { keys } else { 0 },
+            staged_email_dropped: user.pending_email.is_some(),
             notice_to: if self.app.is_mail_available() { notice_to } else { Vec::new() },
             enrolment_demanded: true,
             audit_number: None,

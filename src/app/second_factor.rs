@@ -445,7 +445,7 @@ impl Context<'_> {
     }
 
     /// Counts a wrong code of an enrolment; the tenth ends it (W-8).
-    async fn setup_failed(
+    pub(super) async fn setup_failed(
         &self,
         batch: Batch,
         user: &User,
@@ -463,7 +463,7 @@ impl Context<'_> {
     }
 
     /// The unused codes in clear, for their owner in a verified session (spec §3.2, W-2, W-11).
-    async fn shown_codes(&self, user: &User) -> Result<Vec<String>> {
+    async fn shown_codes(&self, user: &User) -> Result<Vec<Secret>> {
         let Identity::Session { session, .. } = &self.actor.identity else { return Ok(Vec::new()) };
         if !self.config().two_factor.expose_backup_codes_in_status || session.session.verified_at.is_none() {
             return Ok(Vec::new());
@@ -471,7 +471,7 @@ impl Context<'_> {
         let open = |code: &BackupCode| {
             let plain = self.vault().open(BACKUP_CODE, user.id.as_bytes(), &code.sealed);
             let plain = plain.map_err(|error| unreadable(user, error))?;
-            Ok(String::from_utf8_lossy(&plain).into_owned())
+            Ok(Secret::new(String::from_utf8_lossy(&plain).into_owned()))
         };
         let codes = user.second_factor.backup_codes.iter().map(open).collect::<Result<Vec<_>>>()?;
         // Once an hour for a session: clients poll this, and a read must not wait for a disk each time.

@@ -6,7 +6,7 @@ use super::audit::Note;
 use super::login::{is_remembered_device_live, is_session_live};
 use super::reset::{Done, UserChange, check_reason};
 use super::views::{SessionRow, UserRef};
-use super::{Context, Operation, Permission};
+use super::{Context, Operation, Permission, Tries};
 use crate::domain::audit::Event;
 use crate::domain::session::Session;
 use crate::domain::user::User;
@@ -49,18 +49,25 @@ impl Operation for RevokeSessions {
         let Some(id) = &self.id else { return cx.change_user(&self).await };
         let reason = check_reason(&self.reason)?;
         let user = cx.find_user(&self.user).await?.value;
+        let not_found = || Error::NotFound { detail: "no live session of this user has that id".into() };
         let sessions = cx.live_sessions(&user).await?;
         let found = sessions.into_iter().find(|(_, session)| session.id.to_string() == *id);
-        let (hash, session) =
-            found.ok_or(Error::NotFound { detail: "no live session of this user has that id".into() })?;
-        let note = Note::of(Event::SessionRevoked, &user).reason(&reason).detail("session", id);
-        let batch = cx.audited(remove_session(Batch::default(), &hash, &session), note);
-        let receipt = cx.commit(batch).await?.ok_or_else(Error::not_found)?;
-        Ok(Done {
-            email: user.email.as_str().to_owned(),
-            summary: format!("the session from {} is ended", user_agent::describe(&session.user_agent)),
-            audit_number: receipt.appended.last().copied().unwrap_or_default(),
-        })
+        let (hash, _) = found.ok_or_else(not_found)?;
+        let mut tries = Tries::default();
+        loop {
+            tries.next().await?;
+            // Of two at once, one ends it; the other does not find it any more.
+            let live = cx.records().session(&hash).await?.ok_or_else(not_found)?;
+            let note = Note::of(Event::SessionRevoked, &user).reason(&reason).detail("session", id);
+            let batch = remove_session(live.expect(Batch::default(), &hash), &hash, &live.value);
+            if let Some(receipt) = cx.commit(cx.audited(batch, note)).await? {
+                return Ok(Done {
+                    email: user.email.as_str().to_owned(),
+                    summary: format!("the session from {} is ended", user_agent::describe(&live.value.user_agent)),
+                    audit_number: receipt.appended.last().copied().unwrap_or_default(),
+                });
+            }
+        }
     }
 }
 

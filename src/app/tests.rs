@@ -24,6 +24,7 @@ use crate::domain::backoff::Failures;
 use crate::domain::fields::Fields;
 use crate::domain::mail::MailKind;
 use crate::domain::secret::Secret;
+use crate::domain::token::Purpose;
 use crate::domain::totp;
 use crate::domain::user::FactorState;
 use crate::records::{keys, put_user};
@@ -128,6 +129,16 @@ impl World {
 
     async fn complete(&self, pending: &Identity, token: &str) -> Result<LoginCompleted> {
         self.run(pending, CompleteLogin { fields: fields(&json!({"token": token})) }).await
+    }
+
+    /// A live token to set a password with.
+    async fn reset_token(&self, id: UserId) -> String {
+        let identity = Identity::System;
+        let actor = Actor { identity, address: None, user_agent: None, request_id: String::new() };
+        let cx = Context { app: &self.app, actor: &actor, now: self.now };
+        let (batch, token) = cx.issue_token(Batch::default(), Purpose::ResetPassword, &self.user(id).await).unwrap();
+        self.commit(batch).await;
+        token.expose().to_owned()
     }
 
     async fn user(&self, id: UserId) -> User {
@@ -306,6 +317,21 @@ async fn an_enrolment_in_person_ends_the_sessions_that_never_proved_it() {
 }
 
 #[tokio::test]
+async fn ten_wrong_codes_end_an_enrolment_in_person() {
+    let world = World::new();
+    world.create(EMAIL, false).await;
+    let started = world.run(&operator(), StartEnrolment { user: named(EMAIL) }).await.unwrap();
+    let secret = totp::decode_secret(started.secret.expose()).unwrap();
+    let confirm = |code: &str| ConfirmEnrolment { user: named(EMAIL), code: code.into(), reason: REASON.to_owned() };
+    for _ in 0..10 {
+        assert_eq!(code_of(world.run(&operator(), confirm("nonsense")).await), "token_invalid");
+    }
+    assert_eq!(code_of(world.run(&operator(), confirm(&world.code(&secret))).await), "setup_expired");
+    let failed = world.events().await.into_iter().filter(|event| *event == Event::TwoFactorValidateFailed).count();
+    assert_eq!(failed, 10);
+}
+
+#[tokio::test]
 async fn a_remembered_device_is_found_among_dead_ones() {
     let mut world = World::new();
     let id = world.create(EMAIL, false).await;
@@ -425,6 +451,48 @@ async fn parallel_calls_do_not_make_an_eleventh_key() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_parallel_revocations_one_is_done_and_the_others_find_nothing() {
+    for _ in 0..300 {
+        let world = Arc::new(World::new());
+        world.create(EMAIL, false).await;
+        let session = world.login(EMAIL).await;
+        let Identity::Session { session: presented, .. } = &session else { panic!() };
+        let session_id = presented.session.id.to_string();
+        let key = fields(&json!({"label": "CI", "scopes": ["*"]}));
+        let key_id = world.run(&session, CreateApiKey { fields: key }).await.unwrap().id;
+        let start = Arc::new(tokio::sync::Barrier::new(8));
+        let calls: Vec<_> = (0..8)
+            .map(|number| {
+                let (world, start, reason) = (Arc::clone(&world), Arc::clone(&start), REASON.to_owned());
+                let (session, key_id, session_id) = (session.clone(), key_id.clone(), session_id.clone());
+                tokio::spawn(async move {
+                    start.wait().await;
+                    let outcome = match number % 2 {
+                        0 => {
+                            let id = Some(session_id);
+                            world.run(&operator(), RevokeSessions { user: named(EMAIL), id, reason }).await.map(|_| ())
+                        }
+                        _ => world.run(&session, DeleteApiKey { id: key_id }).await,
+                    };
+                    outcome.map_err(|error| error.code().to_owned())
+                })
+            })
+            .collect();
+        let mut done = 0;
+        for call in calls {
+            match call.await.unwrap() {
+                Ok(()) => done += 1,
+                Err(code) => assert_eq!(code, "not_found"),
+            }
+        }
+        assert_eq!(done, 2);
+        let events = world.events().await;
+        let times = |event: Event| events.iter().filter(|one| **one == event).count();
+        assert_eq!((times(Event::SessionRevoked), times(Event::ApiKeyDeleted)), (1, 1));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn parallel_calls_leave_one_staff_user() {
     for _ in 0..40 {
         let world = Arc::new(World::new());
@@ -444,6 +512,43 @@ async fn parallel_calls_leave_one_staff_user() {
             done += usize::from(call.await.unwrap());
         }
         assert_eq!(done, 2);
+    }
+}
+
+/// Of the users that are passed over no record is read: here they cannot be.
+#[tokio::test]
+async fn a_page_of_users_reads_those_on_it() {
+    let world = World::new();
+    world.create(EMAIL, true).await;
+    let staff = world.login(EMAIL).await;
+    let mut numbers = vec![1];
+    for number in 2..=9_u64 {
+        let id = world.create(&format!("user{number}@example.com"), number % 4 == 0).await;
+        if number % 3 == 0 {
+            world.change(id, |user| user.is_active = false).await;
+            world.commit(Batch::default().put(keys::user(id), b"damaged".to_vec())).await;
+        } else {
+            numbers.push(number);
+        }
+        if number == 2 {
+            world.commit(Batch::default().put(keys::user(id), b"damaged".to_vec())).await;
+        }
+    }
+    assert_eq!(numbers, [1, 2, 4, 5, 7, 8]);
+    for (is_staff, offset, limit, expected, count) in [
+        (None, 0, 1, &[1][..], 6),
+        (None, 2, 2, &[4, 5], 6),
+        (None, 2, 100, &[4, 5, 7, 8], 6),
+        (None, 6, 100, &[], 6),
+        (None, usize::MAX, 100, &[], 6),
+        (Some(true), 0, 100, &[1, 4, 8], 3),
+        (Some(true), 1, 1, &[4], 3),
+        (Some(false), 1, 100, &[5, 7], 3),
+    ] {
+        let list = ListUsers { email: None, is_staff, limit, offset };
+        let page = world.run(&staff, list).await.unwrap();
+        let found: Vec<u64> = page.results.iter().map(|user| user.id).collect();
+        assert_eq!((found.as_slice(), page.count), (expected, count), "{is_staff:?} {offset} {limit}");
     }
 }
 
@@ -479,6 +584,25 @@ async fn an_unlock_ends_the_lock_out_of_the_account() {
     world.run(&operator(), UnlockTwoFactor { user: named(EMAIL), reason: REASON.to_owned() }).await.unwrap();
     let detail = world.run(&operator(), InspectUser { user: named(EMAIL) }).await.unwrap();
     assert_eq!(detail.factor.login_locked_until, None);
+    world.login(EMAIL).await;
+}
+
+/// The guesses came from very many addresses.
+#[tokio::test]
+async fn an_unlock_clears_the_counters_of_all_addresses() {
+    let world = World::new();
+    world.create(EMAIL, false).await;
+    let failures = crate::domain::backoff::LoginFailures { count: 30, first_at: START, last_at: START };
+    for address in 0..200_u8 {
+        let hash = [address; 32];
+        for key in [[keys::attempts_of_account(EMAIL), hash.to_vec()].concat(), keys::attempts("address", &hash)] {
+            let forgotten = START.plus_seconds(600);
+            world.commit(crate::records::put_login_failures(Batch::default(), key, None, &failures, forgotten)).await;
+        }
+    }
+    world.run(&operator(), UnlockTwoFactor { user: named(EMAIL), reason: REASON.to_owned() }).await.unwrap();
+    assert_eq!(world.count(keys::ATTEMPTS).await, 0);
+    assert_eq!(world.events().await.iter().filter(|event| **event == Event::TwoFactorUnlocked).count(), 1);
 }
 
 #[tokio::test]
@@ -605,6 +729,70 @@ async fn a_password_change_kills_the_link_to_a_staged_address() {
     assert_eq!(world.user(id).await.email.as_str(), EMAIL);
 }
 
+/// The owner is let in anew, by a link or an operator: whoever staged an address in between keeps no way in.
+#[tokio::test]
+async fn a_staged_address_goes_when_the_owner_is_let_in_anew() {
+    for how in ["link", "operator", "second factor"] {
+        let world = World::new();
+        let id = world.create(EMAIL, false).await;
+        let session = world.login(EMAIL).await;
+        let stage = fields(&json!({"email": "thief@example.com"}));
+        world.run(&session, UpdateUser { user: me(), fields: stage, replace: false }).await.unwrap();
+        assert!(world.has(&keys::token(Purpose::VerifyEmail, Some(id))).await);
+        match how {
+            "link" => {
+                let token = world.reset_token(id).await;
+                let fields = fields(&json!({"token": token, "password": "another long secret phrase"}));
+                world.run(&Identity::Anonymous, ResetPassword { uuid: id.to_string(), fields }).await.unwrap();
+            }
+            "operator" => {
+                let password = Some("another long secret phrase".into());
+                let set = SetUser { user: named(EMAIL), password, ..SetUser::default() };
+                world.run(&operator(), set).await.unwrap();
+            }
+            _ => {
+                assert!(world.run(&operator(), reset_of(EMAIL, true)).await.unwrap().staged_email_dropped);
+                assert!(world.run(&operator(), reset_of(EMAIL, false)).await.unwrap().staged_email_dropped);
+            }
+        }
+        let user = world.user(id).await;
+        assert_eq!((user.pending_email, user.pending_email_at), (None, None), "{how}");
+        assert!(!world.has(&keys::token(Purpose::VerifyEmail, Some(id))).await, "{how}");
+        let newest = world.app.records().audit(None, None, 1).await.unwrap().remove(0).record;
+        assert!(newest.details.contains(&("staged_email_dropped".to_owned(), "true".to_owned())), "{how}");
+    }
+}
+
+#[tokio::test]
+async fn a_user_has_twenty_mails_a_day_sent_to_new_addresses() {
+    let mut world = World::new();
+    world.create(EMAIL, false).await;
+    world.create("taken@example.com", false).await;
+    let session = world.login(EMAIL).await;
+    let stage = async |world: &World, address: &str| {
+        let fields = fields(&json!({"email": address}));
+        world.run(&session, UpdateUser { user: me(), fields, replace: false }).await
+    };
+    for number in 0..20 {
+        // What sends no mail does not count.
+        assert_eq!(code_of(stage(&world, "taken@example.com").await), "unique");
+        stage(&world, EMAIL).await.unwrap();
+        stage(&world, &format!("new{number}@example.com")).await.unwrap();
+    }
+    assert_eq!(code_of(stage(&world, "one.more@example.com").await), "throttled");
+    stage(&world, EMAIL).await.unwrap();
+    world.pass(250);
+    assert_eq!(code_of(stage(&world, "one.more@example.com").await), "throttled");
+
+    let world = World::with(|config| config.email.transport = MailTransport::Off);
+    world.create(EMAIL, false).await;
+    let session = world.login(EMAIL).await;
+    for number in 0..25 {
+        let fields = fields(&json!({"email": format!("new{number}@example.com")}));
+        world.run(&session, UpdateUser { user: me(), fields, replace: false }).await.unwrap();
+    }
+}
+
 #[tokio::test]
 async fn password_and_address_change_in_one_call() {
     let mut world = World::with(|config| config.email.verification = Verification::Token);
@@ -710,13 +898,20 @@ async fn a_mail_is_delivered_put_off_or_given_up() {
     assert!(world.app.outbox_due(START.plus_seconds(-1), 100).await.unwrap().is_empty());
     let counter = async |world: &World| world.app.records().counter(keys::OUTBOX_COUNTER).await.unwrap();
     assert_eq!(counter(&world).await, 8);
+    let of_user =
+        async |world: &World| world.run(&operator(), InspectUser { user: named(EMAIL) }).await.unwrap().mails_waiting;
+    assert_eq!(of_user(&world).await, 8);
 
     world.app.outbox_delivered(&due[0]).await.unwrap();
     assert!(world.app.outbox_delivered(&due[0]).await.is_err(), "it is gone");
     let later = world.now.plus_seconds(60);
     world.app.outbox_failed(&due[1], "421 later", later, false).await.unwrap();
     world.app.outbox_failed(&due[2], "550 no such mailbox", later, true).await.unwrap();
-    assert_eq!(counter(&world).await, 7);
+    let status = async |world: &World| {
+        let status = world.run(&operator(), ReadStatus {}).await.unwrap();
+        (status.outbox_waiting, status.outbox_failed)
+    };
+    assert_eq!((status(&world).await, of_user(&world).await), ((6, 1), 6));
     assert_eq!(world.app.outbox_due(world.now, 100).await.unwrap().len(), 5);
     let again = world.app.outbox_due(later, 100).await.unwrap();
     assert_eq!(again.len(), 6);
@@ -725,6 +920,13 @@ async fn a_mail_is_delivered_put_off_or_given_up() {
     assert!(again.iter().all(|mail| mail.id != due[2].id));
     let far = Timestamp::from_seconds(253_402_300_799);
     assert!(world.app.outbox_due(far, 100).await.unwrap().iter().all(|mail| mail.id != due[2].id));
+
+    // Kept for 30 days, then gone for good; those that wait stay.
+    world.app.sweep(later.plus_seconds(30 * 86_400 - 1)).await.unwrap();
+    assert_eq!((status(&world).await, world.count(keys::OUTBOX_FAILED).await), ((6, 1), 1));
+    world.app.sweep(later.plus_seconds(30 * 86_400)).await.unwrap();
+    assert_eq!((status(&world).await, world.count(keys::OUTBOX_FAILED).await), ((6, 0), 0));
+    assert_eq!((world.count(keys::OUTBOX).await, of_user(&world).await), (6, 6));
 }
 
 #[tokio::test]

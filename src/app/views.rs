@@ -99,10 +99,10 @@ pub struct ApiKeyView {
 }
 
 /// The answer of `two_factor_status` (spec §3.2).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct TwoFactorStatusView {
     pub is_enabled: bool,
-    pub backup_codes: Vec<String>,
+    pub backup_codes: Vec<Secret>,
     pub backup_codes_remaining: usize,
     pub method: Option<String>,
     pub has_passkeys: bool,

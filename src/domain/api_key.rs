@@ -6,7 +6,6 @@ use super::fields::FieldError;
 use super::id::UserId;
 use super::text;
 use super::time::Timestamp;
-use super::vault::sha256;
 
 /// Keys one user may have (spec §2.10).
 pub const KEYS_PER_USER_MAX: usize = 10;
@@ -55,12 +54,6 @@ pub fn mask(value: &str) -> String {
     format!("{start}...{end}")
 }
 
-/// The form a key is known by outside the program: `sha256$` and lower-case hex (spec §2.10).
-#[must_use]
-pub fn stored_form(value: &str) -> String {
-    format!("sha256${}", text::hex(&sha256(value.as_bytes())))
-}
-
 /// Objects that a scope may name (spec §7.3). Only `user` and the organization ones open anything here; the others are
 /// known so that keys can be made with the same bodies.
 #[rustfmt::skip]
@@ -96,6 +89,7 @@ pub fn check_scope(scope: &str) -> Result<(), FieldError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::vault::sha256;
 
     fn key(scopes: &[&str]) -> ApiKey {
         ApiKey {
@@ -134,7 +128,7 @@ mod tests {
     #[test]
     fn the_golden_values_of_the_specification() {
         let stored = "sha256$45af89b510a3279a817f851de5d3f95b73485d58ec2672a39e52d8aeeb014059";
-        assert_eq!(stored_form("test_key_12345"), stored);
+        assert_eq!(format!("sha256${}", text::hex(&sha256(b"test_key_12345"))), stored);
         assert_eq!(mask("phx_123456abcd"), "phx_...abcd");
     }
 

@@ -37,7 +37,6 @@ events! {
     UserReactivated = "user.reactivated",
     UserDeleted = "user.deleted",
     UserPasswordChanged = "user.password_changed",
-    UserPasswordResetRequested = "user.password_reset_requested",
     UserPasswordReset = "user.password_reset",
     TwoFactorSetupStarted = "two_factor.setup_started",
     TwoFactorEnabled = "two_factor.enabled",
@@ -53,7 +52,6 @@ events! {
     TwoFactorBackupCodeUsed = "two_factor.backup_code_used",
     TwoFactorCodesViewed = "two_factor.codes_viewed",
     SessionRevoked = "session.revoked",
-    SessionRevokedOthers = "session.revoked_others",
     ApiKeyCreated = "api_key.created",
     ApiKeyDeleted = "api_key.deleted",
 }

@@ -1,7 +1,5 @@
 //! Backup codes as text (spec §2.13). Keeping, finding and using them up is done elsewhere.
 
-/// Codes of one generation.
-pub const CODES_PER_SET: usize = 10;
 /// Random bytes of one code, and the characters they make.
 pub const CODE_BYTES: usize = 5;
 pub const CODE_CHARS: usize = 8;

@@ -30,9 +30,6 @@ pub enum MailKind {
     /// To the new address after a change.
     EmailChangedNew,
     PasswordChanged,
-    PasswordReset {
-        link: Secret,
-    },
     TwoFactorEnabled,
     /// Disabled by the user.
     TwoFactorDisabled,
@@ -63,7 +60,6 @@ impl MailKind {
             Self::EmailChangedOld => "email_changed_old",
             Self::EmailChangedNew => "email_changed_new",
             Self::PasswordChanged => "password_changed",
-            Self::PasswordReset { .. } => "password_reset",
             Self::TwoFactorEnabled => "two_factor_enabled",
             Self::TwoFactorDisabled => "two_factor_disabled",
             Self::TwoFactorReset { .. } => "two_factor_reset",

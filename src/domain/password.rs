@@ -199,17 +199,6 @@ pub enum PasswordProblemKind {
 }
 
 impl PasswordProblem {
-    /// As signup and invite signup answer.
-    #[must_use]
-    pub fn at_signup(self) -> FieldError {
-        let code = match self.kind {
-            PasswordProblemKind::TooShort => "password_too_short",
-            PasswordProblemKind::TooWeak => "password_too_weak",
-            PasswordProblemKind::TooLong => "max_length",
-        };
-        FieldError::new(code, self.detail, ATTR)
-    }
-
     /// As a change of the profile and a reset answer.
     #[must_use]
     pub fn at_change(self) -> FieldError {
@@ -394,14 +383,13 @@ mod tests {
     }
 
     #[test]
-    fn the_code_depends_on_where_the_password_was_given() {
-        for (kind, at_signup, at_change) in [
-            (PasswordProblemKind::TooShort, "password_too_short", "invalid_input"),
-            (PasswordProblemKind::TooWeak, "password_too_weak", "invalid_input"),
-            (PasswordProblemKind::TooLong, "max_length", "max_length"),
+    fn the_code_depends_on_what_is_wrong_with_the_password() {
+        for (kind, at_change) in [
+            (PasswordProblemKind::TooShort, "invalid_input"),
+            (PasswordProblemKind::TooWeak, "invalid_input"),
+            (PasswordProblemKind::TooLong, "max_length"),
         ] {
             let problem = PasswordProblem { kind, detail: "d".to_owned() };
-            assert_eq!(problem.clone().at_signup(), FieldError::new(at_signup, "d", "password"));
             assert_eq!(problem.at_change(), FieldError::new(at_change, "d", "password"));
         }
     }

@@ -227,8 +227,13 @@ impl User {
     pub fn change_email(&mut self, email: EmailAddress, now: Timestamp) {
         self.previous_email = Some(std::mem::replace(&mut self.email, email));
         self.email_changed_at = Some(now);
-        self.pending_email = None;
+        self.drop_staged_email();
+    }
+
+    /// Drops an address that waits for verification; true when there was one.
+    pub fn drop_staged_email(&mut self) -> bool {
         self.pending_email_at = None;
+        self.pending_email.take().is_some()
     }
 
     /// Ends all sessions and forgets all remembered devices.

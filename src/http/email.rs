@@ -8,13 +8,14 @@ use super::door::Door;
 use super::reply::{self, Answer};
 use super::router::Call;
 use crate::app::email::{CancelEmailChange, RequestEmailVerification, VerifyEmail};
+use crate::domain::secret::Secret;
 
 /// The answer of `verify_email`: flags that do not hold are left out.
 #[derive(Serialize)]
 struct Verified {
     success: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
-    token: Option<String>,
+    token: Option<Secret>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     requires_2fa: bool,
     #[serde(skip_serializing_if = "std::ops::Not::not")]

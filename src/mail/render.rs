@@ -44,7 +44,6 @@ const TEMPLATES: &[(&str, &str)] = &templates![
     "email_changed_old",
     "email_changed_new",
     "password_changed",
-    "password_reset",
     "two_factor_enabled",
     "two_factor_disabled",
     "two_factor_reset",
@@ -136,7 +135,6 @@ mod tests {
             (K::EmailChangedOld, "This is no longer your Doorward account email", &["another email address"]),
             (K::EmailChangedNew, "This is your new Doorward account email", &["Log in with it from"]),
             (K::PasswordChanged, "Your password has been changed", &["1 September 2025 at 12:34 UTC"]),
-            (K::PasswordReset { link: LINK.into() }, "Set your Doorward password", &[LINK]),
             (K::TwoFactorEnabled, "You've enabled 2FA protection", &["backup codes"]),
             (K::TwoFactorDisabled, "You've disabled 2FA protection", &["password alone"]),
             (

@@ -1,6 +1,6 @@
 //! Notes of what may be removed when: each expiring record has one, in the order of time.
 
-use super::{Records, Result, keys, remove_remembered, remove_session};
+use super::{OutboxRecord, Records, Result, keys, remove_remembered, remove_session};
 use crate::domain::session::PENDING_TOTP_SECONDS;
 use crate::domain::time::Timestamp;
 use crate::store::{Batch, Entry, Expect, Version};
@@ -38,6 +38,13 @@ impl Records {
             let device = self.remembered(&hash).await?.filter(|device| device.value.expires_at <= now);
             return Ok(match device {
                 Some(device) => remove_remembered(gone(batch, device.version), &hash, &device.value),
+                None => batch,
+            });
+        }
+        if key.starts_with(keys::OUTBOX_FAILED) {
+            let mail = self.read::<OutboxRecord>(key).await?;
+            return Ok(match mail {
+                Some(mail) => gone(batch, mail.version).add(keys::OUTBOX_FAILED_COUNTER, -1),
                 None => batch,
             });
         }

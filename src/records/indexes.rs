@@ -24,6 +24,7 @@ enum Step {
     ChangeEmail { user: usize, address: u8 },
     Rename { user: usize, first: usize, last: usize },
     SetStaff { user: usize, is_staff: bool },
+    SetActive { user: usize, is_active: bool },
     SetState { user: usize, state: FactorState },
     Touch { user: usize },
     Delete { user: usize },
@@ -40,6 +41,7 @@ fn steps() -> impl Strategy<Value = Step> {
         2 => (user.clone(), 0..NAMES.len(), 0..NAMES.len())
             .prop_map(|(user, first, last)| Step::Rename { user, first, last }),
         1 => (user.clone(), any::<bool>()).prop_map(|(user, is_staff)| Step::SetStaff { user, is_staff }),
+        1 => (user.clone(), any::<bool>()).prop_map(|(user, is_active)| Step::SetActive { user, is_active }),
         2 => (user.clone(), prop::sample::select(FactorState::ALL.to_vec()))
             .prop_map(|(user, state)| Step::SetState { user, state }),
         1 => user.clone().prop_map(|user| Step::Touch { user }),
@@ -107,6 +109,7 @@ async fn run(steps: Vec<Step>) -> (Records, Vec<User>) {
                 }),
             ),
             Step::SetStaff { user, is_staff } => (user, Box::new(move |user| user.is_staff = is_staff)),
+            Step::SetActive { user, is_active } => (user, Box::new(move |user| user.is_active = is_active)),
             Step::SetState { user, state } => (user, Box::new(move |user| set_state(user, state))),
             Step::Touch { user } => (user, Box::new(|user| user.session_epoch += 1)),
         };
@@ -139,6 +142,10 @@ fn expected_indexes(model: &[User]) -> BTreeMap<Vec<u8>, Vec<u8>> {
         let id = user.id.as_bytes().to_vec();
         expected.insert(keys::email(user.email.as_str()), id.clone());
         expected.insert(keys::user_number(user.number), id.clone());
+        if user.is_active {
+            expected.insert(keys::active_user(None, user.number), id.clone());
+            expected.insert(keys::active_user(Some(user.is_staff), user.number), id.clone());
+        }
         expected.insert(keys::user_created(user.date_joined, user.id), Vec::new());
         let state = keys::user_state(user.is_staff, user.second_factor.state(), user.email.as_str());
         expected.insert(state, id);
@@ -178,6 +185,17 @@ async fn check(records: &Records, model: &[User]) {
                 found.extend(page);
             }
             assert_eq!(found, wanted, "{filter:?}");
+        }
+    }
+    for is_staff in [None, Some(true), Some(false)] {
+        let mut users: Vec<&User> =
+            model.iter().filter(|user| user.is_active && is_staff.is_none_or(|role| role == user.is_staff)).collect();
+        users.sort_by_key(|user| user.number);
+        let wanted: Vec<UserId> = users.iter().map(|user| user.id).collect();
+        assert_eq!(records.active_users(is_staff).await.unwrap(), wanted.len() as u64);
+        for (offset, limit) in [(0, 2), (0, 100), (1, 2), (3, 100), (usize::MAX, 2)] {
+            let page: Vec<UserId> = wanted.iter().skip(offset).take(limit).copied().collect();
+            assert_eq!(records.active_user_ids(is_staff, offset, limit).await.unwrap(), page, "{is_staff:?} {offset}");
         }
     }
     for user in model {

@@ -11,6 +11,7 @@ pub const USER_CREATED: &[u8] = b"user_created/";
 pub const USER_NUMBER: &[u8] = b"user_number/";
 pub const EMAIL: &[u8] = b"email/";
 pub const OUTBOX: &[u8] = b"outbox/";
+pub const OUTBOX_FAILED: &[u8] = b"outbox_failed/";
 pub const EXPIRY: &[u8] = b"expiry/";
 pub const SESSION: &[u8] = b"session/";
 pub const PENDING_TOTP: &[u8] = b"pending_totp/";
@@ -26,8 +27,10 @@ pub const USERS_COUNTER: &[u8] = b"counter/users";
 pub const USER_NUMBER_COUNTER: &[u8] = b"counter/user_number";
 /// Moved by whoever takes the staff flag (or the activity) from a user, so that the last one keeps it.
 pub const STAFF_GUARD: &[u8] = b"guard/staff";
-/// Mails in the outbox.
+/// Mails in the outbox: those that will be tried.
 pub const OUTBOX_COUNTER: &[u8] = b"counter/outbox";
+/// Mails that were given up and are still kept.
+pub const OUTBOX_FAILED_COUNTER: &[u8] = b"counter/outbox_failed";
 /// Names the secret key that this store is sealed with.
 pub const SECRET_KEY_ID: &[u8] = b"meta/secret_key_id";
 
@@ -37,12 +40,6 @@ fn join(parts: &[&[u8]]) -> Vec<u8> {
 
 pub fn user(id: UserId) -> Vec<u8> {
     join(&[USER, id.as_bytes()])
-}
-
-/// The user id in a key of [`user`].
-pub fn parse_user(key: &[u8]) -> Option<UserId> {
-    let bytes: [u8; 16] = key.strip_prefix(USER)?.try_into().ok()?;
-    Some(UserId(uuid::Uuid::from_bytes(bytes)))
 }
 
 pub fn email(address: &str) -> Vec<u8> {
@@ -55,6 +52,25 @@ pub fn user_number(number: u64) -> Vec<u8> {
 
 pub fn user_created(at: Timestamp, id: UserId) -> Vec<u8> {
     join(&[USER_CREATED, &sortable(at), id.as_bytes()])
+}
+
+/// Active users, all or of one role, in the order of their numbers.
+pub fn active_user_prefix(is_staff: Option<bool>) -> Vec<u8> {
+    let list: &[u8] = match is_staff {
+        None => b"all/",
+        Some(true) => b"staff/",
+        Some(false) => b"other/",
+    };
+    join(&[b"active_user/", list])
+}
+
+pub fn active_user(is_staff: Option<bool>, number: u64) -> Vec<u8> {
+    join(&[&active_user_prefix(is_staff), &number.to_be_bytes()])
+}
+
+/// How many active users have a role.
+pub fn active_users_counter(is_staff: bool) -> &'static [u8] {
+    if is_staff { b"counter/active_users/staff" } else { b"counter/active_users/other" }
 }
 
 /// Users of one role and state, ordered by e-mail.
@@ -160,6 +176,11 @@ pub fn attempts_of_account(email: &str) -> Vec<u8> {
     join(&[ATTEMPTS, b"pair/", &sha256(email.as_bytes())])
 }
 
+/// The counter of an address over all accounts, from that of one account and the address ([`attempts_of_account`]).
+pub fn attempts_of_address(pair: &[u8]) -> Option<Vec<u8>> {
+    pair.split_last_chunk::<32>().map(|(_, address)| attempts("address", address))
+}
+
 /// Failed logins; `kind` is `account` or `address`, `what` a hash of it.
 pub fn attempts(kind: &str, what: &[u8; 32]) -> Vec<u8> {
     join(&[ATTEMPTS, kind.as_bytes(), b"/", what])
@@ -169,10 +190,18 @@ pub fn outbox(due: Timestamp, id: &[u8; 16]) -> Vec<u8> {
     join(&[OUTBOX, &sortable(due), id])
 }
 
-/// The due time in a key of [`outbox`].
-pub fn parse_outbox_due(key: &[u8]) -> Option<Timestamp> {
-    let (at, _) = key.strip_prefix(OUTBOX)?.split_first_chunk::<8>()?;
-    Some(unsortable(*at))
+/// The mails to one user that will be tried.
+pub fn user_outbox_prefix(user: UserId) -> Vec<u8> {
+    join(&[b"user_outbox/", user.as_bytes()])
+}
+
+pub fn user_outbox(user: UserId, id: &[u8; 16]) -> Vec<u8> {
+    join(&[&user_outbox_prefix(user), id])
+}
+
+/// A mail that was given up.
+pub fn outbox_failed(id: &[u8; 16]) -> Vec<u8> {
+    join(&[OUTBOX_FAILED, id])
 }
 
 /// A note that the record at `key` may be removed after `at`; the sweeper reads them in order.
@@ -224,7 +253,6 @@ mod tests {
         }
         for at in times {
             assert_eq!(parse_expiry(&expiry(at, b"key")), Some((at, &b"key"[..])));
-            assert_eq!(parse_outbox_due(&outbox(at, &[7; 16])), Some(at));
         }
     }
 }

@@ -25,7 +25,7 @@ use crate::store::{Batch, Cursor, Entry, Order, Page, Store, StoreError, Version
 
 pub use audit::{ChainedAudit, append_audit};
 pub use keyed::{put_api_key, put_login_failures, put_token, remove_api_key};
-pub use outbox::{OutboxRecord, queue_mail, remove_mail, reschedule_mail};
+pub use outbox::{OutboxRecord, give_up_mail, queue_mail, remove_mail, reschedule_mail};
 pub use sessions::{
     SESSIONS_PER_USER_MAX, put_pending_totp, put_remembered, put_session, remove_remembered, remove_session,
 };

@@ -1,13 +1,14 @@
-//! Mails that wait to be delivered. The mail itself is sealed: it may carry a single-use link.
+//! Mails that wait to be delivered, and those that were given up. The mail itself is sealed: it may carry a single-use
+//! link.
 
 use super::codec::{self, Decode, Encode};
 use super::{Records, Result, Versioned, decode_entry, keys, put};
 use crate::domain::id::UserId;
 use crate::domain::time::Timestamp;
 use crate::domain::vault::Sealed;
-use crate::store::{Batch, Expect};
+use crate::store::{Batch, Expect, PAGE_ENTRIES_MAX};
 
-/// A mail in the outbox; its key holds the time at which it is due.
+/// A mail; while it waits, its key in the outbox holds the time at which it is due.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OutboxRecord {
     pub id: [u8; 16],
@@ -18,8 +19,6 @@ pub struct OutboxRecord {
     pub attempts: u32,
     /// What the mail server said last; never the address or content.
     pub last_error: Option<String>,
-    /// Given up: kept for the operator to see, never due again.
-    pub failed: bool,
     pub sealed: Sealed,
 }
 
@@ -27,12 +26,17 @@ impl Records {
     /// The mails due at `now`, oldest first.
     pub async fn outbox_due(&self, now: Timestamp, limit: usize) -> Result<Vec<Versioned<OutboxRecord>>> {
         let waiting = self.outbox(limit).await?;
-        Ok(waiting.into_iter().filter(|mail| mail.value.due <= now && !mail.value.failed).collect())
+        Ok(waiting.into_iter().filter(|mail| mail.value.due <= now).collect())
     }
 
     /// The first mails in the outbox, by due time.
     pub async fn outbox(&self, limit: usize) -> Result<Vec<Versioned<OutboxRecord>>> {
         self.scan(keys::OUTBOX, limit).await?.entries.iter().map(decode_entry).collect()
+    }
+
+    /// How many mails to a user wait; more than a page counts as one.
+    pub async fn mails_waiting(&self, user: UserId) -> Result<usize> {
+        Ok(self.scan(&keys::user_outbox_prefix(user), PAGE_ENTRIES_MAX).await?.entries.len())
     }
 }
 
@@ -43,7 +47,10 @@ impl OutboxRecord {
 }
 
 /// Adds a mail to a batch.
-pub fn queue_mail(batch: Batch, record: &OutboxRecord) -> Batch {
+pub fn queue_mail(mut batch: Batch, record: &OutboxRecord) -> Batch {
+    if let Some(user) = record.user {
+        batch = batch.put(keys::user_outbox(user, &record.id), Vec::new());
+    }
     put(batch.add(keys::OUTBOX_COUNTER, 1), record.key(), record)
 }
 
@@ -53,10 +60,27 @@ pub fn reschedule_mail(batch: Batch, before: &Versioned<OutboxRecord>, record: &
     put(batch.expect(old.clone(), Expect::Version(before.version)).delete(old), record.key(), record)
 }
 
-/// Removes a mail that was delivered.
+/// Takes a mail out of the outbox: it was delivered.
 pub fn remove_mail(batch: Batch, record: &Versioned<OutboxRecord>) -> Batch {
     let key = record.value.key();
-    batch.expect(key.clone(), Expect::Version(record.version)).delete(key).add(keys::OUTBOX_COUNTER, -1)
+    let batch = batch.expect(key.clone(), Expect::Version(record.version)).delete(key).add(keys::OUTBOX_COUNTER, -1);
+    match record.value.user {
+        Some(user) => batch.delete(keys::user_outbox(user, &record.value.id)),
+        None => batch,
+    }
+}
+
+/// Takes a mail out of the outbox that will not be tried again, and keeps it aside for a while.
+pub fn give_up_mail(
+    batch: Batch,
+    before: &Versioned<OutboxRecord>,
+    record: &OutboxRecord,
+    kept_until: Timestamp,
+) -> Batch {
+    let key = keys::outbox_failed(&record.id);
+    let batch =
+        remove_mail(batch, before).put(keys::expiry(kept_until, &key), Vec::new()).add(keys::OUTBOX_FAILED_COUNTER, 1);
+    put(batch, key, record)
 }
 
 #[derive(Encode, Decode)]
@@ -67,7 +91,6 @@ struct OutboxRecordV1 {
     queued_at: i64,
     attempts: u32,
     last_error: Option<String>,
-    failed: bool,
     sealed: Vec<u8>,
 }
 
@@ -82,7 +105,6 @@ impl From<&OutboxRecord> for OutboxRecordV1 {
             queued_at: record.queued_at.as_micros(),
             attempts: record.attempts,
             last_error: record.last_error.clone(),
-            failed: record.failed,
             sealed: record.sealed.0.clone(),
         }
     }
@@ -97,7 +119,6 @@ impl From<OutboxRecordV1> for OutboxRecord {
             queued_at: Timestamp::from_micros(stored.queued_at),
             attempts: stored.attempts,
             last_error: stored.last_error,
-            failed: stored.failed,
             sealed: Sealed(stored.sealed),
         }
     }

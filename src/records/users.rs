@@ -41,15 +41,34 @@ impl Records {
         self.user_id_at(&keys::user_number(number)).await
     }
 
-    /// A page of user ids by `id` on the wire, behind `after`.
-    pub async fn user_ids_by_number(&self, after: Option<u64>, limit: usize) -> Result<Vec<(u64, UserId)>> {
-        let after = cursor(after.map(keys::user_number));
-        let page = self.store.scan(keys::USER_NUMBER, after.as_ref(), limit, Order::Ascending).await?;
-        let parse = |entry: Entry| {
-            let number = keys::parse_trailing_number(&entry.key).unwrap_or_default();
-            Ok((number, id_from(&entry.key, &entry.value)?))
-        };
-        page.entries.into_iter().map(parse).collect()
+    /// Ids of active users, all or of one role, by `id` on the wire: at most `limit`, behind the first `offset`. Costs
+    /// what it passes over, in index entries; no user is read.
+    pub async fn active_user_ids(&self, is_staff: Option<bool>, offset: usize, limit: usize) -> Result<Vec<UserId>> {
+        let prefix = keys::active_user_prefix(is_staff);
+        let (mut after, mut passed_over, mut ids) = (None, 0, Vec::new());
+        while ids.len() < limit {
+            let wanted = (offset - passed_over).saturating_add(limit - ids.len());
+            let page = self.store.scan(&prefix, after.as_ref(), wanted, Order::Ascending).await?;
+            let skipped = page.entries.len().min(offset - passed_over);
+            passed_over += skipped;
+            for entry in page.entries.iter().skip(skipped) {
+                ids.push(id_from(&entry.key, &entry.value)?);
+            }
+            after = page.next;
+            if after.is_none() {
+                break;
+            }
+        }
+        Ok(ids)
+    }
+
+    /// How many active users there are, all or of one role.
+    pub async fn active_users(&self, is_staff: Option<bool>) -> Result<u64> {
+        let mut count = 0;
+        for role in [true, false].into_iter().filter(|role| is_staff.is_none_or(|wanted| wanted == *role)) {
+            count += self.counter(keys::active_users_counter(role)).await?.max(0).cast_unsigned();
+        }
+        Ok(count)
     }
 
     /// A page of user ids whose e-mail starts with `prefix`, ordered by e-mail, behind the address `after`.
@@ -148,8 +167,9 @@ pub fn remove_user(batch: Batch, user: &Versioned<User>) -> Batch {
     change_indexes(batch, Some(user), None)
 }
 
-/// The indexes that follow from the user's values: state, words, name.
-fn change_indexes(mut batch: Batch, old: Option<&User>, new: Option<&User>) -> Batch {
+/// The indexes that follow from the user's values: activity, state, words, name.
+fn change_indexes(batch: Batch, old: Option<&User>, new: Option<&User>) -> Batch {
+    let mut batch = change_active_lists(batch, old, new);
     let state = |user: &User| (user.is_staff, user.second_factor.state(), user.email.clone());
     let (before, after) = (old.map(state), new.map(state));
     if before != after {
@@ -168,6 +188,28 @@ fn change_indexes(mut batch: Batch, old: Option<&User>, new: Option<&User>) -> B
     }
     for key in after.iter().filter(|key| !before.contains(key)) {
         batch = batch.put(key.clone(), Vec::new());
+    }
+    batch
+}
+
+/// The lists of active users, and how many are in them.
+fn change_active_lists(mut batch: Batch, old: Option<&User>, new: Option<&User>) -> Batch {
+    let (old, new) = (old.filter(|user| user.is_active), new.filter(|user| user.is_active));
+    if old.map(|user| user.is_staff) == new.map(|user| user.is_staff) {
+        return batch;
+    }
+    if let Some(user) = old {
+        batch = batch
+            .delete(keys::active_user(None, user.number))
+            .delete(keys::active_user(Some(user.is_staff), user.number))
+            .add(keys::active_users_counter(user.is_staff), -1);
+    }
+    if let Some(user) = new {
+        let id = user.id.as_bytes().to_vec();
+        batch = batch
+            .put(keys::active_user(None, user.number), id.clone())
+            .put(keys::active_user(Some(user.is_staff), user.number), id)
+            .add(keys::active_users_counter(user.is_staff), 1);
     }
     batch
 }
