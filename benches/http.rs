@@ -116,8 +116,8 @@ fn enrol(server: &Server, email: &str) -> String {
         serde_json::from_str(body).unwrap()
     };
     let setup = call("POST", "two_factor_start_setup", json!({}));
-    let secret = totp::decode_secret(setup["secret"].as_str().unwrap()).unwrap();
-    let code = totp::code_at(&secret, totp::step_at(doorward::clock::now()));
+    let secret = totp_rs::Secret::try_from_base32(setup["secret"].as_str().unwrap()).unwrap();
+    let code = totp::code_at(secret.as_ref(), totp::step_at(doorward::clock::now()));
     call("POST", "two_factor_validate", json!({ "token": code }));
     call("POST", "two_factor_backup_codes", json!({}));
     session

@@ -97,10 +97,7 @@ impl Hasher {
             }
         });
         self.jobs.try_send(job).map_err(|refused| match refused {
-            TrySendError::Full(_) => Error::Unavailable {
-                detail: "The server is busy. Please try again in a moment.".into(),
-                retry_after_s: 2,
-            },
+            TrySendError::Full(_) => Error::busy(),
             TrySendError::Disconnected(_) => Error::internal("the hashing threads are gone"),
         })?;
         answered.await.map_err(|_| Error::internal("hashing failed"))
