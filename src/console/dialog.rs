@@ -403,10 +403,14 @@ impl Dialog {
                 format!("drop   {}", shown(detail.pending_email.as_deref().unwrap_or_default())),
                 "tell both addresses".to_owned(),
             ],
-            Deed::SignOut => vec![
-                format!("sign out {}", count(detail.sessions.len(), "session")),
-                format!("forget {}", count(detail.remembered_devices, "remembered device")),
-            ],
+            Deed::SignOut => {
+                let parts = [
+                    (detail.sessions.len(), "sign out", "session"),
+                    (detail.remembered_devices, "forget", "remembered device"),
+                ];
+                let parts = parts.into_iter().filter(|(number, ..)| *number > 0);
+                parts.map(|(number, verb, noun)| format!("{verb} {}", count(number, noun))).collect()
+            }
             Deed::EndSession { label, .. } => vec![format!("sign out {label}")],
             Deed::RevokeKey { label, .. } => {
                 let key = detail.api_keys.iter().find(|key| self.deed.id() == Some(&key.id));
