@@ -3,6 +3,7 @@
 //! Mouse reporting stays off, so that the terminal's own selection works.
 
 use std::io::{self, IsTerminal, Stdout, Write};
+use std::mem::ManuallyDrop;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::ThreadId;
@@ -38,7 +39,8 @@ pub fn is_usable() -> bool {
 
 /// The terminal while the console runs. Dropping it gives the terminal back.
 pub struct Term {
-    terminal: Terminal<CrosstermBackend<Stdout>>,
+    /// Never dropped: its own end would print to a terminal that may be gone, which panics. `restore` shows the cursor.
+    terminal: ManuallyDrop<Terminal<CrosstermBackend<Stdout>>>,
 }
 
 impl Term {
@@ -47,7 +49,7 @@ impl Term {
         hook_panics();
         enter()?;
         let terminal = Terminal::new(CrosstermBackend::new(io::stdout())).inspect_err(|_| restore())?;
-        Ok(Self { terminal })
+        Ok(Self { terminal: ManuallyDrop::new(terminal) })
     }
 }
 
