@@ -159,7 +159,7 @@ pub struct UserDetail {
     pub namesakes: Vec<String>,
     /// The newest entries about this user, newest first.
     pub audit: Vec<AuditRow>,
-    /// Facts that should make an operator careful, in words (console.md §4).
+    /// Facts that should make an operator careful, in words.
     pub warnings: Vec<String>,
 }
 

@@ -1,4 +1,4 @@
-//! What an operator can do to a user, and the dialog that makes sure of it (console.md §4). The rules themselves are the
+//! What an operator can do to a user, and the dialog that makes sure of it. The rules themselves are the
 //! operations'; this only asks, and never sends anything by a single key.
 
 use std::collections::VecDeque;
@@ -8,13 +8,13 @@ use tui_input::Input;
 
 use super::field;
 use super::link::Request;
-use super::model::{DIALOG_DEAF_MICROS, Model, REASON_LETTERS_MIN};
-use super::text::{count, date, shown};
+use super::model::{DIALOG_DEAF_MICROS, Focus, Model, REASON_LETTERS_MIN, Screen, Tab};
+use super::text::{count, date, date_time, shown};
 use crate::app::api_keys::RevokeApiKey;
 use crate::app::email::{CancelEmailChangeOf, ResendVerification};
 use crate::app::reset::{ResetTwoFactor, RevokeBackupCodes, TwoFactorReset, UnlockTwoFactor};
 use crate::app::sessions::RevokeSessions;
-use crate::app::views::{UserDetail, UserRef};
+use crate::app::views::{SessionRow, UserDetail, UserRef};
 use crate::domain::time::Timestamp;
 use crate::domain::user::FactorState;
 
@@ -50,7 +50,17 @@ impl Deed {
         }
     }
 
-    /// Whether the caller's check and the typed local part are asked for (level 3 of console.md §4); else a reason and
+    /// What the button says that does it.
+    #[must_use]
+    pub const fn button(&self) -> &'static str {
+        match self {
+            // Beside a button that says Cancel.
+            Self::CancelEmailChange => "Drop the change",
+            _ => self.title(),
+        }
+    }
+
+    /// Whether the caller's check and the typed local part are asked for (level 3); else a reason and
     /// `y` are enough.
     #[must_use]
     pub const fn needs_proof(&self) -> bool {
@@ -84,13 +94,13 @@ pub fn items(model: &Model) -> Vec<Item> {
 }
 
 fn deeds(model: &Model) -> Vec<(char, &'static str, Deed)> {
-    let session = model.chosen_detail().and_then(|detail| detail.sessions.get(model.tab_row));
-    let session = session.filter(|_| model.tab == super::model::Tab::Sessions);
-    let key = model.chosen_detail().and_then(|detail| detail.api_keys.get(model.tab_row));
-    let key = key.filter(|_| model.tab == super::model::Tab::Keys);
+    // Only what the operator sees marked counts as chosen.
+    let detail = model.chosen_detail().filter(|_| model.screen == Screen::Users(Focus::Detail));
+    let session = detail.filter(|_| model.tab == Tab::Sessions).and_then(|detail| detail.sessions.get(model.tab_row));
+    let key = detail.filter(|_| model.tab == Tab::Keys).and_then(|detail| detail.api_keys.get(model.tab_row));
     let end = Deed::EndSession {
         id: session.map(|session| session.id.clone()).unwrap_or_default(),
-        label: session.map(|session| shown(&session.device)).unwrap_or_default(),
+        label: session.map(session_label).unwrap_or_default(),
     };
     let revoke = Deed::RevokeKey {
         id: key.map(|key| key.id.clone()).unwrap_or_default(),
@@ -106,6 +116,12 @@ fn deeds(model: &Model) -> Vec<(char, &'static str, Deed)> {
         ('e', "end the chosen session...", end),
         ('k', "revoke the chosen API key...", revoke),
     ]
+}
+
+/// Enough to tell it from the others: many people have two of the same browser.
+fn session_label(session: &SessionRow) -> String {
+    let from = session.address.as_deref().map_or(String::new(), |address| format!(" from {}", shown(address)));
+    format!("{}{from}, signed in {} UTC", shown(&session.device), date_time(session.created_at))
 }
 
 fn refusal(deed: &Deed, detail: &UserDetail, model: &Model) -> Option<String> {
@@ -387,10 +403,14 @@ impl Dialog {
                 format!("drop   {}", shown(detail.pending_email.as_deref().unwrap_or_default())),
                 "tell both addresses".to_owned(),
             ],
-            Deed::SignOut => vec![
-                format!("sign out {}", count(detail.sessions.len(), "session")),
-                format!("forget {}", count(detail.remembered_devices, "remembered device")),
-            ],
+            Deed::SignOut => {
+                let parts = [
+                    (detail.sessions.len(), "sign out", "session"),
+                    (detail.remembered_devices, "forget", "remembered device"),
+                ];
+                let parts = parts.into_iter().filter(|(number, ..)| *number > 0);
+                parts.map(|(number, verb, noun)| format!("{verb} {}", count(number, noun))).collect()
+            }
             Deed::EndSession { label, .. } => vec![format!("sign out {label}")],
             Deed::RevokeKey { label, .. } => {
                 let key = detail.api_keys.iter().find(|key| self.deed.id() == Some(&key.id));
@@ -435,12 +455,6 @@ impl Dialog {
         ])
     }
 
-    /// Facts that betray an attack, in words.
-    #[must_use]
-    pub fn warnings(&self) -> Vec<String> {
-        warnings(&self.detail)
-    }
-
     /// A key for the dialog. `reasons` are those given before, newest first.
     pub fn key(&mut self, key: KeyEvent, reasons: &VecDeque<String>) -> Outcome {
         if self.sent {
@@ -475,6 +489,10 @@ impl Dialog {
             }
             _ => {
                 self.step(1);
+                // What is ticked already is for Tab, so that a practised hand is not held up.
+                while matches!(self.focus, Part::Sessions | Part::Keys) {
+                    self.step(1);
+                }
                 Outcome::Stay
             }
         }
@@ -559,8 +577,21 @@ impl Deed {
     }
 }
 
-/// Facts about a user that should make an operator careful: the server's words, and the namesakes.
+/// The users of the same name on one line, for people.
+#[must_use]
+pub fn namesakes(detail: &UserDetail) -> Option<String> {
+    match detail.namesakes.as_slice() {
+        [] => None,
+        [other] => Some(format!("{} has the same name", shown(other))),
+        others => Some(format!("{} others have the same name: {}", others.len(), shown(&others.join(", ")))),
+    }
+}
+
+/// The other facts that should make an operator careful, in the server's words; [`namesakes`] are not repeated.
 #[must_use]
 pub fn warnings(detail: &UserDetail) -> Vec<String> {
-    detail.warnings.iter().map(|warning| shown(warning)).collect()
+    let is_namesake = |warning: &str| {
+        warning.starts_with("another ") && detail.namesakes.iter().any(|email| warning.ends_with(email.as_str()))
+    };
+    detail.warnings.iter().filter(|warning| !is_namesake(warning)).map(|warning| shown(warning)).collect()
 }

@@ -136,11 +136,12 @@ static BINDINGS: &[Binding] = bindings! {
         "previous tab (also h)";
     Actions in &[Place::List, Place::Detail], [plain('a')], "a", "actions",
         "what can be done to this user: reset 2FA, unlock, ...";
+    Writes in &[Place::List, Place::Detail], [plain('W')], "W", "writes on/off", "turn writes on for ten minutes, or off";
+    Writes in &[Place::Audit, Place::Menu], [plain('W')], "W", "", "turn writes on for ten minutes, or off";
     Find in BROWSE, [plain('/')], "/", "find", "type to search e-mail and name; also role:staff, 2fa:off";
     Filter in &[Place::List], [plain('f')], "f", "filter", "add a filter: second-factor state, role";
     DropFilter in &[Place::List], [plain('x')], "x", "", "drop the last filter";
     Copy in &[Place::List, Place::Detail], [plain('y')], "y", "copy", "send the e-mail address to your terminal's clipboard";
-    Copy in &[Place::Panel], [plain('y')], "y", "copy audit number", "send the audit number to your terminal's clipboard";
     Down in MOVE, [named(KeyCode::Down), plain('j')], "Down j", "", "next row";
     Up in MOVE, [named(KeyCode::Up), plain('k')], "Up k", "", "previous row";
     PageDown in MOVE, [named(KeyCode::PageDown), control('d')], "PgDn Ctrl-D", "", "a page down";
@@ -152,17 +153,18 @@ static BINDINGS: &[Binding] = bindings! {
     Toggle in &[Place::Dialog], [plain(' ')], "Space", "toggle", "switch the line under the cursor on or off";
     Back in &[Place::Dialog], [named(KeyCode::Esc)], "Esc", "cancel, nothing changes", "close; nothing has been changed";
     Open in &[Place::Panel], [named(KeyCode::Enter), named(KeyCode::Esc)], "Enter", "close", "close";
+    Copy in &[Place::Panel], [plain('y')], "y", "copy audit number", "send the audit number to your terminal's clipboard";
     Back in &[Place::Find], [named(KeyCode::Esc)], "Esc", "clear", "clear the search, then leave the field";
     Back in &[Place::List, Place::Detail, Place::Audit, Place::Menu, Place::Help], [named(KeyCode::Esc)], "Esc", "back",
         "back, close, dismiss a message";
     Users in &[Place::Detail, Place::Audit], [plain('2')], "2", "users", "the users";
     Users in &[Place::List], [plain('2')], "2", "", "the users";
-    Audit in &[Place::List, Place::Detail, Place::Audit, Place::Panel], [plain('3')], "3", "audit", "the audit trail";
-    Writes in BROWSE, [plain('W')], "W", "", "turn writes on for ten minutes, or off";
+    Audit in &[Place::List, Place::Detail, Place::Panel], [plain('3')], "3", "audit", "the audit trail";
     Refresh in BROWSE, [control('r')], "Ctrl-R", "", "read everything again";
     Repaint in EVERYWHERE, [control('l')], "Ctrl-L", "", "draw the screen again";
     Suspend in EVERYWHERE, [control('z')], "Ctrl-Z", "", "suspend; fg comes back";
     Interrupt in EVERYWHERE, [control('c')], "Ctrl-C", "", "cancel what is open; twice at rest: quit";
+    Help in &[Place::Find], [plain('?')], "?", "help", "this help, while the field is empty; type to filter it";
     Help in &[Place::List, Place::Detail, Place::Audit, Place::Absent], [plain('?')], "?", "help", "this help; type to filter it";
     Quit in &[Place::List, Place::Detail, Place::Audit, Place::Absent], [plain('q')], "q", "", "quit";
 };

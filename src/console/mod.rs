@@ -54,7 +54,7 @@ pub struct Options {
     pub no_color: bool,
 }
 
-/// Exit codes (product.md §4).
+/// Exit codes.
 const WRONG_USAGE: i32 = 2;
 const NO_CONNECTION: i32 = 5;
 /// What a shell adds to the number of the signal that ended a program.

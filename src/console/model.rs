@@ -13,7 +13,7 @@ use crate::domain::id::UserId;
 use crate::domain::time::Timestamp;
 use crate::domain::user::FactorState;
 
-/// Least size of the terminal, in columns and rows (console.md §2).
+/// Least size of the terminal, in columns and rows.
 pub const SIZE_MIN: (u16, u16) = (60, 16);
 /// From this many columns on, list and detail stand side by side.
 pub const WIDE_COLUMNS: u16 = 120;
@@ -27,7 +27,7 @@ pub const DIALOG_DEAF_MICROS: i64 = 250_000;
 pub const PAGE_ROWS: usize = 200;
 /// Rows held at most; who needs more needs a narrower search.
 pub const ROWS_MAX: usize = 5_000;
-/// Letters a reason must have (console.md §4).
+/// Letters a reason must have.
 pub const REASON_LETTERS_MIN: usize = 8;
 /// Reasons that `Up` brings back.
 pub const REASONS_KEPT: usize = 10;
@@ -64,6 +64,8 @@ pub struct Model {
     pub reasons: VecDeque<String>,
     /// Data shown may be old: the link was lost since it was read.
     pub stale: bool,
+    /// The store is to be opened in the place of the lost server: what stands in the way is shown.
+    pub opening: bool,
     /// The server's data changed while it was not the moment to show it.
     pub outdated: bool,
     pub last_key_at: Timestamp,
@@ -370,6 +372,7 @@ impl Model {
             serial: 0,
             reasons: VecDeque::new(),
             stale: false,
+            opening: false,
             outdated: false,
             last_key_at: now,
             last_status_at: now,
@@ -405,6 +408,24 @@ impl Model {
     #[must_use]
     pub fn chosen_detail(&self) -> Option<&UserDetail> {
         self.detail.as_deref().filter(|detail| Some(detail.row.uuid) == self.users.chosen)
+    }
+
+    /// What the rows of the present tab are known by; empty where there is nothing to choose.
+    #[must_use]
+    pub fn ids_in_tab(&self) -> Vec<String> {
+        let Some(detail) = self.chosen_detail() else { return Vec::new() };
+        match self.tab {
+            Tab::Sessions => detail.sessions.iter().map(|session| session.id.clone()).collect(),
+            Tab::Keys => detail.api_keys.iter().map(|key| key.id.clone()).collect(),
+            Tab::Audit => detail.audit.iter().map(|row| row.number.to_string()).collect(),
+            Tab::Overview | Tab::TwoFactor => Vec::new(),
+        }
+    }
+
+    /// What is chosen in the present tab.
+    #[must_use]
+    pub fn chosen_in_tab(&self) -> Option<String> {
+        self.ids_in_tab().into_iter().nth(self.tab_row)
     }
 
     /// Seconds writes stay on; `None` when they are off. A clock that was set back does not make it longer.

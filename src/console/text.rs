@@ -27,6 +27,9 @@ pub fn cut(text: &str, columns: usize, ellipsis: &str) -> String {
     kept
 }
 
+/// Columns from which on the beginning of an address is kept also when its domain is too long.
+const BEGINNING_FROM_COLUMNS: usize = 24;
+
 /// At most `columns` wide, cut in the middle of the local part: look-alike addresses differ at either end, and the
 /// domain says whose person it is. Only a domain that does not fit by itself loses its beginning.
 #[must_use]
@@ -37,8 +40,10 @@ pub fn cut_email(email: &str, columns: usize, ellipsis: &str) -> String {
     let (local, domain) = email.rsplit_once('@').unwrap_or((email, ""));
     let room = columns.saturating_sub(width(domain) + 1);
     if room < width(ellipsis) + 2 {
-        let tail = end_of(email, columns.saturating_sub(width(ellipsis)));
-        return cut(&format!("{ellipsis}{tail}"), columns, "");
+        let letters = columns.saturating_sub(width(ellipsis));
+        let start = start_of(local, if columns < BEGINNING_FROM_COLUMNS { 0 } else { letters / 3 });
+        let tail = end_of(email, letters - width(&start));
+        return cut(&format!("{start}{ellipsis}{tail}"), columns, "");
     }
     let letters = room - width(ellipsis);
     let end = end_of(local, letters / 2);
@@ -190,6 +195,8 @@ mod tests {
         ] {
             assert_eq!(cut_email("anna.schmidt-long@corp.example.com", columns, ".."), expected, "{columns}");
         }
+        let long = "anna.schmidt@a-subdomain.of-a-very-long-domain.example.com";
+        assert_eq!(cut_email(long, 30, ".."), "anna.schm..-domain.example.com", "who and whose");
     }
 
     #[test]

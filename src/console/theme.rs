@@ -1,4 +1,4 @@
-//! Colours and signs, and nothing else: what a tone means is the same on every screen (console.md §7).
+//! Colours and signs, and nothing else: what a tone means is the same on every screen.
 //!
 //! Only the 16 named colours on the terminal's own background; colour is never the only carrier, since each tone that
 //! says something also has a sign.

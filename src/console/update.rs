@@ -14,13 +14,13 @@ use super::model::{
 use super::text::shown;
 use crate::app::audit::{ListAudit, ServerStatus};
 use crate::app::directory::{FindUsers, InspectUser, UserRows};
-use crate::app::views::UserRef;
+use crate::app::views::{UserDetail, UserRef};
 use crate::domain::time::Timestamp;
 use crate::error::Error;
 
 /// Seconds between questions whether the server is still there.
 const STATUS_SECONDS: i64 = 1;
-/// The pause before the first try to reach a lost server, doubled up to the longest (console.md §6).
+/// The pause before the first try to reach a lost server, doubled up to the longest.
 const RETRY_FIRST_MICROS: i64 = 250_000;
 const RETRY_LONGEST_MICROS: i64 = 5_000_000;
 /// Rows below the cursor from which on the next page is asked for.
@@ -279,8 +279,7 @@ fn answered(model: &mut Model, slot: Slot, serial: u64, answer: Answer) -> Cmds 
         Ok(Reply::Status(_)) => Vec::new(),
         Ok(Reply::Users(users)) => users_found(model, users, slot == Slot::MoreUsers, took_ms),
         Ok(Reply::User(detail)) => {
-            model.detail = Some(detail);
-            model.tab_row = model.tab_row.min(tab_rows(model).saturating_sub(1));
+            user_read(model, detail);
             Vec::new()
         }
         Ok(Reply::Audit(page)) => {
@@ -319,6 +318,32 @@ fn changes_credential(deed: &Deed) -> bool {
     }
 }
 
+/// The cursor of a tab follows the session, key or entry it is on, not the row number.
+fn user_read(model: &mut Model, detail: Box<UserDetail>) {
+    let chosen = model.chosen_in_tab();
+    let row = model.users.rows.iter_mut().flatten().find(|row| row.uuid == detail.row.uuid);
+    if let Some(row) = row {
+        row.clone_from(&detail.row);
+    }
+    model.detail = Some(detail);
+    let last = tab_rows(model).saturating_sub(1);
+    let place = chosen.and_then(|id| model.ids_in_tab().iter().position(|other| *other == id));
+    model.tab_row = place.unwrap_or_else(|| model.tab_row.min(last));
+}
+
+/// The chosen user was deleted: nobody else takes the place under the operator's hands.
+fn user_gone(model: &mut Model) {
+    model.failure = Some("This user is no longer there.".to_owned());
+    if let Some(rows) = &mut model.users.rows {
+        rows.retain(|row| Some(row.uuid) != model.users.chosen);
+    }
+    model.users.chosen = None;
+    model.detail = None;
+    if model.screen == Screen::Users(Focus::Detail) {
+        model.screen = Screen::Users(Focus::List);
+    }
+}
+
 fn status_read(model: &mut Model, status: Box<ServerStatus>) {
     let seen = |status: &ServerStatus| (status.audit_newest, status.users, status.mail_available, status.started_at);
     let before = model.status.as_deref().map(seen);
@@ -336,20 +361,32 @@ fn connected(model: &mut Model, live: bool) -> Cmds {
         toast(model, if live { "the server is back" } else { "the store is open" });
     }
     model.link = if live { LinkState::Live } else { LinkState::Offline };
+    model.opening = false;
     model.stale = false;
     refresh_all(model)
 }
 
+/// Whoever the cursor is on stays, also when he no longer matches, until something else is searched: the operator may
+/// be about to act on him.
 fn users_found(model: &mut Model, found: UserRows, more: bool, took_ms: i64) -> Cmds {
     let users = &mut model.users;
+    let chosen = users.chosen_index().zip(users.chosen_row().cloned());
     users.next = found.next;
     users.total = found.total;
     match &mut users.rows {
-        Some(rows) if more => rows.extend(found.rows),
+        Some(rows) if more => {
+            let known = users.chosen;
+            rows.extend(found.rows.into_iter().filter(|row| Some(row.uuid) != known));
+        }
         rows => {
             *rows = Some(found.rows);
             users.took_ms = took_ms;
         }
+    }
+    if users.chosen_index().is_none()
+        && let (Some((index, row)), Some(rows)) = (chosen, &mut users.rows)
+    {
+        rows.insert(index.min(rows.len()), row);
     }
     if users.chosen_index().is_none() {
         let first = users.rows().first().map(|row| row.uuid);
@@ -380,9 +417,7 @@ fn failed(model: &mut Model, slot: Slot, failure: &Failure) -> Cmds {
                 _ => model.failure = Some(text),
             }
         }
-        (Failure::Refused(Error::NotFound { .. }), Slot::Inspect) => {
-            model.failure = Some("This user is no longer there.".to_owned());
-        }
+        (Failure::Refused(Error::NotFound { .. }), Slot::Inspect) => user_gone(model),
         (Failure::Refused(error), _) => model.failure = Some(error_text(error)),
     }
     Vec::new()
@@ -412,8 +447,12 @@ fn no_connection(model: &mut Model, failure: &Failure) {
         Failure::NoWay(why) => why.clone(),
         Failure::Lost | Failure::Refused(_) => "the server does not answer".to_owned(),
     };
+    let opening = std::mem::take(&mut model.opening);
     model.link = match model.link {
         LinkState::Lost { since, tries, .. } => {
+            if opening {
+                model.failure = Some(why);
+            }
             let pause = RETRY_FIRST_MICROS.saturating_mul(1 << tries.min(8)).min(RETRY_LONGEST_MICROS);
             LinkState::Lost { since, tries: tries.saturating_add(1), next_try_at: plus_micros(model.now, pause) }
         }
@@ -537,9 +576,7 @@ fn browse(model: &mut Model, action: Option<Action>) -> Cmds {
         }
         Action::Writes => toggle_writes(model),
         Action::Refresh => return refresh_all(model),
-        Action::Help => {
-            model.overlay = Some(Overlay::Help { place: place(model), filter: Input::default(), row: 0 });
-        }
+        Action::Help => open_help(model),
         Action::Quit => model.quit = true,
         Action::OpenStore => return open_store(model),
         Action::Retry => return retry(model),
@@ -554,12 +591,19 @@ fn browse(model: &mut Model, action: Option<Action>) -> Cmds {
     Vec::new()
 }
 
+fn open_help(model: &mut Model) {
+    model.overlay = Some(Overlay::Help { place: place(model), filter: Input::default(), row: 0 });
+}
+
 fn open_store(model: &mut Model) -> Cmds {
     if !matches!(model.link, LinkState::Lost { .. } | LinkState::Absent(_)) {
         toast(model, "there is nothing to open: the users are here");
         return Vec::new();
     }
-    model.link = LinkState::Connecting;
+    if matches!(model.link, LinkState::Absent(_)) {
+        model.link = LinkState::Connecting;
+    }
+    model.opening = true;
     vec![ask(model, Slot::Connect, Request::Connect)]
 }
 
@@ -668,14 +712,11 @@ fn switch_tab(model: &mut Model, places: usize) {
     model.tab_row = 0;
 }
 
-/// Rows of the present tab that the cursor can be on.
+/// Rows of the present tab that the cursor can be on, or that can be the first one shown.
 fn tab_rows(model: &Model) -> usize {
-    let Some(detail) = model.chosen_detail() else { return 0 };
     match model.tab {
-        Tab::Sessions => detail.sessions.len(),
-        Tab::Keys => detail.api_keys.len(),
-        Tab::Audit => detail.audit.len(),
-        Tab::Overview | Tab::TwoFactor => super::view::detail::line_count(model),
+        Tab::Sessions | Tab::Keys | Tab::Audit => model.ids_in_tab().len(),
+        Tab::Overview | Tab::TwoFactor => super::view::detail::first_line_max(model) + 1,
     }
 }
 
@@ -684,6 +725,7 @@ fn tab_rows(model: &Model) -> usize {
 fn find_key(model: &mut Model, event: KeyEvent, action: Option<Action>) -> Cmds {
     match action {
         Some(Action::ToList) => model.screen = Screen::Users(Focus::List),
+        Some(Action::Help) if model.users.find.value().is_empty() => open_help(model),
         Some(Action::Back) if model.failure.take().is_some() => {}
         Some(Action::Back) if model.users.find.value().is_empty() => model.screen = Screen::Users(Focus::List),
         Some(Action::Back) => {
@@ -752,7 +794,11 @@ fn menu_key(model: &mut Model, event: KeyEvent, action: Option<Action>) -> Cmds 
         }
         _ => {}
     }
-    menu_move(model, action);
+    if action == Some(Action::Writes) {
+        toggle_writes(model);
+    } else {
+        menu_move(model, action);
+    }
     Vec::new()
 }
 

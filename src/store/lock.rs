@@ -32,8 +32,8 @@ pub enum LockError {
 }
 
 impl DataLock {
-    /// Takes the lock for `role` ("server", "offline console", "command") from `since` on, creating the data directory (for its owner
-    /// only) if it is not there. Blocks, for a fraction of a second at most.
+    /// Takes the lock for `role` ("server", "offline console", "command") from `since` on, creating the data directory
+    /// (for its owner only) if it is not there. Blocks, for a fraction of a second at most.
     pub fn acquire(data_dir: &Path, role: &str, since: &str) -> Result<Self, LockError> {
         let failed = |error: io::Error| LockError::Io { directory: data_dir.into(), reason: error.to_string() };
         DirBuilder::new().recursive(true).mode(0o700).create(data_dir).map_err(failed)?;

@@ -568,11 +568,17 @@ fn finish_creation(directory: &Path) -> io::Result<()> {
     sync_directories(directory)
 }
 
-/// Makes the names of new files durable, and the name of the directory itself.
+/// Makes the names of new files durable, and the name of the directory itself. The directories above may be as new (the
+/// data directory is made along with its parents); those that are not ours to read were not made by us.
 fn sync_directories(directory: &Path) -> io::Result<()> {
     let directory = directory.canonicalize()?;
-    File::open(&directory)?.sync_all()?;
-    directory.parent().map_or(Ok(()), |parent| File::open(parent)?.sync_all())
+    for (above, path) in directory.ancestors().enumerate() {
+        match File::open(path).and_then(|file| file.sync_all()) {
+            Err(error) if above < 2 => return Err(error),
+            Ok(()) | Err(_) => {}
+        }
+    }
+    Ok(())
 }
 
 /// sled's own `open`, waiting for a dying process to let go of its lock and catching its panics on damaged files.

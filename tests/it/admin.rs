@@ -237,7 +237,7 @@ fn an_open_folder_opens_nothing() {
     assert_eq!(open_to_others(&data), Vec::<String>::new());
 }
 
-/// product.md §5: without its key a store is of no use, and with another one it would come to harm.
+/// Without its key a store is of no use, and with another one it would come to harm.
 #[test]
 fn another_secret_key_is_refused() {
     let mut server = Server::start();

@@ -285,7 +285,7 @@ fn a_key_survives_a_password_change() {
     key.get(ME).is(200);
 }
 
-/// product.md §4: keys are made and listed at the command line too.
+/// Keys are made and listed at the command line too.
 #[test]
 fn the_command_line_makes_keys() {
     let server = Server::start();

@@ -89,7 +89,7 @@ fn wrong_usage_is_two() {
     assert!(!server.data_dir().exists(), "nothing is made for a command that is none");
 }
 
-/// product.md §4: without a terminal and without `--yes` a reset is refused.
+/// Without a terminal and without `--yes` a reset is refused.
 #[test]
 fn a_reset_wants_a_terminal_or_a_yes() {
     let mut server = Server::start();
@@ -122,7 +122,7 @@ fn the_console_wants_a_terminal() {
     fails(&server, &["console", "ada"], 2, "doorward user list ada", "usage");
 }
 
-/// product.md §5: a misspelt key is an error that names its place and the nearest key.
+/// A misspelt key is an error that names its place and the nearest key.
 #[test]
 fn a_wrong_setting_is_refused() {
     let server = Server::builder().stopped();

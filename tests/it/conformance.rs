@@ -153,6 +153,6 @@ fn references_are_read_from_comments() {
         &[Section(1, Some(2)), ChecklistRow(3), ChecklistRow(47), Weakness(9)],
     );
     check("Spec §3.5, row 1; W-28.", &[Section(3, Some(5)), Weakness(28)]);
-    check("product.md §7, spec §7.4 row 51: no 6.", &[ChecklistRow(51)]);
+    check("Spec §7.4 row 51: no 6.", &[ChecklistRow(51)]);
     check("NIST SP 800-63B-4 has 3 parts", &[]);
 }

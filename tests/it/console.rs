@@ -1,4 +1,4 @@
-//! The console in a real terminal: console.md, sections 2 to 6.
+//! The console in a real terminal.
 //!
 //! Nothing here sleeps to wait: keys wait for the console's idle mark, texts for the screen that shows them.
 

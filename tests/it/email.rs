@@ -331,7 +331,7 @@ fn plus_addresses_can_be_refused() {
     reply.is_invalid("plus_addressing_not_allowed", detail, Some("email"));
 }
 
-/// product.md §3: a mail that was queued is delivered after a restart; each kind once.
+/// A mail that was queued is delivered after a restart; each kind once.
 #[test]
 fn mails_survive_a_restart() {
     let mut server = Server::with_mail();

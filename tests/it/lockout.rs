@@ -92,7 +92,7 @@ fn a_success_forgives() {
     }
 }
 
-/// W-28, product.md §4: a lock survives a restart, and an operator lifts it.
+/// W-28, A lock survives a restart, and an operator lifts it.
 #[test]
 fn a_lock_survives_a_restart() {
     let mut server = Server::builder().setting("login.failures_max", "2").start();

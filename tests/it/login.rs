@@ -472,7 +472,7 @@ fn logout_ends_the_session_and_leads_to_the_login() {
     server.login(&person).post("/api/logout", json!({})).is_body(204, "");
 }
 
-/// product.md §7: at a hundred failures in a row the authenticator is disabled (NIST SP 800-63B-4 §3.2.2).
+/// At a hundred failures in a row the authenticator is disabled (NIST SP 800-63B-4 §3.2.2).
 #[test]
 fn a_hundred_failures_disable_the_authenticator() {
     let server = Server::builder().setting("limits.two_factor_login", "1000/20m").start();

@@ -79,7 +79,7 @@ fn take_mail(stream: &TcpStream, takes: &AtomicBool, messages: &mpsc::Sender<Str
     Ok(())
 }
 
-/// product.md §3: an outbox with retry; the log says nothing about people.
+/// An outbox with retry; the log says nothing about people.
 #[test]
 fn a_mail_that_was_refused_for_now_is_sent_again() {
     let mails = MailServer::start();
@@ -96,7 +96,7 @@ fn a_mail_that_was_refused_for_now_is_sent_again() {
     assert!(!server.log().contains("ada@example.com"), "{}", server.log());
 }
 
-/// product.md §3: while no mail server takes mails everything else works, and what waits survives a kill.
+/// While no mail server takes mails everything else works, and what waits survives a kill.
 #[test]
 fn an_outbox_that_waits_survives_a_restart() {
     let mails = MailServer::start();

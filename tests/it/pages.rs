@@ -65,7 +65,7 @@ fn the_verification_page_asks_for_the_second_factor() {
     assert!(page.set_cookie("").is_none(), "{page:?}");
 }
 
-/// product.md §5: a page of another site cannot press the button.
+/// A page of another site cannot press the button.
 #[test]
 fn other_sites_cannot_submit_a_page() {
     let server = Server::with_mail();
@@ -219,7 +219,7 @@ fn the_setup_link_dies() {
     assert_eq!(setup_links(&server, 2).len(), 2, "there is somebody now");
 }
 
-/// product.md §5: the start page, and what is nowhere.
+/// The start page, and what is nowhere.
 #[test]
 fn the_start_page_says_what_this_is() {
     let server = Server::start();

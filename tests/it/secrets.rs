@@ -1,4 +1,4 @@
-//! product.md §7, spec §7.4 row 51: no secret is readable where it does not belong. That none is in the log is checked
+//! Spec §7.4 row 51: no secret is readable where it does not belong. That none is in the log is checked
 //! by the harness after every test.
 
 use std::path::Path;
@@ -49,7 +49,7 @@ fn the_store_has_no_secret_in_clear() {
     }
 }
 
-/// product.md §5: what the data folder may be read by.
+/// What the data folder may be read by.
 #[test]
 fn only_the_owner_reads_the_data() {
     use std::os::unix::fs::PermissionsExt;

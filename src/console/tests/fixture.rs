@@ -174,11 +174,19 @@ pub fn status() -> ServerStatus {
 }
 
 /// Answers like a server that knows [`users`], and remembers what it was asked.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct Server {
+    /// Who is found.
+    pub users: Arc<Mutex<Vec<UserRow>>>,
     pub asked: Arc<Mutex<Vec<Request>>>,
     /// Every request fails with this.
     pub broken: Arc<Mutex<Option<Failure>>>,
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        Self { users: Arc::new(Mutex::new(users())), asked: Arc::default(), broken: Arc::default() }
+    }
 }
 
 impl Server {
@@ -195,7 +203,7 @@ impl Server {
             Request::Connect | Request::ConnectAs(_) | Request::Reconnect => Ok(Reply::Connected { live: true }),
             Request::Status => Ok(Reply::Status(Box::new(status()))),
             Request::Find(find) => {
-                let rows = users().into_iter().filter(|row| {
+                let rows = self.users.lock().unwrap().clone().into_iter().filter(|row| {
                     row.email.contains(&find.query)
                         && find.state.is_none_or(|state| row.state == state)
                         && find.is_staff.is_none_or(|is_staff| row.is_staff == is_staff)

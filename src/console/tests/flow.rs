@@ -495,3 +495,116 @@ fn q_quits_from_the_list_only() {
     console.keys("\nq");
     assert!(console.model.quit);
 }
+
+#[test]
+fn the_cursor_stays_on_a_user_who_no_longer_matches() {
+    let mut console = console().at_anna();
+    let anna = console.model.users.chosen;
+    console.server.users.lock().unwrap().retain(|row| Some(row.uuid) != anna);
+    console.send(Msg::Key(KeyEvent::new(KeyCode::Char('r'), KeyModifiers::CONTROL)));
+    assert_eq!(console.model.users.chosen, anna, "nobody else takes the place under the operator's hands");
+    assert_eq!(console.model.users.chosen_row().map(|row| row.uuid), anna);
+    console.keys("/.");
+    assert_ne!(console.model.users.chosen, anna, "a new search forgets him");
+}
+
+#[test]
+fn a_user_who_was_deleted_leaves() {
+    let mut console = console();
+    console.keys("\n\n");
+    *console.server.broken.lock().unwrap() = Some(Failure::Refused(Error::not_found()));
+    console.send(Msg::Key(KeyEvent::new(KeyCode::Char('r'), KeyModifiers::CONTROL)));
+    assert_eq!(console.model.users.chosen, None);
+    assert_eq!(console.model.screen, Place::Users(Focus::List));
+    assert!(console.screen().contains("This user is no longer there."));
+}
+
+#[test]
+fn the_cursor_follows_the_session() {
+    let mut console = console().at_anna();
+    console.keys("\nllj");
+    assert_eq!(console.model.chosen_in_tab().as_deref(), Some("s2"));
+    let session = console.model.detail.as_ref().unwrap().sessions[0].clone();
+    console.model.detail.as_mut().unwrap().sessions.insert(0, session);
+    console.model.tab_row = 2;
+    console.send(Msg::Key(KeyEvent::new(KeyCode::Char('r'), KeyModifiers::CONTROL)));
+    assert_eq!(console.model.chosen_in_tab().as_deref(), Some("s2"), "one above it has ended");
+    console.dialog('e');
+    assert!(
+        console.screen().contains("Safari on iPhone from 203.0.113.7, signed in 2026-11-2"),
+        "{}",
+        console.screen()
+    );
+}
+
+#[test]
+fn only_a_session_that_is_seen_marked_can_be_ended() {
+    let mut console = console().at_anna();
+    console.keys("\nll");
+    console.key(KeyCode::Esc);
+    console.keys("a");
+    assert!(console.screen().contains("(choose it in Sessions)"));
+}
+
+#[test]
+fn a_store_that_does_not_open_leaves_the_console_trying() {
+    let mut console = console().at_anna();
+    console.lose_server();
+    *console.server.broken.lock().unwrap() = Some(Failure::NoWay("in use by the server".to_owned()));
+    console.keys("o");
+    assert!(matches!(console.model.link, LinkState::Lost { .. }), "{:?}", console.model.link);
+    assert!(console.screen().contains("in use by the server") && console.screen().contains("trying again"));
+    *console.server.broken.lock().unwrap() = None;
+    console.pass(5_000);
+    assert_eq!(console.model.link, LinkState::Live);
+}
+
+#[test]
+fn help_is_there_from_the_first_key() {
+    let mut console = console();
+    assert!(console.screen().contains("? help"));
+    console.keys("?");
+    assert!(matches!(console.model.overlay, Some(Overlay::Help { .. })));
+    assert!(console.screen().contains("reset 2FA"), "also the keys of the list");
+    console.key(KeyCode::Esc);
+    console.keys("a?");
+    assert_eq!(console.model.users.find.value(), "a?");
+}
+
+#[test]
+fn the_menu_takes_the_key_that_it_names() {
+    let mut console = console();
+    console.keys("\naWr");
+    assert!(matches!(console.model.overlay, Some(Overlay::Dialog(_))));
+}
+
+/// console.md §9: fewer than twelve keys besides the typed text.
+#[test]
+fn a_practised_hand_needs_few_keys_for_a_reset() {
+    let mut console = console();
+    let mut keys = 0;
+    for typed_or_keys in
+        ["anna.smith@corp", "\n", "W", "a", "r", "\t", "2", "\t", "lost phone, HD-1", "\n", "anna.smith"]
+    {
+        console.keys(typed_or_keys);
+        console.pass(300);
+        keys += usize::from(typed_or_keys.chars().count() == 1);
+    }
+    console.keys("\n\n");
+    assert!(keys + 2 < 12, "{keys}");
+    assert!(matches!(writes(&console).as_slice(), [Request::Reset(reset)] if !reset.revoke_keys));
+}
+
+#[test]
+fn all_that_betrays_an_attack_is_shown() {
+    let mut console = console().at_anna();
+    let detail = console.model.detail.as_mut().unwrap();
+    let others = (0..5).map(|number| format!("anna{number}@corp.example.com"));
+    detail.namesakes = others.collect();
+    detail.warnings = detail.namesakes.iter().map(|email| format!("another Anna Smith exists: {email}")).collect();
+    detail.warnings.push("the second factor was reset in the last 30 days".to_owned());
+    console.dialog('r');
+    let screen = console.screen();
+    assert!(screen.contains("5 others have the same name: anna0@corp.example.com"), "{screen}");
+    assert!(screen.contains("was reset in the last 30 days") && !screen.contains("another Anna"), "{screen}");
+}

@@ -6,11 +6,11 @@ use ratatui::text::{Line, Span};
 
 use super::{put, signed, toned};
 use crate::app::views::{AuditRow, UserDetail};
-use crate::console::dialog::{self, warnings};
+use crate::console::dialog::{self, namesakes, warnings};
 use crate::console::model::{Model, Tab};
-use crate::console::text::{ago, count, cut_email, date, date_time, fit, shown, time_of_day, until, wrap};
+use crate::console::text::{ago, count, cut, cut_email, date, date_time, fit, shown, time_of_day, until, wrap};
 use crate::console::theme::Tone;
-use crate::domain::audit::{AuditActor, Outcome};
+use crate::domain::audit::{AuditActor, Event, Outcome};
 use crate::domain::time::Timestamp;
 use crate::domain::user::FactorState;
 
@@ -19,7 +19,10 @@ const OVERVIEW_ENTRIES: usize = 5;
 /// Columns left of the detail where it stands beside the list.
 const LIST_AND_RULE_COLUMNS: usize = super::users::LIST_COLUMNS as usize + 2;
 /// Columns of an event where the user follows.
-const EVENT_COLUMNS: usize = 35;
+const EVENT_COLUMNS: usize = 24;
+/// Where the user an entry is about stands on the Audit screen, and the most columns for the address.
+const WHOM_AT_COLUMN: usize = 2 + 10 + 8 + 16 + EVENT_COLUMNS + 1;
+const WHOM_COLUMNS_MAX: usize = 40;
 /// Columns of a fact's label.
 const LABEL_COLUMNS: usize = 9;
 /// Rows above the lines of a tab: who, the tabs, a blank.
@@ -31,7 +34,8 @@ pub(super) fn draw(model: &Model, frame: &mut Frame<'_>, area: Rect, focused: bo
     let ellipsis = model.theme.ellipsis();
     let room = usize::from(area.width).saturating_sub(2);
     let role = if row.is_staff { "staff" } else { "user" };
-    let name = if row.name.is_empty() { String::new() } else { format!("{}   ", shown(&row.name)) };
+    let name =
+        if row.name.is_empty() { String::new() } else { format!("{}   ", cut(&shown(&row.name), room / 3, ellipsis)) };
     let tail = format!("   {role}   id {}", row.id);
     let rest = room.saturating_sub(super::width(&name) + super::width(&tail));
     let who = format!("{name}{}{tail}", cut_email(&shown(&row.email), rest.max(20), ellipsis));
@@ -41,7 +45,12 @@ pub(super) fn draw(model: &Model, frame: &mut Frame<'_>, area: Rect, focused: bo
         return;
     };
     put(frame, area, area.x + 1, area.y + 1, tab_line(model, detail));
-    let rows = Rect { y: area.y + HEAD_ROWS, height: area.height.saturating_sub(HEAD_ROWS), ..area };
+    let mut rows = Rect { y: area.y + HEAD_ROWS, height: area.height.saturating_sub(HEAD_ROWS), ..area };
+    let full = chosen_entry(model, detail);
+    rows.height = rows.height.saturating_sub(u16::try_from(full.len()).unwrap_or(0)).max(rows.height / 2);
+    for (line, y) in full.into_iter().zip(rows.bottom()..area.bottom()) {
+        put(frame, area, area.x + 1, y, line);
+    }
     let lines = lines(model, detail);
     let height = usize::from(rows.height);
     let most = lines.len().saturating_sub(height);
@@ -58,10 +67,19 @@ pub(super) fn draw(model: &Model, frame: &mut Frame<'_>, area: Rect, focused: bo
     }
 }
 
-/// Lines of the present tab.
+/// The furthest line that the present tab, where nothing can be chosen, can begin with: its end is in sight then.
 #[must_use]
-pub fn line_count(model: &Model) -> usize {
-    model.chosen_detail().map_or(0, |detail| lines(model, detail).len())
+pub fn first_line_max(model: &Model) -> usize {
+    let count = model.chosen_detail().map_or(0, |detail| lines(model, detail).len());
+    let above = if model.is_wide() { super::USERS_TOP } else { super::DETAIL_TOP } + HEAD_ROWS + super::BELOW;
+    count.saturating_sub(usize::from(model.size.1.saturating_sub(above)))
+}
+
+/// The entry under the cursor in full, behind a blank line.
+fn chosen_entry(model: &Model, detail: &UserDetail) -> Vec<Line<'static>> {
+    let row = detail.audit.get(model.tab_row).filter(|_| model.tab == Tab::Audit);
+    let full = row.map(|row| in_full(row, pane_columns(model))).unwrap_or_default();
+    if full.is_empty() { full } else { std::iter::once(Line::default()).chain(full).collect() }
 }
 
 fn tab_line(model: &Model, detail: &UserDetail) -> Line<'static> {
@@ -89,7 +107,7 @@ fn tab_line(model: &Model, detail: &UserDetail) -> Line<'static> {
 
 /// The line under the cursor, on tabs where something can be chosen; the first two lines are the heading.
 fn chosen_line(model: &Model) -> Option<usize> {
-    matches!(model.tab, Tab::Sessions | Tab::Keys | Tab::Audit).then_some(model.tab_row + 1)
+    model.chosen_in_tab().map(|_| model.tab_row + 1)
 }
 
 fn lines(model: &Model, detail: &UserDetail) -> Vec<Line<'static>> {
@@ -98,14 +116,7 @@ fn lines(model: &Model, detail: &UserDetail) -> Vec<Line<'static>> {
         Tab::TwoFactor => two_factor(model, detail),
         Tab::Sessions => sessions(model, detail),
         Tab::Keys => api_keys(model, detail),
-        Tab::Audit => {
-            let mut lines = audit(model, &detail.audit);
-            if let Some(row) = detail.audit.get(model.tab_row) {
-                lines.push(Line::default());
-                lines.extend(in_full(row, pane_columns(model)));
-            }
-            lines
-        }
+        Tab::Audit => audit(model, &detail.audit),
     }
 }
 
@@ -151,9 +162,7 @@ pub(super) fn facts(model: &Model, detail: &UserDetail) -> Vec<Fact> {
             since(detail.password_changed_at),
         ),
     ));
-    if !detail.namesakes.is_empty() {
-        facts.push(fact("similar", Tone::Care, format!("{} has the same name", shown(&detail.namesakes.join(", ")))));
-    }
+    facts.extend(namesakes(detail).map(|text| fact("similar", Tone::Care, text)));
     facts.extend(warnings(detail).into_iter().map(|warning| fact("careful", Tone::Care, warning)));
     facts
 }
@@ -195,7 +204,7 @@ fn lock(detail: &UserDetail, now: Timestamp) -> Fact {
     let last = factor.last_failure_at.map_or(String::new(), |at| format!(", last {}", ago_words(now, at)));
     let ends = |at: Timestamp| format!("until {} ({})", time_of_day(at), until(now, at));
     if let Some(at) = factor.waiting_until.filter(|at| *at > now) {
-        fact("lock", Tone::Bad, format!("{failures}{last}, {}", ends(at)))
+        fact("lock", Tone::Bad, format!("{failures}, {}{last}", ends(at)))
     } else if let Some(at) = factor.login_locked_until.filter(|at| *at > now) {
         fact("lock", Tone::Bad, format!("too many failed logins, {}", ends(at)))
     } else if factor.totp_failures + factor.backup_code_failures > 0 {
@@ -345,10 +354,15 @@ pub(super) fn entry(model: &Model, row: &AuditRow, whom: bool) -> String {
     let ellipsis = model.theme.ellipsis();
     let record = &row.record;
     let who = who(&record.actor, record.address.as_deref());
-    let event = format!("{}{}", record.event.as_str(), outcome(record.outcome));
+    let event = match words(record.event) {
+        words if words.contains("refused") || words.contains("failed") => words.to_owned(),
+        words => format!("{words}{}", outcome(record.outcome)),
+    };
     let event = if whom { fit(&event, EVENT_COLUMNS, "") } else { event };
+    let room = usize::from(model.size.0).saturating_sub(WHOM_AT_COLUMN).clamp(12, WHOM_COLUMNS_MAX);
+    let target = record.target.as_ref().filter(|_| whom);
     let target =
-        record.target.as_ref().filter(|_| whom).map_or(String::new(), |target| format!(" {}", shown(&target.email)));
+        target.map_or(String::new(), |target| format!(" {}", cut_email(&shown(&target.email), room, ellipsis)));
     let reason = record.reason.as_deref().map_or(String::new(), |reason| format!(": \"{}\"", shown(reason)));
     format!(
         "{} {}{}{event}{target}{reason}",
@@ -365,6 +379,43 @@ fn who(actor: &AuditActor, address: Option<&str>) -> String {
         AuditActor::User { email, .. } => shown(email),
         AuditActor::Operator { name, uid } if name.is_empty() => format!("uid {uid}"),
         AuditActor::Operator { name, .. } => shown(name),
+    }
+}
+
+/// What happened, for people; the name that the command line filters by is in the entry's full text.
+const fn words(event: Event) -> &'static str {
+    match event {
+        Event::UserCreated => "user made",
+        Event::UserLoggedIn => "signed in",
+        Event::UserLoginFailed => "sign-in failed",
+        Event::UserLoggedOut => "signed out",
+        Event::UserVerificationRequested => "verification mail asked",
+        Event::UserEmailVerified => "e-mail verified",
+        Event::UserEmailChangeRequested => "e-mail change asked",
+        Event::UserEmailChangeCancelled => "e-mail change cancelled",
+        Event::UserEmailChanged => "e-mail changed",
+        Event::UserUpdated => "details changed",
+        Event::UserDeactivated => "user deactivated",
+        Event::UserReactivated => "user reactivated",
+        Event::UserDeleted => "user deleted",
+        Event::UserPasswordChanged => "password changed",
+        Event::UserPasswordReset => "new password set",
+        Event::TwoFactorSetupStarted => "2FA set-up begun",
+        Event::TwoFactorEnabled => "2FA turned on",
+        Event::TwoFactorReplaced => "2FA device replaced",
+        Event::TwoFactorDisabled => "2FA turned off",
+        Event::TwoFactorReset => "2FA reset",
+        Event::TwoFactorUnlocked => "unlock",
+        Event::TwoFactorLocked => "2FA locked",
+        Event::TwoFactorValidateFailed => "code refused at set-up",
+        Event::TwoFactorLoginFailed => "code refused at sign-in",
+        Event::TwoFactorBackupCodesRegenerated => "backup codes made",
+        Event::TwoFactorBackupCodesRevoked => "backup codes revoked",
+        Event::TwoFactorBackupCodeUsed => "backup code used",
+        Event::TwoFactorCodesViewed => "backup codes shown",
+        Event::SessionRevoked => "session ended",
+        Event::ApiKeyCreated => "API key made",
+        Event::ApiKeyDeleted => "API key revoked",
     }
 }
 

@@ -6,7 +6,7 @@ use ratatui::text::{Line, Span};
 use tui_input::Input;
 
 use super::{BoxLine, boxed, centred, field_text, put_lines, signed, toned};
-use crate::console::dialog::{CallerCheck, Deed, Dialog, Part};
+use crate::console::dialog::{CallerCheck, Deed, Dialog, Part, namesakes, warnings};
 use crate::console::model::Model;
 use crate::console::text::{cut, cut_email, fit, shown, width, wrap};
 use crate::console::theme::Tone;
@@ -75,17 +75,10 @@ fn who(model: &Model, dialog: &Dialog, room: usize) -> Vec<BoxLine> {
     let name = cut(&shown(&row.name), room / 3, ellipsis);
     let rest = room.saturating_sub(width(&name) + width(&tail) + 3);
     let text = format!("{name}   {}{tail}", cut_email(&shown(&row.email), rest, ellipsis));
-    let mut lines = vec![toned(model, Tone::Title, text).into_box()];
-    if let Some(other) = dialog.detail.namesakes.first() {
-        let other = cut_email(&shown(other), room.saturating_sub(30 + width(&name)), ellipsis);
-        let text = format!("another {name} exists: {other}");
-        lines.push(signed(model, Tone::Care, &text).into_box());
-    }
-    let warnings = dialog.warnings();
-    for warning in warnings.iter().take(3) {
-        lines.push(signed(model, Tone::Care, &cut(warning, room.saturating_sub(2), ellipsis)).into_box());
-    }
-    lines
+    let careful = namesakes(&dialog.detail).into_iter().chain(warnings(&dialog.detail));
+    let careful =
+        careful.map(|text| signed(model, Tone::Care, &cut(&text, room.saturating_sub(2), ellipsis)).into_box());
+    std::iter::once(toned(model, Tone::Title, text).into_box()).chain(careful).collect()
 }
 
 /// The radio buttons, two on a line where they fit.
@@ -191,8 +184,8 @@ fn typed_line(model: &Model, dialog: &Dialog, room: usize) -> BoxLine {
 fn buttons(model: &Model, dialog: &Dialog, room: usize) -> BoxLine {
     let confirm = match (dialog.sent, dialog.deed.needs_proof()) {
         (true, _) => "[ under way ]".to_owned(),
-        (false, true) => format!("[ {} ]", dialog.deed.title()),
-        (false, false) => format!("[ y  {} ]", dialog.deed.title()),
+        (false, true) => format!("[ {} ]", dialog.deed.button()),
+        (false, false) => format!("[ y  {} ]", dialog.deed.button()),
     };
     let style = |part| if dialog.focus == part { model.theme.chosen() } else { ratatui::style::Style::new() };
     let blank = room.saturating_sub(width(&confirm) + 14);

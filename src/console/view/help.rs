@@ -41,7 +41,10 @@ const fn name(place: Place) -> &'static str {
 
 fn lines(model: &Model, place: Place, filter: &str) -> Vec<BoxLine> {
     let filter = filter.to_lowercase();
-    let keys = keys::bindings(place).map(|binding| (binding.shown, binding.help));
+    // Whoever asks in Find wants to know what comes behind it as well.
+    let list = keys::bindings(Place::List)
+        .filter(|binding| place == Place::Find && !keys::bindings(place).any(|own| own.action == binding.action));
+    let keys = keys::bindings(place).chain(list).map(|binding| (binding.shown, binding.help));
     let notes = [
         ("", "times are UTC; exact ones are on the 2FA tab and on Audit"),
         ("*", "on      o off      ! needs care      ~ waiting      x locked, failed"),

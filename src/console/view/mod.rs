@@ -17,11 +17,16 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::Clear;
 use tui_input::Input;
 
-use super::keys::{self, Place};
+use super::keys::{self, Action, Binding, Place};
 use super::model::{Focus, LinkState, Model, Overlay, SIZE_MIN, Screen};
 use super::text::{countdown, cut_email, end_of, fit, shown, time_of_day, width};
 use super::theme::Tone;
 use super::update::place;
+
+/// Rows above the list of users, above a detail that has the screen to itself, and below both.
+const USERS_TOP: u16 = 3;
+const DETAIL_TOP: u16 = 1;
+const BELOW: u16 = 2;
 
 /// Draws the whole screen.
 pub fn draw(model: &Model, frame: &mut Frame<'_>) {
@@ -33,7 +38,9 @@ pub fn draw(model: &Model, frame: &mut Frame<'_>) {
     header(model, frame);
     match (&model.link, model.screen) {
         (LinkState::Absent(why), _) => absent(frame, why),
-        (_, Screen::Users(Focus::Detail)) if !model.is_wide() => detail::draw(model, frame, body(area, 1), true),
+        (_, Screen::Users(Focus::Detail)) if !model.is_wide() => {
+            detail::draw(model, frame, body(area, DETAIL_TOP), true);
+        }
         (_, Screen::Users(_)) => users::draw(model, frame),
         (_, Screen::Audit) => audit::draw(model, frame),
     }
@@ -64,7 +71,7 @@ fn too_small(frame: &mut Frame<'_>) {
 
 /// The rows between what is above `top` and the message line.
 fn body(area: Rect, top: u16) -> Rect {
-    Rect::new(area.x, area.y + top, area.width, area.height.saturating_sub(top + 2))
+    Rect::new(area.x, area.y + top, area.width, area.height.saturating_sub(top + BELOW))
 }
 
 /// Draws a line at a place of `area`, cut at its right edge.
@@ -159,7 +166,8 @@ fn message(model: &Model, frame: &mut Frame<'_>) {
         put(frame, area, 0, y, toned(model, Tone::Bad, text));
         put_right(frame, area, y, toned(model, Tone::Key, "Esc dismisses "));
     } else if let Some(toast) = &model.toast {
-        put(frame, area, 0, y, Line::from(vec![Span::raw(" "), Span::raw(toast.text.clone())]));
+        let room = usize::from(area.width).saturating_sub(2);
+        put(frame, area, 0, y, format!(" {}", super::text::cut(&toast.text, room, model.theme.ellipsis())));
     } else if model.is_wide()
         && let Some(status) = &model.status
     {
@@ -171,16 +179,11 @@ fn message(model: &Model, frame: &mut Frame<'_>) {
 /// The keys that matter here, as many as fit; help comes last and always.
 fn footer(model: &Model, frame: &mut Frame<'_>) {
     let area = frame.area();
-    let place = place(model);
-    let lost = matches!(model.link, LinkState::Lost { .. });
+    let (listed, help) = footer_keys(model);
     let mut room = usize::from(area.width);
     let mut spans = Vec::new();
-    let help = keys::bindings(place).find(|binding| binding.short == "help");
     room = room.saturating_sub(help.map_or(0, |_| width("  ? help")));
-    let open = (lost || place == Place::Absent).then_some(("o", "open the store directly"));
-    let listed = keys::bindings(place).filter(|binding| !binding.short.is_empty() && binding.short != "help");
-    let listed = open.into_iter().chain(listed.map(|binding| (binding.shown, binding.short)));
-    for (key, word) in listed.chain(help.map(|binding| (binding.shown, binding.short))) {
+    for (key, word) in listed.into_iter().chain(help) {
         let columns = width(key) + width(word) + 3;
         if columns > room && word != "help" {
             continue;
@@ -191,6 +194,26 @@ fn footer(model: &Model, frame: &mut Frame<'_>) {
         spans.push(Span::raw(format!(" {word}")));
     }
     put(frame, area, 0, area.bottom().saturating_sub(1), Line::from(spans));
+}
+
+type FooterKey = (&'static str, &'static str);
+
+/// The keys for the footer with their words, most important first, and help, for which room is kept.
+fn footer_keys(model: &Model) -> (Vec<FooterKey>, Option<FooterKey>) {
+    let place = place(model);
+    let simple = match &model.overlay {
+        Some(Overlay::Name(_)) => return (vec![("Enter", "turn writes on"), ("Esc", "cancel")], None),
+        Some(Overlay::Dialog(dialog)) => !dialog.deed.needs_proof(),
+        _ => false,
+    };
+    let absent = matches!(model.link, LinkState::Lost { .. }) || place == Place::Absent;
+    let open = absent.then_some(("o", "open the store directly"));
+    let typing = place == Place::Find && !model.users.find.value().is_empty();
+    let listed = keys::bindings(place).filter(|binding| !binding.short.is_empty());
+    let listed = listed.filter(|binding| !(simple && binding.action == Action::Toggle));
+    let (help, others): (Vec<_>, Vec<_>) = listed.partition(|binding| binding.action == Action::Help);
+    let named = |binding: &&'static Binding| (binding.shown, binding.short);
+    (open.into_iter().chain(others.iter().map(named)).collect(), help.first().filter(|_| !typing).map(named))
 }
 
 fn absent(frame: &mut Frame<'_>, why: &str) {

@@ -84,8 +84,8 @@ fn mail_lines(model: &Model, reset: &TwoFactorReset, at: Timestamp, room: usize)
         return vec![Line::from(signed(model, Tone::Care, "no e-mail: mail is off, tell the person yourself")).into()];
     }
     let to: Vec<String> = reset.notice_to.iter().map(|to| shown(to)).collect();
-    let delivered =
-        !model.is_awaiting(Slot::Inspect) && model.chosen_detail().is_some_and(|detail| detail.mails_waiting == 0);
+    let delivered = !model.is_awaiting(Slot::Inspect)
+        && model.chosen_detail().is_some_and(|detail| detail.row.email == reset.email && detail.mails_waiting == 0);
     let (tone, sign, text) = if delivered {
         (Tone::Good, model.theme.tick(), format!("e-mail handed to the mail server for {}", to.join(", ")))
     } else {

@@ -28,7 +28,7 @@ pub(super) fn draw(model: &Model, frame: &mut Frame<'_>) {
     let area = frame.area();
     find_line(model, frame);
     filter_line(model, frame);
-    let list = body(area, 3);
+    let list = body(area, super::USERS_TOP);
     if model.is_wide() {
         let left = Rect { width: LIST_COLUMNS, ..list };
         let right = Rect::new(left.right() + 2, list.y, area.width.saturating_sub(left.right() + 2), list.height);
