@@ -1,5 +1,5 @@
 //! The commands through the running server and, with the server stopped, in the store itself; who holds the store; and
-//! the files that all of this rests on (product.md §4, §5; issue "done" 2).
+//! the files that all of this rests on.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
@@ -209,7 +209,7 @@ fn open_to_others(folder: &Path) -> Vec<String> {
     found
 }
 
-/// product.md §5.
+/// Only their owner may read them.
 #[test]
 fn the_files_are_the_owners_alone() {
     let server = Server::with_mail();

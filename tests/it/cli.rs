@@ -1,4 +1,4 @@
-//! The command line as scripts see it (product.md §4, §5): exit codes, `--json`, what needs a terminal, configuration.
+//! The command line as scripts see it: exit codes, `--json`, what needs a terminal, configuration.
 
 use std::io::{Read, Write};
 
@@ -42,7 +42,7 @@ fn fails(server: &Server, arguments: &[&str], code: i32, words: &str, word: &str
     server.cli(&[arguments, &["--json"]].concat()).is_json_failure(code, word);
 }
 
-/// product.md §4: 0, 1, 2, 3, 4, 5.
+/// 0, 1, 2, 3, 4, 5.
 #[test]
 fn every_failure_has_its_exit_code() {
     let mut server = Server::builder().stopped();

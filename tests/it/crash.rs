@@ -1,4 +1,4 @@
-//! `kill -9` in the middle of writing (product.md §6): whatever was acknowledged is there after a restart on the same
+//! `kill -9` in the middle of writing: whatever was acknowledged is there after a restart on the same
 //! data, and what was not is there as a whole or not at all.
 //!
 //! `DOORWARD_CRASH_ROUNDS` says how often; `scripts/crash-test` sets it.

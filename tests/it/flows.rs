@@ -124,7 +124,7 @@ fn without_backup_codes_totp_still_works() {
     login.post(TOKEN, json!({"token": authenticator.code(&server)})).is_body(200, SUCCESS);
 }
 
-/// product.md §4, config.toml: changed parameters of the password hash are applied at the next login.
+/// Changed parameters of the password hash are applied at the next login.
 #[test]
 fn a_password_is_hashed_anew_when_the_parameters_change() {
     let folder = tempfile::tempdir().unwrap();

@@ -295,7 +295,7 @@ fn the_own_address_may_be_prechecked_at_will() {
     client.post("/api/login/precheck", json!({"email": "bob@example.com"})).is_throttled();
 }
 
-/// product.md §7 (NIST SP 800-63B-4 §3.2.2): a disabled authenticator stays so until it is reset; the trail says when.
+/// NIST SP 800-63B-4 §3.2.2: a disabled authenticator stays so until it is reset; the trail says when.
 #[test]
 fn a_disabled_authenticator_is_replaced_by_a_reset() {
     let server = Server::builder().setting("limits.two_factor_login", "1000/20m").start();

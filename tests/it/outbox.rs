@@ -1,4 +1,4 @@
-//! product.md §3, spec §4.10: mails wait in the store until a mail server takes them.
+//! Spec §4.10: mails wait in the store until a mail server takes them.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};

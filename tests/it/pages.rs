@@ -1,4 +1,4 @@
-//! The pages that links lead to (product.md §5; W-19, W-38), as a browser without scripts uses them.
+//! The pages that links lead to (W-19, W-38), as a browser without scripts uses them.
 
 use serde_json::json;
 

@@ -1,4 +1,4 @@
-//! Many requests at the same moment (product.md §6): what may happen once happens once, and nothing is lost.
+//! Many requests at the same moment: what may happen once happens once, and nothing is lost.
 //!
 //! `DOORWARD_RACE_ROUNDS` says how often each race is run; once when it is not set.
 

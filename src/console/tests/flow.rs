@@ -578,7 +578,7 @@ fn the_menu_takes_the_key_that_it_names() {
     assert!(matches!(console.model.overlay, Some(Overlay::Dialog(_))));
 }
 
-/// console.md §9: fewer than twelve keys besides the typed text.
+/// Fewer than twelve keys besides the typed text.
 #[test]
 fn a_practised_hand_needs_few_keys_for_a_reset() {
     let mut console = console();
