@@ -5,24 +5,22 @@
 //! much from run to run.
 #![allow(clippy::print_stdout, clippy::unwrap_used, reason = "a program that prints a table and may stop at an error")]
 
-use std::fs::File;
-use std::io::Write;
-use std::path::{Path, PathBuf};
+mod common;
+
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use common::Row;
+use common::disk::{VALUE_BYTES, commit_one, commits, fdatasync_only};
 use doorward::store::sled::SledStore;
-use doorward::store::{Batch, Commit, Expect, Order, Store};
+use doorward::store::{Batch, Commit, Order, Store};
 use tokio::runtime::Runtime;
-use tokio::sync::{mpsc, oneshot};
 
 /// Waiting clients of the write rows.
 const CLIENTS: [usize; 4] = [1, 16, 64, 512];
 /// How long each write row runs.
 const ROW: Duration = Duration::from_millis(1500);
-/// A user record, encoded.
-const VALUE_BYTES: usize = 544;
 /// Entries that the read rows choose from.
 const ENTRIES: u64 = 100_000;
 const CACHE_MIB: u64 = 64;
@@ -40,13 +38,13 @@ fn main() {
         "clients", "commits/s", "p50", "p99", "fdatasync only/s", "share"
     );
     for clients in CLIENTS {
-        let bare = runtime.block_on(fdatasync_only(directory.path(), clients));
-        let row = runtime.block_on(commits(&store, clients));
+        let bare = runtime.block_on(fdatasync_only(directory.path(), clients, ROW));
+        let row = runtime.block_on(commits(&store, clients, ROW));
         println!(
             "{clients:>8} {:>12.0} {:>8.2} {:>8.2} {bare:>16.0} {:>6.0}%",
             row.per_second,
-            row.p50 * 1e3,
-            row.p99 * 1e3,
+            row.percentile(50) * 1e3,
+            row.percentile(99) * 1e3,
             100.0 * row.per_second / bare
         );
     }
@@ -61,102 +59,14 @@ fn main() {
         ("scan of 50", runtime.block_on(scans(&store))),
         ("get beside 16 writing clients", runtime.block_on(gets_beside_writers(&store))),
     ] {
-        println!("{name:>32} {:>10.0} {:>10.1} {:>10.1}", row.per_second, row.p50 * 1e6, row.p99 * 1e6);
+        println!(
+            "{name:>32} {:>10.0} {:>10.1} {:>10.1}",
+            row.per_second,
+            row.percentile(50) * 1e6,
+            row.percentile(99) * 1e6
+        );
     }
     runtime.block_on(store.close());
-}
-
-/// Rate and latencies in seconds.
-struct Row {
-    per_second: f64,
-    p50: f64,
-    p99: f64,
-}
-
-fn row(mut latencies: Vec<f64>, elapsed: Duration) -> Row {
-    latencies.sort_by(f64::total_cmp);
-    let at = |percent: usize| latencies.get(latencies.len() * percent / 100).copied().unwrap_or_default();
-    Row { per_second: count(latencies.len()) / elapsed.as_secs_f64(), p50: at(50), p99: at(99) }
-}
-
-fn count(length: usize) -> f64 {
-    u32::try_from(length).map_or(f64::MAX, f64::from)
-}
-
-/// Clients that append through one thread, which writes and syncs for all that wait.
-async fn fdatasync_only(directory: &Path, clients: usize) -> f64 {
-    let mut file = File::create(directory.join("append")).unwrap();
-    let (requests, mut queue) = mpsc::channel::<oneshot::Sender<()>>(1024);
-    let writer = std::thread::spawn(move || {
-        while let Some(first) = queue.blocking_recv() {
-            let mut group = vec![first];
-            while let Ok(more) = queue.try_recv() {
-                group.push(more);
-            }
-            file.write_all(&vec![7; group.len() * VALUE_BYTES]).unwrap();
-            file.sync_data().unwrap();
-            for answer in group {
-                answer.send(()).unwrap();
-            }
-        }
-    });
-    let start = Instant::now();
-    let tasks = (0..clients).map(|_| {
-        let requests = requests.clone();
-        tokio::spawn(async move {
-            let mut done = 0;
-            while start.elapsed() < ROW {
-                let (answer, outcome) = oneshot::channel();
-                requests.send(answer).await.unwrap();
-                outcome.await.unwrap();
-                done += 1;
-            }
-            done
-        })
-    });
-    let mut done = 0;
-    for task in tasks.collect::<Vec<_>>() {
-        done += task.await.unwrap();
-    }
-    let rate = count(done) / start.elapsed().as_secs_f64();
-    drop(requests);
-    writer.join().unwrap();
-    rate
-}
-
-async fn commits(store: &Arc<SledStore>, clients: usize) -> Row {
-    let start = Instant::now();
-    let tasks: Vec<_> = (0..clients)
-        .map(|_| {
-            let store = Arc::clone(store);
-            tokio::spawn(async move {
-                let mut latencies = Vec::new();
-                while start.elapsed() < ROW {
-                    let before = Instant::now();
-                    commit_one(&store).await;
-                    latencies.push(before.elapsed().as_secs_f64());
-                }
-                latencies
-            })
-        })
-        .collect();
-    let mut latencies = Vec::new();
-    for task in tasks {
-        latencies.extend(task.await.unwrap());
-    }
-    row(latencies, start.elapsed())
-}
-
-async fn commit_one(store: &SledStore) {
-    static NEXT: AtomicU64 = AtomicU64::new(0);
-    let number = NEXT.fetch_add(1, Ordering::Relaxed);
-    let (user, email) = (format!("user/{number:016}"), format!("email/{number}@example.org"));
-    let batch = Batch::default()
-        .expect(email.clone(), Expect::Absent)
-        .put(user, vec![7; VALUE_BYTES])
-        .put(email, number.to_be_bytes())
-        .add("users", 1);
-    assert!(matches!(store.commit(batch).await.unwrap(), Commit::Done(_)));
 }
 
 fn entry_key(number: u64) -> String {
@@ -191,7 +101,7 @@ async fn gets(store: &SledStore, below: u64) -> Row {
         assert!(store.get(key.as_bytes()).await.unwrap().is_some());
         latencies.push(before.elapsed().as_secs_f64());
     }
-    row(latencies, start.elapsed())
+    Row::new(latencies, start.elapsed())
 }
 
 async fn pairs(store: &SledStore) -> Row {
@@ -203,7 +113,7 @@ async fn pairs(store: &SledStore) -> Row {
         store.get_many(&[keys[0].as_bytes(), keys[1].as_bytes()]).await.unwrap();
         latencies.push(before.elapsed().as_secs_f64());
     }
-    row(latencies, start.elapsed())
+    Row::new(latencies, start.elapsed())
 }
 
 async fn scans(store: &SledStore) -> Row {
@@ -217,7 +127,7 @@ async fn scans(store: &SledStore) -> Row {
         assert_eq!(page.entries.len(), 50);
         latencies.push(before.elapsed().as_secs_f64());
     }
-    row(latencies, start.elapsed())
+    Row::new(latencies, start.elapsed())
 }
 
 async fn gets_beside_writers(store: &Arc<SledStore>) -> Row {

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-pub use check::parse_network;
+pub use check::{is_origin, parse_network};
 pub use load::{ConfigError, Loaded, Sources, load};
 
 use crate::domain::secret::Secret;

@@ -106,6 +106,12 @@ impl Error {
         Self::Refused { code: code.into(), detail: detail.into() }
     }
 
+    /// `The server is busy. Please try again in a moment.`
+    #[must_use]
+    pub fn busy() -> Self {
+        Self::Unavailable { detail: "The server is busy. Please try again in a moment.".into(), retry_after_s: 1 }
+    }
+
     pub fn internal(detail: impl Into<Cow<'static, str>>) -> Self {
         Self::Internal { detail: detail.into() }
     }
@@ -138,10 +144,7 @@ impl From<StoreError> for Error {
                 detail: "We couldn't reach the database just now. Please try again in a moment.".into(),
                 retry_after_s: 1,
             },
-            StoreError::Overloaded => Self::Unavailable {
-                detail: "The server is busy. Please try again in a moment.".into(),
-                retry_after_s: 1,
-            },
+            StoreError::Overloaded => Self::busy(),
             StoreError::Corrupt(_) | StoreError::TooLarge(_) | StoreError::Lagged => {
                 Self::Internal { detail: error.to_string().into() }
             }

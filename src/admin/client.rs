@@ -18,8 +18,8 @@ use hyper_util::rt::TokioIo;
 use tokio::net::UnixStream;
 
 use super::{
-    ANSWER_BYTES_MAX, HEADER_OPERATOR, HEADER_PROTOCOL, HEADER_REQUEST_ID, LABEL_BYTES_MAX, Operator, PROTOCOL,
-    new_request_id, socket_path,
+    ANSWER_BYTES_MAX, HEADER_OPERATOR, HEADER_PROTOCOL, HEADER_REQUEST_ID, Operator, PROTOCOL, check_length,
+    clean_label, new_request_id, socket_path,
 };
 use crate::app::Operation;
 use crate::error::{Error, Result};
@@ -53,6 +53,7 @@ impl SocketClient {
     /// `role` names the program's part (`console`, `command line`) to the audit trail.
     pub async fn connect(data_dir: &Path, operator: Operator, role: &str) -> io::Result<Option<Self>> {
         let client = Self { path: socket_path(data_dir), operator, role: role.to_owned() };
+        check_length(&client.path)?;
         match UnixStream::connect(&client.path).await {
             Ok(_) => Ok(Some(client)),
             Err(error) if is_nobody(&error) => Ok(None),
@@ -134,11 +135,7 @@ fn numbers(rest: &mut String, chunk: &[u8]) -> Vec<u64> {
 
 /// Text as a header's value, without what a header cannot hold.
 fn header_text(text: &str) -> HeaderValue {
-    let mut clean: String = text.chars().filter(|c| !c.is_control()).collect();
-    while clean.len() > LABEL_BYTES_MAX {
-        clean.pop();
-    }
-    HeaderValue::from_bytes(clean.trim().as_bytes()).unwrap_or(HeaderValue::from_static(""))
+    HeaderValue::from_bytes(clean_label(text).as_bytes()).unwrap_or(HeaderValue::from_static(""))
 }
 
 async fn read(response: Response<Incoming>) -> Result<Bytes> {
@@ -169,5 +166,6 @@ fn lost(detail: &'static str) -> Error {
 
 /// Whether the error means that no server is there, rather than that it cannot be reached.
 fn is_nobody(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused)
+    use io::ErrorKind::{ConnectionRefused, NotADirectory, NotFound};
+    matches!(error.kind(), NotFound | NotADirectory | ConnectionRefused)
 }

@@ -2,6 +2,7 @@
 //! with the store opened. The caller need not know which.
 
 use std::fs::Metadata;
+use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,7 +11,7 @@ use std::time::Duration;
 use futures_util::stream::BoxStream;
 
 use super::client::SocketClient;
-use super::new_request_id;
+use super::{clean_label, new_request_id};
 use crate::app::instance::{self, OpenError};
 use crate::app::{Actor, App, Identity, Operation};
 use crate::config::{Config, Engine};
@@ -36,7 +37,8 @@ impl Operator {
         let name = [claimed.map(str::to_owned), from("SUDO_USER"), from("USER"), from("LOGNAME")]
             .into_iter()
             .flatten()
-            .find(|name| !name.trim().is_empty())
+            .map(|name| clean_label(&name))
+            .find(|name| !name.is_empty())
             .unwrap_or_default();
         Self { uid: rustix::process::getuid().as_raw(), name }
     }
@@ -63,7 +65,7 @@ pub enum LinkError {
     /// What we wrote there the server could not read afterwards.
     #[error("the store in {} belongs to user id {owner}: run this as that user, as in `sudo -u '#{owner}' doorward ...`", .data_dir.display())]
     NotOwner { data_dir: PathBuf, owner: u32 },
-    #[error("cannot use the admin socket in {}: {reason}; run this as the user of the server, or as root", .data_dir.display())]
+    #[error("cannot use the admin socket in {}: {reason}", .data_dir.display())]
     Socket { data_dir: PathBuf, reason: String },
     /// The server answered, and does not want to talk to us.
     #[error(transparent)]
@@ -153,13 +155,20 @@ async fn connect_socket(config: &Config, operator: &Operator, role: &str) -> Res
     let data_dir = &config.server.data_dir;
     let client = SocketClient::connect(data_dir, operator.clone(), role)
         .await
-        .map_err(|error| LinkError::Socket { data_dir: data_dir.clone(), reason: error.to_string() })?;
+        .map_err(|error| LinkError::Socket { data_dir: data_dir.clone(), reason: socket_reason(&error) })?;
     let Some(client) = client else { return Ok(None) };
     match client.greet().await {
         Ok(()) => Ok(Some(client)),
         // A server that stops just now.
         Err(Error::Unavailable { .. }) => Ok(None),
         Err(error) => Err(LinkError::Refused(error)),
+    }
+}
+
+fn socket_reason(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => format!("{error}; run this as the user of the server, or as root"),
+        _ => error.to_string(),
     }
 }
 

@@ -1,10 +1,10 @@
 //! Operations over a local Unix socket, so that the console and the command line work while the server runs, and
 //! [`Link`], which reaches them there or, with the server stopped, in the store itself.
 //!
-//! The protocol is HTTP/1.1: `POST /op/<NAME>` with an operation as JSON, answered 200 with its reply, or with
-//! 422 and the [`Error`](crate::error::Error); and `GET /events`, a stream of new audit entries' numbers. It is private to one version of the program on one
-//! machine; both ends name [`PROTOCOL`] and refuse another. Nothing is decided here: who may do what is the
-//! operations' own matter.
+//! The protocol is HTTP/1.1: `POST /op/<NAME>` with an operation as JSON, answered 200 with its reply, or with 422 and
+//! the [`Error`](crate::error::Error); and `GET /events`, a stream of new audit entries' numbers. It is private to one
+//! version of the program on one machine; both ends name [`PROTOCOL`] and refuse another. Nothing is decided here: who
+//! may do what is the operations' own matter.
 
 pub mod client;
 pub mod link;
@@ -13,6 +13,7 @@ pub mod server;
 #[cfg(test)]
 mod tests;
 
+use std::io;
 use std::path::{Path, PathBuf};
 
 use http::StatusCode;
@@ -29,6 +30,8 @@ pub const ANSWER_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Connections served at once; further ones wait.
 pub const CONNECTIONS_MAX: usize = 64;
 
+/// Longest path that the system takes for a Unix socket, in bytes, on every system we know.
+const SOCKET_PATH_BYTES_MAX: usize = 103;
 /// The status of an answer that holds an error. One for all: the body says which.
 const STATUS_FAILED: StatusCode = StatusCode::UNPROCESSABLE_ENTITY;
 const HEADER_PROTOCOL: &str = "doorward-protocol";
@@ -41,6 +44,28 @@ const LABEL_BYTES_MAX: usize = 128;
 #[must_use]
 pub fn socket_path(data_dir: &Path) -> PathBuf {
     data_dir.join("admin.sock")
+}
+
+/// Whether the system takes the socket's path; the error says what to do.
+fn check_length(path: &Path) -> io::Result<()> {
+    let bytes = path.as_os_str().len();
+    if bytes <= SOCKET_PATH_BYTES_MAX {
+        return Ok(());
+    }
+    Err(io::Error::new(
+        io::ErrorKind::InvalidInput,
+        format!(
+            "the path of the admin socket has {bytes} bytes and a socket takes {SOCKET_PATH_BYTES_MAX}: choose a \
+             shorter server.data_dir, or a relative one"
+        ),
+    ))
+}
+
+/// A name as the audit trail takes it: one line, not overlong.
+fn clean_label(text: &str) -> String {
+    let mut clean: String = text.chars().filter(|c| !c.is_control()).collect();
+    clean.truncate(clean.floor_char_boundary(LABEL_BYTES_MAX));
+    clean.trim().to_owned()
 }
 
 /// A fresh id that ties an answer, the log and the audit entry together.

@@ -6,7 +6,7 @@ use std::fs::Permissions;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::panic::AssertUnwindSafe;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,14 +27,12 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use super::registry::{self, Answer, failed};
 use super::{
     CONNECTIONS_MAX, HEADER_OPERATOR, HEADER_PROTOCOL, HEADER_REQUEST_ID, LABEL_BYTES_MAX, PROTOCOL, REQUEST_BYTES_MAX,
-    new_request_id, socket_path,
+    check_length, new_request_id, socket_path,
 };
 use crate::app::{Actor, App, Identity};
 use crate::config::Config;
 use crate::error::Error;
 
-/// Longest path that the system takes for a Unix socket, in bytes, on every system we know.
-const SOCKET_PATH_BYTES_MAX: usize = 103;
 /// Time for the head of a request.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 /// Rest after a failed accept: it fails when descriptors run out, and trying at once would only turn in circles.
@@ -130,20 +128,6 @@ fn admitted_uid(stream: &UnixStream) -> Option<u32> {
         tracing::warn!(uid, "admin socket: refused a caller of another user");
     }
     admitted.then_some(uid)
-}
-
-fn check_length(path: &Path) -> io::Result<()> {
-    let bytes = path.as_os_str().len();
-    if bytes <= SOCKET_PATH_BYTES_MAX {
-        return Ok(());
-    }
-    Err(io::Error::new(
-        io::ErrorKind::InvalidInput,
-        format!(
-            "the path of the admin socket has {bytes} bytes and a socket takes {SOCKET_PATH_BYTES_MAX}: choose a \
-             shorter server.data_dir, or a relative one"
-        ),
-    ))
 }
 
 /// Removes the socket file when the server stops, so that clients look no further.

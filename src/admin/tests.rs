@@ -138,3 +138,23 @@ async fn a_store_that_is_not_there_is_not_made() {
     assert_eq!(link.err(), Some(LinkError::NoStore { data_dir: data_dir.clone() }));
     assert!(!data_dir.exists());
 }
+
+#[tokio::test]
+async fn a_place_that_can_hold_no_socket_says_what_to_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let deep = folder.path().join("a".repeat(120));
+    let refused = Link::connect(&memory_config(&deep), operator(), "test").await.err().unwrap().to_string();
+    assert!(refused.contains("choose a shorter server.data_dir") && !refused.contains("root"), "{refused}");
+    let file = folder.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    let Err(LinkError::NoServer { .. }) = Link::connect(&memory_config(&file), operator(), "test").await else {
+        panic!("a file is no data directory");
+    };
+}
+
+#[test]
+fn an_operators_name_is_one_short_line() {
+    let name = |claimed| Operator::present(Some(claimed)).name;
+    assert_eq!(name(" ada\u{1b}[31m\n "), "ada[31m");
+    assert_eq!(name(&"\u{e9}".repeat(200)), "\u{e9}".repeat(64));
+}

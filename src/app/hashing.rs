@@ -1,10 +1,12 @@
-//! Password hashing as a limited resource: so many at once, each with memory that is kept and reused, off the async
-//! threads, and a bounded number waiting. Beyond that the answer is 503, never a memory spike.
+//! Password hashing as a limited resource: threads of its own, each with memory that it keeps and reuses, and a bounded
+//! number of hashes that wait for them. Beyond that the answer is 503, never a memory spike.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::thread;
 
-use tokio::sync::Semaphore;
+use tokio::sync::oneshot;
 
 use super::random;
 use crate::config;
@@ -13,36 +15,38 @@ use crate::domain::secret::Secret;
 use crate::domain::user::PasswordHash;
 use crate::error::{Error, Result};
 
-/// Hashes that may wait for each one that may run.
-const WAITING_PER_PERMIT: usize = 100;
+/// Hashes that may wait for each thread.
+const WAITING_PER_THREAD: usize = 100;
+/// How far hashing gives way to everything else: logins wait for a core, reads do not.
+const NICE: i32 = 10;
 
-/// The pool. One for the program.
+/// Work on a password, with the memory for it.
+type Job = Box<dyn FnOnce(&mut HashMemory) + Send>;
+
+/// The pool. One for the program; its threads end with it.
 pub struct Hasher {
     parameters: HashParameters,
-    permits: Arc<Semaphore>,
-    waiting: AtomicUsize,
-    waiting_max: usize,
-    memories: Arc<Mutex<Vec<HashMemory>>>,
+    jobs: SyncSender<Job>,
     /// What an unknown user's password is compared with, so that it costs the same time.
     dummy: OnceLock<PasswordHash>,
 }
 
 impl Hasher {
     pub fn new(config: &config::Password) -> Self {
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let parallel = if config.max_parallel_hashes == 0 { cores } else { config.max_parallel_hashes };
-        Self {
-            parameters: HashParameters {
-                memory_kib: config.memory_kib,
-                iterations: config.iterations,
-                parallelism: config.parallelism,
-            },
-            permits: Arc::new(Semaphore::new(parallel)),
-            waiting: AtomicUsize::new(0),
-            waiting_max: parallel * WAITING_PER_PERMIT,
-            memories: Arc::default(),
-            dummy: OnceLock::new(),
+        let cores = thread::available_parallelism().map_or(1, usize::from);
+        let threads = if config.max_parallel_hashes == 0 { cores } else { config.max_parallel_hashes };
+        let parameters = HashParameters {
+            memory_kib: config.memory_kib,
+            iterations: config.iterations,
+            parallelism: config.parallelism,
+        };
+        let (jobs, waiting) = sync_channel(threads * WAITING_PER_THREAD);
+        let waiting = Arc::new(Mutex::new(waiting));
+        for _ in 0..threads {
+            let waiting = Arc::clone(&waiting);
+            thread::spawn(move || work_off(&waiting, parameters));
         }
+        Self { parameters, jobs, dummy: OnceLock::new() }
     }
 
     /// Hashes a new password.
@@ -85,39 +89,33 @@ impl Hasher {
     }
 
     async fn run<T: Send + 'static>(&self, work: impl FnOnce(&mut HashMemory) -> T + Send + 'static) -> Result<T> {
-        let _place = self.wait_place()?;
-        let permit = Arc::clone(&self.permits).acquire_owned().await;
-        let permit = permit.map_err(|_| Error::internal("the hashing pool is closed"))?;
-        let (memories, parameters) = (Arc::clone(&self.memories), self.parameters);
-        tokio::task::spawn_blocking(move || {
-            let kept = memories.lock().unwrap_or_else(PoisonError::into_inner).pop();
-            let mut memory = kept.unwrap_or_else(|| HashMemory::new(parameters));
-            let result = work(&mut memory);
-            memories.lock().unwrap_or_else(PoisonError::into_inner).push(memory);
-            drop(permit);
-            result
-        })
-        .await
-        .map_err(|error| Error::internal(format!("hashing failed: {error}")))
-    }
-
-    fn wait_place(&self) -> Result<WaitPlace<'_>> {
-        let place = WaitPlace(&self.waiting);
-        if self.waiting.fetch_add(1, Ordering::Relaxed) >= self.waiting_max {
-            return Err(Error::Unavailable {
-                detail: "The server is busy. Please try again in a moment.".into(),
-                retry_after_s: 2,
-            });
-        }
-        Ok(place)
+        let (answer, answered) = oneshot::channel();
+        let job: Job = Box::new(move |memory| {
+            // Who asked may have gone away while waiting.
+            if !answer.is_closed() {
+                let _nobody_waits = answer.send(work(memory));
+            }
+        });
+        self.jobs.try_send(job).map_err(|refused| match refused {
+            TrySendError::Full(_) => Error::busy(),
+            TrySendError::Disconnected(_) => Error::internal("the hashing threads are gone"),
+        })?;
+        answered.await.map_err(|_| Error::internal("hashing failed"))
     }
 }
 
-/// One of the places for hashes that wait or run.
-struct WaitPlace<'a>(&'a AtomicUsize);
-
-impl Drop for WaitPlace<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+/// One thread: takes job after job until the pool is dropped.
+fn work_off(waiting: &Mutex<Receiver<Job>>, parameters: HashParameters) {
+    // Only this thread is slowed; where the system refuses, hashing competes with the rest.
+    let _ = rustix::process::nice(NICE);
+    let mut memory = None;
+    loop {
+        let job = waiting.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let Ok(job) = job else { return };
+        let kept = memory.get_or_insert_with(|| HashMemory::new(parameters));
+        if catch_unwind(AssertUnwindSafe(|| job(kept))).is_err() {
+            // Whoever asked learns of it by the answer that does not come; the memory may be in any state.
+            memory = None;
+        }
     }
 }

@@ -24,7 +24,7 @@ use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand};
 
 use crate::admin::{Link, Operator};
-use crate::config::{Config, Loaded, Sources};
+use crate::config::{Config, Engine, Loaded, Sources};
 pub use failure::Failure;
 pub use output::Output;
 
@@ -42,7 +42,6 @@ const VERSION: &str =
 #[command(
     name = "doorward",
     version = VERSION,
-    disable_help_subcommand = true,
     after_help = "\
 Examples:
   doorward serve
@@ -180,7 +179,7 @@ impl Operate {
         let config = Arc::new(config);
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::runtime)?;
         runtime.block_on(async {
-            if let Self::User(user::Command::Create(_)) = self {
+            if let (Self::User(user::Command::Create(_)), Engine::Sled) = (&self, config.store.engine) {
                 user::make_data_dir(&config)?;
             }
             let link = Link::connect(&config, global.operator(), ROLE).await?;

@@ -35,7 +35,7 @@ impl Output {
         }
         let mut value = serde_json::to_value(value).map_err(|error| Failure::Failed(error.to_string()))?;
         spell_times_out(&mut value);
-        print(&value.to_string())
+        print(&escape_json(&value.to_string()))
     }
 
     /// A remark beside the answer, on standard error; not with `--json` or `-q`.
@@ -50,12 +50,31 @@ impl Output {
     pub fn fail(self, failure: &Failure) -> ExitCode {
         let message = for_display(&failure.to_string());
         if self.json {
-            complain(&json!({"error": {"code": failure.code(), "message": message}}).to_string());
+            let error = json!({"error": {"code": failure.code(), "message": message}});
+            complain(&escape_json(&error.to_string()));
         } else {
             complain(&format!("doorward: {message}"));
         }
         ExitCode::from(failure.exit_code())
     }
+}
+
+/// JSON itself escapes the lower control characters only; a terminal obeys more. They stand in strings alone, where an
+/// escape means the same.
+fn escape_json(json: &str) -> String {
+    let mut escaped = String::with_capacity(json.len());
+    for c in json.chars() {
+        if is_safe(c) {
+            escaped.push(c);
+        } else {
+            escaped.extend(c.encode_utf16(&mut [0; 2]).iter().map(|unit| format!("\\u{unit:04x}")));
+        }
+    }
+    escaped
+}
+
+fn is_safe(c: char) -> bool {
+    c.is_ascii_graphic() || c == ' ' || for_display(c.encode_utf8(&mut [0; 4])).len() == c.len_utf8()
 }
 
 /// Writes to standard output. A reader that has seen enough (`| head`) is no failure.
@@ -148,6 +167,14 @@ pub(super) fn count(number: usize, noun: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn json_holds_nothing_that_a_terminal_obeys() {
+        let value = json!({"label": "Jörg \u{9b}31m\u{202e}\u{1b}[0m \u{7f}\u{e0041}"});
+        let shown = escape_json(&value.to_string());
+        assert_eq!(shown, "{\"label\":\"Jörg \\u009b31m\\u202e\\u001b[0m \\u007f\\udb40\\udc41\"}");
+        assert_eq!(serde_json::from_str::<Value>(&shown).unwrap(), value);
+    }
 
     #[test]
     fn tables_are_aligned_and_safe() {

@@ -2,6 +2,7 @@
 
 use std::io::{self, BufRead, IsTerminal, Read, Write};
 
+use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 use zeroize::Zeroizing;
 
 use super::Failure;
@@ -23,6 +24,35 @@ pub(super) fn read_line(what: &str) -> Result<Secret, Failure> {
         return Err(Failure::Usage(format!("there is no {what} on standard input")));
     }
     Ok(Secret::from(text))
+}
+
+/// [`read_line`] of a password: at a terminal it is asked for and not shown.
+pub(super) fn read_password() -> Result<Secret, Failure> {
+    let Some(_hidden) = Hidden::start() else { return read_line("password") };
+    let _ = write!(io::stderr(), "password: ");
+    read_line("password")
+}
+
+/// A terminal that shows nothing of what is typed, until this is dropped.
+struct Hidden(Termios);
+
+impl Hidden {
+    /// `None` where standard input is no terminal.
+    fn start() -> Option<Self> {
+        let before = tcgetattr(io::stdin()).ok()?;
+        let mut quiet = before.clone();
+        quiet.local_modes.remove(LocalModes::ECHO);
+        tcsetattr(io::stdin(), OptionalActions::Flush, &quiet).ok()?;
+        Some(Self(before))
+    }
+}
+
+impl Drop for Hidden {
+    fn drop(&mut self) {
+        let _ = tcsetattr(io::stdin(), OptionalActions::Now, &self.0);
+        // The end of the line was not shown either.
+        let _ = writeln!(io::stderr());
+    }
 }
 
 /// Whether a person can be asked.

@@ -18,7 +18,7 @@ use super::{Failure, Global, logging};
 use crate::admin::server::AdminServer;
 use crate::app::App;
 use crate::app::instance;
-use crate::config::Config;
+use crate::config::{Config, ConfigError};
 use crate::{http, mail};
 
 /// How the server is named to others who want the store.
@@ -28,7 +28,7 @@ const LAST_WORK: Duration = Duration::from_secs(1);
 
 /// Runs the server until a signal ends it.
 pub fn run(global: &Global, mut config: Config) -> Result<(), Failure> {
-    logging::start(&config.log, global)?;
+    let _log = logging::start(&config.log, global)?;
     config.email.smtp.password = config.email.smtp.read_password()?;
     config.email.smtp.password_file = PathBuf::new();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::runtime)?;
@@ -47,7 +47,7 @@ async fn serve(config: Arc<Config>) -> Result<(), Failure> {
 }
 
 async fn serve_open(app: &App, config: &Arc<Config>, signals: Signals) -> Result<(), Failure> {
-    let transport = mail::Transport::from_config(config).map_err(|error| Failure::Failed(error.to_string()))?;
+    let transport = mail::Transport::from_config(config).map_err(ConfigError::in_use)?;
     let listen = config.server.listen;
     let (server, address) =
         http::bind(app.clone(), Arc::clone(config)).await.map_err(Failure::io(format!("cannot listen on {listen}")))?;

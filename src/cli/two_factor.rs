@@ -14,7 +14,6 @@ use crate::app::reset::{
 use crate::app::views::{UserDetail, UserRef};
 use crate::domain::secret::Secret;
 use crate::domain::text::for_display;
-use crate::error::Error;
 
 /// Wrong codes that `enrol` takes from a person before it gives up.
 const ENROL_TRIES: u32 = 3;
@@ -232,7 +231,7 @@ async fn enrol(link: &Link, output: Output, user: UserRef, reason: String) -> Re
         tries = tries.saturating_sub(1);
         match link.call(ConfirmEnrolment { user: user.clone(), code, reason: reason.clone() }).await {
             Ok(done) => return answer_done(output, &done),
-            Err(error @ (Error::Invalid { .. } | Error::Refused { .. })) if tries > 0 => {
+            Err(error) if tries > 0 && error.code() == "token_invalid" => {
                 output.note(&for_display(&error.to_string()));
             }
             Err(error) => return Err(error.into()),

@@ -159,7 +159,7 @@ pub(super) fn make_data_dir(config: &Config) -> Result<(), Failure> {
 }
 
 fn password(from_stdin: bool) -> Result<Option<Secret>, Failure> {
-    from_stdin.then(|| sensitive::read_line("password")).transpose()
+    from_stdin.then(sensitive::read_password).transpose()
 }
 
 impl Create {

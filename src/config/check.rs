@@ -1,6 +1,7 @@
 //! The checks beyond types: ranges, forms, and settings that need each other.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
+use std::num::NonZeroU16;
 use std::ops::RangeInclusive;
 
 use super::{Config, Email, MailTransport, OnOff, Password, Server};
@@ -36,7 +37,7 @@ fn server(server: &Server) -> Problem {
             let hint = if bad == "*" {
                 "name the origins, since any could act for a person who is logged in"
             } else {
-                "write it as scheme://host or scheme://host:port"
+                "write it as scheme://host or scheme://host:port, in lower case"
             };
             Some(("server.cors_origins", format!("{bad:?} is not taken: {hint}")))
         })
@@ -50,33 +51,54 @@ fn public_url(url: &str) -> Option<&'static str> {
         return Some("it must not end with a slash");
     }
     let bad = |c: char| c.is_whitespace() || c.is_control() || "?#@\\\"<>".contains(c);
-    if rest.is_empty() || rest.starts_with(['/', ':']) || rest.contains(bad) {
+    let authority = rest.split('/').next().unwrap_or_default();
+    if rest.contains(bad) || !is_authority(authority) {
         return Some("it must be scheme and host, as in https://id.example.com");
     }
     None
 }
 
-fn is_origin(origin: &str) -> bool {
-    public_url(origin).is_none() && origin.split("://").nth(1).is_some_and(|rest| !rest.contains(['/', '*']))
+/// A host, an IPv6 address in brackets, either with a port or without.
+fn is_authority(text: &str) -> bool {
+    let (host, port) = match text.rsplit_once(':') {
+        Some((host, port)) if !text.ends_with(']') => (host, Some(port)),
+        _ => (text, None),
+    };
+    let is_host = match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
+        Some(address) => address.parse::<Ipv6Addr>().is_ok(),
+        None => !host.is_empty() && !host.contains(['[', ']', ':', ',', '*']),
+    };
+    is_host && port.is_none_or(|port| port.parse::<NonZeroU16>().is_ok())
 }
 
-/// An address, or a network as address and length of its prefix in bits. A lone address has the full length.
+/// Whether this is `scheme://host` or `scheme://host:port` as browsers write it. Never `*`.
+#[must_use]
+pub fn is_origin(origin: &str) -> bool {
+    let is_bare = origin.split("://").nth(1).is_some_and(|rest| !rest.contains('/'));
+    public_url(origin).is_none() && is_bare && !origin.contains(|c: char| c.is_ascii_uppercase())
+}
+
+/// An address, or a network as address and length of its prefix in bits. A lone address has the full length. An IPv4
+/// address in IPv6 clothes (`::ffff:10.0.0.1`) comes out as IPv4.
 #[must_use]
 pub fn parse_network(text: &str) -> Option<(IpAddr, u8)> {
     let (address, bits) = text.split_once('/').map_or((text, None), |(address, bits)| (address, Some(bits)));
     let address: IpAddr = address.parse().ok()?;
     let bits_max = if address.is_ipv4() { 32 } else { 128 };
     let bits = bits.map_or(Some(bits_max), |bits| bits.parse().ok())?;
-    (bits <= bits_max).then_some((address, bits))
+    match address {
+        _ if bits > bits_max => None,
+        // Peers are known by their IPv4 address then.
+        IpAddr::V6(mapped) if bits >= 96 => Some(match mapped.to_ipv4_mapped() {
+            Some(address) => (IpAddr::V4(address), bits - 96),
+            None => (IpAddr::V6(mapped), bits),
+        }),
+        address => Some((address, bits)),
+    }
 }
 
 fn email(email: &Email) -> Problem {
-    let address = email
-        .from
-        .strip_suffix('>')
-        .and_then(|from| from.rsplit_once('<'))
-        .map_or(&*email.from, |(_, address)| address);
-    if EmailAddress::parse(address).is_none() || email.from.contains(char::is_control) {
+    if !is_sender(&email.from) {
         return Some(("email.from", "it must be an address, as in \"Doorward <doorward@example.com>\"".to_owned()));
     }
     let smtp = &email.smtp;
@@ -94,6 +116,19 @@ fn email(email: &Email) -> Problem {
         return Some(("email.file.dir", "it must name a folder".to_owned()));
     }
     within("email.smtp.port", u64::from(smtp.port), 1..=65_535)
+}
+
+/// An address, alone or as `Name <address>`, where a name with special characters stands in quotes (RFC 5322).
+fn is_sender(from: &str) -> bool {
+    let parts = from.strip_suffix('>').and_then(|from| from.rsplit_once('<'));
+    let (name, address) = parts.unwrap_or(("", from));
+    let name = name.trim();
+    let quoted = name.strip_prefix('"').and_then(|name| name.strip_suffix('"'));
+    let is_name = match quoted {
+        Some(name) => !name.contains(['"', '\\']),
+        None => !name.contains(|c| "()<>[]:;@\\,\"".contains(c)),
+    };
+    is_name && EmailAddress::parse(address).is_some() && !from.contains(char::is_control)
 }
 
 fn password(password: &Password) -> Problem {
@@ -189,6 +224,14 @@ mod tests {
             ("server.public_url", "https://"),
             ("server.public_url", "https://id example.com"),
             ("server.public_url", "https://id.example.com?x"),
+            ("server.public_url", "https://id.example.com:99999"),
+            ("server.public_url", "https://id.example.com:"),
+            ("server.public_url", "https://:8443"),
+            ("server.public_url", "https://[::1"),
+            ("server.public_url", "https://::1"),
+            ("server.cors_origins", "['https://App.example.com']"),
+            ("server.cors_origins", "['https://*.example.com']"),
+            ("server.cors_origins", "['null']"),
             ("server.data_dir", ""),
             ("server.trusted_proxies", "['10.0.0.0/33']"),
             ("server.trusted_proxies", "['proxy.example.com']"),
@@ -196,6 +239,8 @@ mod tests {
             ("server.cors_origins", "['https://app.example.com/x']"),
             ("server.max_body_bytes", "10"),
             ("email.from", "Doorward"),
+            ("email.from", "Ada, Bob <a@example.com>"),
+            ("email.from", "'Ada (x) <a@example.com>'"),
             ("email.smtp.port", "0"),
             ("password.memory_kib", "7"),
             ("password.iterations", "0"),
@@ -216,9 +261,14 @@ mod tests {
         for (key, value) in [
             ("server.public_url", "https://id.example.com:8443"),
             ("server.public_url", "http://[::1]:8000"),
+            ("server.public_url", "http://[::1]"),
+            ("server.public_url", "https://example.com/id"),
             ("server.trusted_proxies", "['10.0.0.0/8', 'fd00::/8', '192.0.2.1']"),
             ("server.cors_origins", "['https://app.example.com', 'http://localhost:3000']"),
             ("email.from", "ops@example.com"),
+            ("email.from", "<ops@example.com>"),
+            ("email.from", "'\"Doe, Jane\" <jane@example.com>'"),
+            ("email.from", "D\u{f6}rward <ops@example.com>"),
             ("password.memory_kib", "8"),
             ("log.level", "warn,doorward::http=debug"),
         ] {

@@ -29,6 +29,11 @@ pub struct ConfigError {
 }
 
 impl ConfigError {
+    /// For what shows only when a setting is put to use; the message names the setting.
+    pub fn in_use(message: impl fmt::Display) -> Self {
+        Self::new(None, message.to_string())
+    }
+
     pub(super) fn new(place: Option<Place>, message: String) -> Self {
         Self { place, message }
     }
@@ -189,7 +194,12 @@ impl Layers {
             *slot = value;
         }
         if let Err(error) = Config::deserialize(self.merged.clone()) {
-            let reason = if SECRETS.contains(&path.as_str()) { "it must be text in quotes" } else { error.message() };
+            let reason = match (path.as_str(), value_at(&self.built_in, &path)) {
+                (path, _) if SECRETS.contains(&path) => "it must be text in quotes",
+                ("server.listen", _) => "it must be an address and a port, as in \"127.0.0.1:8000\"",
+                (_, Some(Value::Array(_))) => "it must be a list of texts, as in [\"a\", \"b\"]",
+                _ => error.message(),
+            };
             return Err(ConfigError::new(Some(place), format!("bad value for `{path}`: {reason}")));
         }
         self.places.insert(path, place);
@@ -340,7 +350,7 @@ mod tests {
             ("store = 'sled'\n", "config.toml:1: `store` is a section, not a setting: write [store]"),
             (
                 "[server]\nlisten = 'here'\n",
-                "config.toml:2: bad value for `server.listen`: invalid socket address syntax",
+                "config.toml:2: bad value for `server.listen`: it must be an address and a port, as in \"127.0.0.1:8000\"",
             ),
             (
                 "[server]\nmax_connections = 'many'\n",
@@ -377,6 +387,11 @@ mod tests {
                 "DOORWARD__SERVER__LISTNE",
                 "x",
                 "DOORWARD__SERVER__LISTNE: unknown key `server.listne`; the nearest valid key is `server.listen`",
+            ),
+            (
+                "DOORWARD__SERVER__TRUSTED_PROXIES",
+                "10.0.0.0/8",
+                "DOORWARD__SERVER__TRUSTED_PROXIES: bad value for `server.trusted_proxies`: it must be a list of texts, as in [\"a\", \"b\"]",
             ),
             ("DOORWARD__SERVER", "x", "DOORWARD__SERVER: unknown key `server`; the nearest valid key is `server`"),
             (

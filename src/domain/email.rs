@@ -21,7 +21,12 @@ impl EmailAddress {
         }
         let (local, domain) = text.rsplit_once('@')?;
         let local = local.to_lowercase();
-        let domain = idna::domain_to_ascii_strict(domain).ok()?.to_ascii_lowercase();
+        // Every read of a user comes through here: what IDNA would leave as it is does not have to go through it.
+        let domain = if is_plain(domain) {
+            domain.to_owned()
+        } else {
+            idna::domain_to_ascii_strict(domain).ok()?.to_ascii_lowercase()
+        };
         let address = format!("{local}@{domain}");
         (is_local_part(&local) && is_domain(&domain) && address.len() <= EMAIL_CHARS_MAX).then_some(Self(address))
     }
@@ -56,6 +61,12 @@ fn is_local_part(local: &str) -> bool {
         c.is_ascii_alphanumeric() || "!#$%&'*+-/=?^_`{|}~".contains(c) || (!c.is_ascii() && c.is_alphanumeric())
     };
     local.len() <= 64 && local.split('.').all(|atom| !atom.is_empty() && atom.chars().all(is_atom))
+}
+
+/// Lower-case ASCII without the hyphens that mark an encoded label; [`is_domain`] looks at the rest.
+fn is_plain(domain: &str) -> bool {
+    domain.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-.".contains(&byte))
+        && !domain.contains("--")
 }
 
 /// Two or more labels, or `localhost`.
@@ -131,6 +142,13 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn a_plain_domain_is_what_idna_makes_of_it(domain in "[a-z0-9.-]{1,20}|[a-z0-9-]{1,65}\\.[a-z]{2}") {
+            if is_plain(&domain) && is_domain(&domain) {
+                prop_assert_eq!(idna::domain_to_ascii_strict(&domain).ok(), Some(domain));
+            }
+        }
+
         #[test]
         fn the_normal_form_is_stable(typed in "\\PC{0,20}|[A-Za-zäß.+ ]{1,8}@[A-Za-zäß.-]{1,8}\\.[a-zA-Z]{2,4}") {
             if let Some(address) = EmailAddress::parse(&typed) {

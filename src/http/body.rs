@@ -8,9 +8,11 @@ use bytes::{Bytes, BytesMut};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Body as HttpBody;
 use serde_json::{Map, Value};
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::reply::Fault;
 use crate::domain::fields::Fields;
+use crate::error::Error;
 
 /// Fields that a form may have.
 const FORM_FIELDS_MAX: usize = 1000;
@@ -57,12 +59,19 @@ impl Parsed {
 ///
 /// Of a larger one a little more is read and thrown away, so that a client that writes first and listens later gets
 /// the answer rather than a broken connection; one that declares far more is refused before a byte is read.
-pub async fn read<B>(body: B, max: usize, timeout: Duration) -> Result<Bytes, Fault>
+///
+/// What is kept counts against `memory`, whose permits are bytes, until the permit that comes back is dropped.
+pub async fn read<B>(
+    body: B,
+    max: usize,
+    timeout: Duration,
+    memory: &Semaphore,
+) -> Result<(Bytes, Option<SemaphorePermit<'_>>), Fault>
 where
     B: HttpBody<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>>,
 {
     if body.is_end_stream() {
-        return Ok(Bytes::new());
+        return Ok((Bytes::new(), None));
     }
     if body.size_hint().lower() > (max + DISCARDED_BYTES_MAX) as u64 {
         return Err(Fault::BodyTooLarge(max));
@@ -71,6 +80,7 @@ where
     let read_all = async {
         let mut kept = BytesMut::new();
         let mut length = 0;
+        let mut held = memory.try_acquire_many(0).ok();
         while let Some(frame) = body.frame().await {
             let frame = frame.map_err(|error| {
                 if error.is::<LengthLimitError>() {
@@ -83,10 +93,15 @@ where
             let Ok(data) = frame.into_data() else { continue };
             length += data.len();
             if length <= max {
+                let more = u32::try_from(data.len()).ok().and_then(|bytes| memory.try_acquire_many(bytes).ok());
+                match (&mut held, more) {
+                    (Some(held), Some(more)) => held.merge(more),
+                    _ => return Err(Error::busy().into()),
+                }
                 kept.extend_from_slice(&data);
             }
         }
-        if length > max { Err(Fault::BodyTooLarge(max)) } else { Ok(kept.freeze()) }
+        if length > max { Err(Fault::BodyTooLarge(max)) } else { Ok((kept.freeze(), held)) }
     };
     tokio::time::timeout(timeout, read_all).await.unwrap_or(Err(Fault::BodyTimeout))
 }
@@ -245,18 +260,31 @@ mod tests {
     #[tokio::test]
     async fn a_large_body_is_cut_off_whether_or_not_it_says_so() {
         let second = Duration::from_secs(1);
+        let memory = Semaphore::new(100);
         let said = Full::new(Bytes::from_static(b"12345678901"));
-        assert_eq!(read(said, 10, second).await, Err(Fault::BodyTooLarge(10)));
+        assert_eq!(read(said, 10, second, &memory).await.err(), Some(Fault::BodyTooLarge(10)));
         let chunks =
             ["123456", "78901"].map(|part| Ok::<_, std::io::Error>(Frame::data(Bytes::from_static(part.as_bytes()))));
         let unsaid = StreamBody::new(futures_util::stream::iter(chunks));
-        assert_eq!(read(unsaid, 10, second).await, Err(Fault::BodyTooLarge(10)));
-        assert_eq!(read(Full::new(Bytes::from_static(b"1234567890")), 10, second).await.unwrap().len(), 10);
+        assert_eq!(read(unsaid, 10, second, &memory).await.err(), Some(Fault::BodyTooLarge(10)));
+        assert_eq!(read(Full::new(Bytes::from_static(b"1234567890")), 10, second, &memory).await.unwrap().0.len(), 10);
     }
 
     #[tokio::test]
     async fn a_body_that_never_comes_is_not_waited_for() {
         let never = StreamBody::new(futures_util::stream::pending::<Result<Frame<Bytes>, std::io::Error>>());
-        assert_eq!(read(never, 10, Duration::ZERO).await, Err(Fault::BodyTimeout));
+        assert_eq!(read(never, 10, Duration::ZERO, &Semaphore::new(100)).await.err(), Some(Fault::BodyTimeout));
+    }
+
+    #[tokio::test]
+    async fn all_bodies_together_have_a_limit_too() {
+        let second = Duration::from_secs(1);
+        let memory = Semaphore::new(12);
+        let seven = || Full::new(Bytes::from_static(b"1234567"));
+        let (_, held) = read(seven(), 10, second, &memory).await.unwrap();
+        assert_eq!(read(seven(), 10, second, &memory).await.err(), Some(Error::busy().into()));
+        drop(held);
+        assert_eq!(read(seven(), 10, second, &memory).await.unwrap().0.len(), 7);
+        assert_eq!(memory.available_permits(), 12);
     }
 }

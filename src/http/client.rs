@@ -1,13 +1,18 @@
 //! Who is at the other end: the address behind trusted proxies, the user agent, and the id of the request.
 
+use std::cell::RefCell;
 use std::net::{IpAddr, SocketAddr};
-use std::str::FromStr;
 
 use hyper::HeaderMap;
 use hyper::header::{HeaderName, USER_AGENT};
 
+use crate::config::parse_network;
+
 /// Characters kept of a user agent.
 pub const USER_AGENT_CHARS_MAX: usize = 300;
+
+/// Request ids for which randomness is fetched at once.
+const IDS_AT_ONCE: usize = 64;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
@@ -21,7 +26,9 @@ impl TrustedProxies {
         texts
             .iter()
             .map(|text| {
-                text.parse().map_err(|()| format!("`{text}` is not an address or a network such as 10.0.0.0/8"))
+                parse_network(text)
+                    .map(|(address, bits)| Network { address, prefix: bits.into() })
+                    .ok_or_else(|| format!("`{text}` is not an address or a network such as 10.0.0.0/8"))
             })
             .collect::<Result<_, _>>()
             .map(Self)
@@ -58,6 +65,7 @@ fn parse_hop(hop: &str) -> Option<IpAddr> {
     bare.parse::<IpAddr>().ok().or_else(|| hop.parse::<SocketAddr>().ok().map(|at| at.ip())).map(|ip| ip.to_canonical())
 }
 
+/// An address and how many of its leading bits count.
 #[derive(Clone, Copy, Debug)]
 struct Network {
     address: IpAddr,
@@ -74,21 +82,6 @@ impl Network {
     }
 }
 
-impl FromStr for Network {
-    type Err = ();
-
-    fn from_str(text: &str) -> Result<Self, ()> {
-        let (address, prefix) = text.split_once('/').map_or((text, None), |(address, prefix)| (address, Some(prefix)));
-        let address: IpAddr = address.trim().parse().map_err(|_| ())?;
-        let longest = if address.is_ipv4() { 32 } else { 128 };
-        let prefix = prefix.map_or(Ok(longest), |prefix| prefix.trim().parse().map_err(|_| ()))?;
-        if prefix > longest {
-            return Err(());
-        }
-        Ok(Self { address, prefix })
-    }
-}
-
 /// The user agent, cut and without control characters; it is shown on terminals.
 #[must_use]
 pub fn user_agent(headers: &HeaderMap) -> Option<String> {
@@ -99,9 +92,17 @@ pub fn user_agent(headers: &HeaderMap) -> Option<String> {
 /// A new id for a request: a random UUID, never one that the client chose.
 #[must_use]
 pub fn request_id() -> String {
-    let mut bytes = [0; 16];
-    // Without randomness nothing here could log in; the id alone may be dull.
-    let _ = getrandom::fill(&mut bytes);
+    // Asking the system for each id alone would cost more than all the rest of it.
+    thread_local!(static RANDOM: RefCell<Vec<[u8; 16]>> = const { RefCell::new(Vec::new()) });
+    let bytes = RANDOM.with_borrow_mut(|kept| {
+        if kept.is_empty() {
+            let mut fresh = [[0; 16]; IDS_AT_ONCE];
+            // Without randomness nothing here could log in; the id alone may be dull.
+            let _ = getrandom::fill(fresh.as_flattened_mut());
+            kept.extend(fresh);
+        }
+        kept.pop().unwrap_or_default()
+    });
     uuid::Builder::from_random_bytes(bytes).into_uuid().to_string()
 }
 
@@ -126,6 +127,9 @@ mod tests {
         check(&["10.0.0.0/8"], "10.1.2.3", &["198.51.100.1"], "198.51.100.1");
         check(&["10.0.0.0/8"], "10.1.2.3", &[], "10.1.2.3");
         check(&["10.1.2.3"], "::ffff:10.1.2.3", &["198.51.100.1"], "198.51.100.1");
+        check(&["::ffff:10.0.0.0/104"], "::ffff:10.1.2.3", &["198.51.100.1"], "198.51.100.1");
+        check(&["::/0"], "2001:db8::1", &["198.51.100.1"], "198.51.100.1");
+        check(&["::/0"], "10.1.2.3", &["198.51.100.1"], "10.1.2.3");
     }
 
     #[test]

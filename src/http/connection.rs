@@ -51,7 +51,11 @@ impl Connector {
             .header_read_timeout(head_timeout)
             .max_headers(HEADERS_MAX)
             .max_buf_size(HEAD_BYTES_MAX)
-            .keep_alive(true);
+            // Answers are small: copying a body behind its head is cheaper than sending two pieces.
+            .writev(false)
+            .keep_alive(true)
+            // A client may close its side and still wait for the answer.
+            .half_close(true);
         builder
             .http2()
             .timer(TokioTimer::new())

@@ -29,8 +29,10 @@ impl Cookies {
     #[must_use]
     pub fn read(headers: &HeaderMap) -> Self {
         let mut cookies = Self::default();
-        for line in headers.get_all(COOKIE).iter().filter_map(|line| line.to_str().ok()) {
-            for cookie in Cookie::split_parse(line).filter_map(Result::ok) {
+        for line in headers.get_all(COOKIE) {
+            // A neighbour's cookie on the same host need not be ASCII, and must not hide ours.
+            let line = String::from_utf8_lossy(line.as_bytes());
+            for cookie in Cookie::split_parse(line.as_ref()).filter_map(Result::ok) {
                 cookies.take(cookie.name(), cookie.value_trimmed());
             }
         }
@@ -120,6 +122,15 @@ mod tests {
         let cookies = read(&["; ;=; nonsense; sessionid=; sessionid=one; sessionid=two"]);
         assert_eq!(cookies.session.unwrap().expose(), "one");
         assert!(cookies.csrf.is_none());
+    }
+
+    #[test]
+    fn a_foreign_cookie_that_is_no_ascii_hides_nothing() {
+        for line in ["name=J\u{f6}rg; sessionid=abc".as_bytes(), b"name=\xff; sessionid=abc"] {
+            let mut headers = HeaderMap::new();
+            headers.insert(COOKIE, HeaderValue::from_bytes(line).unwrap());
+            assert_eq!(Cookies::read(&headers).session.as_ref().map(Secret::expose), Some("abc"));
+        }
     }
 
     #[test]

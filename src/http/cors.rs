@@ -9,6 +9,7 @@ use hyper::http::request::Parts;
 use hyper::{HeaderMap, Method, StatusCode};
 
 use super::reply::{self, Response};
+use crate::config::is_origin;
 
 /// The allowed origins.
 #[derive(Clone, Debug, Default)]
@@ -57,9 +58,9 @@ pub fn allow(origin: HeaderValue, headers: &mut HeaderMap) {
 }
 
 fn parse_origin(origin: &str) -> Result<HeaderValue, String> {
-    let host = origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://"));
-    host.filter(|host| !host.is_empty() && !host.contains(['/', '*', ' ', '?', '#', '@']))
-        .and_then(|_| HeaderValue::from_str(origin).ok())
+    Some(origin)
+        .filter(|origin| is_origin(origin))
+        .and_then(|origin| HeaderValue::from_str(origin).ok())
         .ok_or_else(|| format!("`{origin}` is not an origin such as https://app.example.com"))
 }
 

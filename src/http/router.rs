@@ -151,7 +151,9 @@ impl<D: Door> Route<D> {
         if names.contains(&"GET") {
             names.push("HEAD");
         }
-        names.push("OPTIONS");
+        if self.kind == Kind::Api {
+            names.push("OPTIONS");
+        }
         names.join(", ")
     }
 }
@@ -343,5 +345,7 @@ mod tests {
         let allow = |path| router.find(path).unwrap().0.allow();
         assert_eq!(allow("/api/users/@me"), "GET, PUT, PATCH, DELETE, HEAD, OPTIONS");
         assert_eq!(allow("/api/login"), "POST, OPTIONS");
+        // Open paths do not answer it.
+        assert_eq!(allow("/_health"), "GET, HEAD");
     }
 }

@@ -16,6 +16,7 @@ use hyper::header::{
 use hyper::http::request::Parts;
 use hyper::{HeaderMap, Method, Request, StatusCode};
 use serde_json::json;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::body::{self, Parsed};
 use super::client::{self, TrustedProxies};
@@ -38,6 +39,10 @@ const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 const DEPRECATION: HeaderName = HeaderName::from_static("deprecation");
 /// Since when keys in addresses are discouraged (W-29): the date of the first release, as RFC 9745 writes it.
 const QUERY_KEY_DEPRECATED: HeaderValue = HeaderValue::from_static("@1764547200");
+
+/// Bytes of all bodies at once, or four of the largest if that is more. Every connection could otherwise hold a largest
+/// body, and over HTTP/2 many.
+const BODY_MEMORY_BYTES: usize = 32 * 1024 * 1024;
 
 /// Characters of a method that the log shows; the real ones are shorter.
 const METHOD_CHARS_MAX: usize = 16;
@@ -99,6 +104,8 @@ pub struct Service<D> {
     pub site: Site,
     pub pages: Pages,
     router: Router<D>,
+    /// Bytes that bodies may still take; see [`BODY_MEMORY_BYTES`].
+    body_memory: Semaphore,
 }
 
 impl<D: Door> Service<D> {
@@ -106,7 +113,8 @@ impl<D: Door> Service<D> {
     pub fn new(app: D, config: &Config) -> Result<Self, String> {
         let router = Router::new().map_err(|error| format!("route table: {error}"))?;
         let pages = Pages::new().map_err(|error| format!("page template: {error:#}"))?;
-        Ok(Self { app, site: Site::new(config)?, pages, router })
+        let body_memory = Semaphore::new(BODY_MEMORY_BYTES.max(4 * config.server.max_body_bytes));
+        Ok(Self { app, site: Site::new(config)?, pages, router, body_memory })
     }
 
     /// Answers one request. Always: what fails, hangs or panics becomes an error answer.
@@ -130,7 +138,7 @@ impl<D: Door> Service<D> {
         let work = tokio::time::timeout(self.site.request_timeout, self.respond(&head, body, found, facts));
         let answer = match AssertUnwindSafe(work).catch_unwind().await {
             Ok(Ok(answer)) => answer,
-            Ok(Err(_)) => Err(timed_out().into()),
+            Ok(Err(_)) => Err(Error::busy().into()),
             Err(_) => Err(Error::internal("the request panicked").into()),
         };
         let mut response = answer.unwrap_or_else(|fault| {
@@ -190,7 +198,10 @@ impl<D: Door> Service<D> {
         if !accepts_json(&head.headers) {
             return Err(Fault::NotAcceptable);
         }
-        let body = self.read_body(head, body).await;
+        let (body, _permit) = match self.read_body(head, body).await {
+            Ok((parsed, permit)) => (Ok(parsed), permit),
+            Err(fault) => (Err(fault), None),
+        };
         let mut cookies = Cookies::read(&head.headers);
         let presented = credentials::gather(head, &mut cookies, body.as_ref().ok(), route.key_first);
         let actor = self.app.authenticate(presented, facts).await?;
@@ -215,12 +226,13 @@ impl<D: Door> Service<D> {
         B: Body<Data = Bytes, Error: Into<BoxError>>,
     {
         let Some(endpoint) = route.endpoint(&head.method) else { return Err(wrong_method(head, route)) };
-        let mut fields = Fields::default();
+        let (mut fields, mut _permit) = (Fields::default(), None);
         if head.method == Method::POST {
             if self.site.is_foreign_form(head) {
                 return Err(Error::permission_denied().into());
             }
-            fields = self.read_body(head, body).await?.into_fields()?;
+            let (parsed, permit) = self.read_body(head, body).await?;
+            (fields, _permit) = (parsed.into_fields()?, permit);
         }
         let RequestFacts { address, user_agent, request_id } = facts;
         let actor = Actor { identity: Identity::Anonymous, address, user_agent, request_id };
@@ -245,13 +257,14 @@ impl<D: Door> Service<D> {
         Ok(response)
     }
 
-    async fn read_body<B>(&self, head: &Parts, body: B) -> Result<Parsed, Fault>
+    async fn read_body<B>(&self, head: &Parts, body: B) -> Result<(Parsed, Option<SemaphorePermit<'_>>), Fault>
     where
         B: Body<Data = Bytes, Error: Into<BoxError>>,
     {
-        let bytes = body::read(body, self.site.max_body_bytes, self.site.body_timeout()).await?;
+        let (bytes, permit) =
+            body::read(body, self.site.max_body_bytes, self.site.body_timeout(), &self.body_memory).await?;
         let content_type = head.headers.get(CONTENT_TYPE).map(|value| String::from_utf8_lossy(value.as_bytes()));
-        body::parse(content_type.as_deref(), bytes).await
+        Ok((body::parse(content_type.as_deref(), bytes).await?, permit))
     }
 
     fn call(self: &Arc<Self>, head: &Parts, actor: Actor, params: Params, fields: Fields) -> Call<D> {
@@ -321,10 +334,6 @@ fn accepts_json(headers: &HeaderMap) -> bool {
 
 fn wrong_method<D: Door>(head: &Parts, route: &Route<D>) -> Fault {
     Fault::MethodNotAllowed { method: head.method.clone(), allow: route.allow() }
-}
-
-fn timed_out() -> Error {
-    Error::Unavailable { detail: "The server is busy. Please try again in a moment.".into(), retry_after_s: 1 }
 }
 
 fn log_fault(fault: &Fault, request_id: &str) {

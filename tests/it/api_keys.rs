@@ -59,7 +59,7 @@ fn a_key_is_shown_once() {
     assert_eq!(client.get(&format!("{KEYS}/{}", made["id"].as_str().unwrap())).is(200).json(), hidden);
 }
 
-/// Spec §3.8: the table of errors.
+/// Spec §3.8: the table of errors; W-32.
 #[test]
 fn making_a_key_checks_its_input() {
     let server = Server::start();

@@ -1,10 +1,5 @@
 //! Spec §3.3 and §4.6: verifying and changing an address. Mails are read from the outbox folder.
 
-use std::io::{BufRead, BufReader, Write};
-use std::net::{TcpListener, TcpStream};
-use std::sync::mpsc;
-
-use mail_parser::MessageParser;
 use serde_json::json;
 
 use crate::harness::{Client, Mail, PASSWORD, Person, Reply, Server};
@@ -348,67 +343,4 @@ fn mails_survive_a_restart() {
     assert_eq!(mails.len(), 1);
     server.client().post(VERIFY, json!({"uuid": person.uuid, "token": mails[0].token()})).is(200);
     server.stop();
-}
-
-/// A mail server that refuses the first mail for now and takes the ones after it.
-fn mail_server() -> (u16, mpsc::Receiver<String>) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
-    let (messages, received) = mpsc::channel();
-    std::thread::spawn(move || {
-        let mut answer = "451 later";
-        for stream in listener.incoming() {
-            // A client may go whenever it likes.
-            drop(take_mail(&stream.unwrap(), &mut answer, &messages));
-        }
-    });
-    (port, received)
-}
-
-fn take_mail(stream: &TcpStream, answer: &mut &str, messages: &mpsc::Sender<String>) -> std::io::Result<()> {
-    let mut out = stream;
-    let mut message: Option<String> = None;
-    write!(out, "220 ready\r\n")?;
-    for line in BufReader::new(stream).lines() {
-        let line = line?;
-        match &mut message {
-            Some(text) if line == "." => {
-                let _ = messages.send(std::mem::take(text));
-                message = None;
-                write!(out, "250 taken\r\n")?;
-            }
-            Some(text) => text.extend([&line, "\r\n"]),
-            None if line == "DATA" => {
-                message = Some(String::new());
-                write!(out, "354 go on\r\n")?;
-            }
-            None if line.starts_with("RCPT") => {
-                write!(out, "{answer}\r\n")?;
-                *answer = "250 fine";
-            }
-            None => write!(out, "250 fine\r\n")?,
-        }
-    }
-    Ok(())
-}
-
-/// product.md §3: an outbox with retry.
-#[test]
-fn a_mail_that_was_refused_for_now_is_sent_again() {
-    let (port, received) = mail_server();
-    let server = Server::builder()
-        .setting("email.transport", "smtp")
-        .setting("email.smtp.host", "127.0.0.1")
-        .setting("email.smtp.port", &port.to_string())
-        .setting("email.smtp.tls", "none")
-        .start();
-    let person = server.person("ada@example.com", &[]);
-    server.client().post(REQUEST, json!({"uuid": person.uuid})).is_body(200, SUCCESS);
-    server.wait_for_log("451");
-    server.advance(11);
-    let message = received.recv_timeout(std::time::Duration::from_mins(1)).unwrap();
-    let mail = MessageParser::default().parse(message.as_bytes()).unwrap();
-    assert_eq!(mail.subject(), Some(SUBJECT));
-    assert!(mail.body_text(0).unwrap().contains(&person.uuid));
-    assert!(!server.log().contains("ada@example.com"), "{}", server.log());
 }

@@ -1,7 +1,7 @@
 //! The real server in a folder of its own, and what is needed to talk to it.
 //!
-//! The harness checks what tests forget: [`Server::stop`] wants exit code 0, and when a server is dropped none of the
-//! secrets that went over the wire may be in its log.
+//! The harness checks what tests forget: [`Server::stop`] wants exit code 0, every error of the API is in the envelope,
+//! and when a server is dropped none of the secrets that went over the wire may be in its log.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader, Read, Write};
@@ -64,6 +64,13 @@ impl Builder {
     }
 
     pub fn start(self) -> Server {
+        let mut server = self.stopped();
+        server.start_again();
+        server
+    }
+
+    /// A server that was never started: an empty folder.
+    pub fn stopped(self) -> Server {
         let folder = tempfile::tempdir().unwrap();
         let mut environment = vec![
             ("DOORWARD__SERVER__LISTEN".to_owned(), "127.0.0.1:0".to_owned()),
@@ -81,9 +88,7 @@ impl Builder {
             secrets: Mutex::default(),
             offset_seconds: Mutex::default(),
         };
-        let mut server = Server { shared: Arc::new(shared), process: None };
-        server.start_again();
-        server
+        Server { shared: Arc::new(shared), process: None }
     }
 }
 
@@ -135,12 +140,24 @@ impl Server {
 
     /// SIGTERM; the program must end by itself with exit code 0.
     pub fn stop(&mut self) {
-        let mut process = self.process.take().expect("the server does not run");
+        self.terminate();
+        self.ends_with(0);
+    }
+
+    /// SIGTERM, and nothing more.
+    pub fn terminate(&self) {
+        let process = self.process.as_ref().expect("the server does not run");
         let pid = rustix::process::Pid::from_child(&process.child);
         rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    }
+
+    /// Waits for the program to end by itself.
+    #[track_caller]
+    pub fn ends_with(&mut self, code: i32) {
+        let mut process = self.process.take().expect("the server does not run");
         let status = wait_for("the server to stop", || process.child.try_wait().unwrap());
         process.log.join().unwrap();
-        assert_eq!(status.code(), Some(0), "after SIGTERM: {status}\n{}", self.log());
+        assert_eq!(status.code(), Some(code), "{status}\n{}", self.log());
     }
 
     /// SIGKILL.
@@ -150,6 +167,11 @@ impl Server {
             process.child.wait().unwrap();
             process.log.join().unwrap();
         }
+    }
+
+    /// `http://127.0.0.1:12345`.
+    pub fn url(&self) -> String {
+        self.shared.address.lock().unwrap().clone()
     }
 
     /// What the server wrote to standard error so far.
@@ -198,7 +220,7 @@ impl Server {
     }
 
     pub fn cli_with_input(&self, arguments: &[&str], input: &str) -> CliOutput {
-        let mut command = self.shared.command(arguments);
+        let mut command = self.command(arguments);
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         // A program that fails at once closes its input; what it says then is what counts.
         drop(child.stdin.take().unwrap().write_all(input.as_bytes()));
@@ -208,6 +230,16 @@ impl Server {
             out: String::from_utf8(output.stdout).unwrap(),
             err: String::from_utf8(output.stderr).unwrap(),
         }
+    }
+
+    /// Another program, in the folder of the data directory and with the settings of the server.
+    pub fn program(&self, name: &str) -> Command {
+        self.shared.program(name)
+    }
+
+    /// The program in the server's folder, with its settings.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        self.shared.command(arguments)
     }
 
     /// A verified account, made with the command line.
@@ -310,8 +342,14 @@ impl Drop for Server {
 
 impl Shared {
     fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_doorward"));
-        command.args(arguments).current_dir(self.folder.path()).stdin(Stdio::null());
+        let mut command = self.program(env!("CARGO_BIN_EXE_doorward"));
+        command.args(arguments);
+        command
+    }
+
+    fn program(&self, name: &str) -> Command {
+        let mut command = Command::new(name);
+        command.current_dir(self.folder.path()).stdin(Stdio::null());
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command
     }
@@ -377,7 +415,6 @@ fn text(path: &Path) -> String {
 pub struct CliOutput {
     pub code: i32,
     pub out: String,
-    #[allow(dead_code, reason = "shown when a check fails")]
     pub err: String,
 }
 
@@ -594,7 +631,7 @@ impl Client {
         Self { cookies: Arc::new(Mutex::new(self.cookies.lock().unwrap().clone())), ..self.clone() }
     }
 
-    fn keep_cookies(&self, headers: &HeaderMap) {
+    pub fn keep_cookies(&self, headers: &HeaderMap) {
         for header in headers.get_all("set-cookie") {
             let cookie = header.to_str().unwrap();
             let (pair, attributes) = cookie.split_once(';').unwrap_or((cookie, ""));
@@ -610,9 +647,13 @@ impl Client {
 }
 
 impl Request {
-    pub fn header(mut self, name: &str, value: &str) -> Self {
+    pub fn header(self, name: &str, value: &str) -> Self {
+        self.header_bytes(name, value.as_bytes())
+    }
+
+    pub fn header_bytes(mut self, name: &str, value: &[u8]) -> Self {
         let name: HeaderName = name.parse().unwrap();
-        self.headers.insert(name, HeaderValue::from_str(value).unwrap());
+        self.headers.insert(name, HeaderValue::from_bytes(value).unwrap());
         self
     }
 
@@ -633,7 +674,51 @@ impl Request {
     }
 
     #[track_caller]
-    pub fn send(mut self) -> Reply {
+    pub fn send(self) -> Reply {
+        let call = self.call();
+        self.try_send().unwrap_or_else(|error| panic!("{call}: {error:?}"))
+    }
+
+    /// For servers that may go away in the middle.
+    pub fn try_send(mut self) -> reqwest::Result<Reply> {
+        self.add_credentials();
+        let (client, call) = (&self.client, self.call());
+        let is_api = self.path.starts_with("/api/") && self.method != Method::HEAD;
+        let url = format!("{}{}", client.shared.address.lock().unwrap(), self.path);
+        let answer = http().request(self.method, url).headers(self.headers).body(self.body).send()?;
+        let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
+        let text = answer.text()?;
+        client.keep_cookies(&headers);
+        if let Ok(value) = serde_json::from_str(&text) {
+            client.shared.keep_secrets_of(&value);
+        }
+        let reply = Reply { call, status, headers, text };
+        if status >= 400 && is_api && !reply.text.is_empty() {
+            reply.check_envelope();
+        }
+        Ok(reply)
+    }
+
+    /// The bytes on the wire, for those who send them themselves. The connection is for this request alone.
+    pub fn into_bytes(mut self) -> Vec<u8> {
+        self.add_credentials();
+        let mut bytes = format!("{} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n", self.call()).into_bytes();
+        for (name, value) in &self.headers {
+            bytes.extend_from_slice(name.as_str().as_bytes());
+            bytes.extend_from_slice(b": ");
+            bytes.extend_from_slice(value.as_bytes());
+            bytes.extend_from_slice(b"\r\n");
+        }
+        bytes.extend_from_slice(format!("content-length: {}\r\n\r\n", self.body.len()).as_bytes());
+        bytes.extend_from_slice(&self.body);
+        bytes
+    }
+
+    fn call(&self) -> String {
+        format!("{} {}", self.method, self.path)
+    }
+
+    fn add_credentials(&mut self) {
         let client = &self.client;
         let cookies: Vec<String> =
             client.cookies.lock().unwrap().iter().map(|(name, value)| format!("{name}={value}")).collect();
@@ -650,17 +735,6 @@ impl Request {
         {
             default("x-csrftoken", token);
         }
-        let call = format!("{} {}", self.method, self.path);
-        let url = format!("{}{}", client.shared.address.lock().unwrap(), self.path);
-        let answer = http().request(self.method, url).headers(self.headers).body(self.body).send();
-        let answer = answer.unwrap_or_else(|error| panic!("{call}: {error:?}"));
-        let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
-        let text = answer.text().unwrap_or_else(|error| panic!("{call}: {error:?}"));
-        client.keep_cookies(&headers);
-        if let Ok(value) = serde_json::from_str(&text) {
-            client.shared.keep_secrets_of(&value);
-        }
-        Reply { call, status, headers, text }
     }
 }
 
@@ -698,6 +772,16 @@ impl Reply {
     pub fn is_body(self, status: u16, body: &str) -> Self {
         assert_eq!((self.status, self.text.as_str()), (status, body), "{}", self.call);
         self
+    }
+
+    /// Exactly the keys of spec §1.5, in their order (W-42).
+    #[track_caller]
+    fn check_envelope(&self) {
+        let value = self.json();
+        let keys: Vec<&str> = value.as_object().unwrap().keys().map(String::as_str).collect();
+        assert_eq!(keys, ["type", "code", "detail", "attr"], "{self:?}");
+        let text = |key: &str| value[key].as_str().is_some_and(|text| !text.is_empty());
+        assert!(text("type") && text("code") && text("detail") && value["code"] != "invalid", "{self:?}");
     }
 
     /// The envelope of spec §1.5, byte for byte.

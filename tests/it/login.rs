@@ -338,7 +338,7 @@ fn a_new_authenticator_forgets_the_devices() {
     login.login(&person).wants_second_factor();
 }
 
-/// Spec §3.5: an optional field of the second step; a cookie works for its own account only.
+/// Spec §3.5, W-40: an optional field of the second step; a cookie works for its own account only.
 #[test]
 fn a_device_need_not_be_remembered() {
     let server = Server::start();

@@ -13,15 +13,32 @@
     reason = "checks hand the answer on, and bodies are written where they are sent"
 )]
 
+mod admin;
 mod api_keys;
-mod bad_input;
+mod audit;
+mod cli;
+mod conformance;
 mod console;
 mod conventions;
+mod crash;
 mod email;
+mod fields;
+mod flows;
+mod gate;
+mod golden;
 mod harness;
+mod headers;
+mod hostile;
 mod layers;
+mod lockout;
+mod log;
 mod login;
+mod outbox;
+mod pages;
+mod races;
 mod secrets;
 mod sessions;
+mod tour;
 mod two_factor;
 mod users;
+mod wire;

@@ -25,7 +25,7 @@ fn has(bytes: &[u8], secret: &[u8]) -> bool {
     bytes.windows(secret.len()).any(|window| window == secret)
 }
 
-/// Spec §7.4 row 51.
+/// Spec §7.4 row 51; W-5, W-15.
 #[test]
 fn the_store_has_no_secret_in_clear() {
     let mut server = Server::with_mail();

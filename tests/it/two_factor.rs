@@ -124,7 +124,7 @@ fn one_step_each_way_is_accepted() {
     }
 }
 
-/// Spec §3.2, §7.4 rows 21 and 44.
+/// Spec §3.2, §7.4 rows 21 and 44; W-4.
 #[test]
 fn a_setup_lives_for_600_seconds() {
     let server = Server::start();

@@ -393,7 +393,7 @@ fn an_email_in_use_is_refused() {
     assert_eq!((&client.me()["pending_email"], &client.me()["first_name"]), (&json!(null), &json!("")));
 }
 
-/// Spec §3.4: both guards come before the fields are looked at.
+/// Spec §3.4, W-24: both guards come before the fields are looked at.
 #[test]
 fn a_key_changes_neither_email_nor_password() {
     let server = Server::start();

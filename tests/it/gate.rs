@@ -1,0 +1,133 @@
+//! Spec §4.8: the gate, as far as an operator's reset demands a second factor; and the mark that a session has shown
+//! it.
+
+use serde_json::json;
+
+use crate::harness::{Authenticator, Client, Person, Reply, Server};
+
+const ME: &str = "/api/users/@me";
+const RESET: [&str; 6] = ["2fa", "reset", "ada@example.com", "--reason", "lost the phone", "--yes"];
+
+trait GateChecks {
+    fn wants_setup(self);
+    fn wants_verification(self);
+}
+
+impl GateChecks for Reply {
+    #[track_caller]
+    fn wants_setup(self) {
+        self.is_error(403, "authentication_error", "two_factor_setup_required", "2FA setup required", None);
+    }
+
+    #[track_caller]
+    fn wants_verification(self) {
+        let detail = "2FA verification required";
+        self.is_error(403, "authentication_error", "two_factor_verification_required", detail, None);
+    }
+}
+
+/// An account of which a second factor is demanded, logged in with the password.
+fn gated(server: &Server) -> (Person, Client) {
+    let (person, client) = server.logged_in("ada@example.com");
+    client.enrol(server);
+    server.cli(&RESET).is(0);
+    (person.clone(), server.login(&person))
+}
+
+/// Spec §4.8, question 5, §7.4 rows 27 and 47; W-27.
+#[test]
+fn the_gate_closes_everything_that_is_not_on_the_list() {
+    let server = Server::start();
+    let (_, client) = gated(&server);
+    for path in ["/api/users", "/api/users/", "/api/personal_api_keys", "/api/personal_api_keys/nonsense"] {
+        client.get(path).wants_setup();
+    }
+    client.patch(ME, json!({"first_name": "Ada"})).wants_setup();
+    client.patch(ME, json!({"email": "eve@example.com"})).wants_setup();
+    client.patch(ME, json!({"set_current_team": 7, "theme_mode": "dark"})).wants_setup();
+    client.patch(ME, json!({})).wants_setup();
+    client.put(ME, json!({})).wants_setup();
+    client.delete(ME).wants_setup();
+    client.post("/api/personal_api_keys", json!({})).wants_setup();
+    client.patch("/api/users/cancel_email_change_request", json!({})).wants_setup();
+}
+
+/// Spec §4.8: the table of paths that stay open, with and without a slash; §7.4 rows 27 and 47; W-27.
+#[test]
+fn the_gate_lets_through_what_leads_out_of_it() {
+    let server = Server::start();
+    let (person, client) = gated(&server);
+    for slash in ["", "/"] {
+        let path = |rest: &str| format!("{ME}{rest}{slash}");
+        for method in ["GET", "HEAD", "OPTIONS"] {
+            client.request(method, &path("")).send().is(200);
+        }
+        client.get(&path("/two_factor_start_setup")).is(200);
+        client.get(&path("/start_2fa_setup")).is(200);
+        client.get(&path("/two_factor_status")).is(200);
+        client.post(&path("/two_factor_validate"), json!({"token": "1"})).is(400);
+        client.post(&path("/validate_2fa"), json!({"token": "1"})).is(400);
+        client.post(&path("/two_factor_backup_codes"), json!({})).is(400);
+        client.post(&path("/two_factor_disable"), json!({})).is(200);
+        for body in [json!({"set_current_team": 7}), json!({"set_current_team": 7, "set_current_organization": "x"})] {
+            client.patch(&path(""), body).is(400);
+        }
+        client.post(&format!("/api/login/precheck{slash}"), json!({"email": person.email})).is(200);
+        client.post(&format!("/api/login/token{slash}"), json!({"token": "1"})).is(400);
+        client.post(&format!("/api/users/verify_email{slash}"), json!({})).is(400);
+        client.post(&format!("/api/users/request_email_verification{slash}"), json!({})).is(400);
+        client.get(&format!("/_health{slash}")).is(200);
+        client.login(&person).is(200);
+    }
+    client.request("POST", "/logout").send().is(302);
+    server.login(&person).post("/api/logout", json!({})).is(204);
+}
+
+/// Spec §4.8: the typical path.
+#[test]
+fn enrolling_opens_the_gate() {
+    for (start, validate) in [("two_factor_start_setup", "two_factor_validate"), ("start_2fa_setup", "validate_2fa")] {
+        let server = Server::start();
+        let (_, client) = gated(&server);
+        client.get("/api/users").wants_setup();
+        let setup = client.get(&format!("{ME}/{start}")).is(200).json();
+        let code = Authenticator::new(setup["secret"].as_str().unwrap()).code(&server);
+        client.post(&format!("{ME}/{validate}"), json!({"token": code})).is(200);
+        client.get("/api/users").is(200);
+        client.patch(ME, json!({"first_name": "Ada"})).is(200);
+    }
+}
+
+/// Spec §4.8: keys and anonymous calls never meet the gate.
+#[test]
+fn a_key_does_not_meet_the_gate() {
+    let server = Server::start();
+    let (person, client) = server.logged_in("ada@example.com");
+    let key = server.key_of(&client, &["user:write"]);
+    client.enrol(&server);
+    server.cli(&RESET).is(0);
+    key.get("/api/users").is(200);
+    key.patch(ME, json!({"first_name": "Ada"})).is(200);
+    server.login(&person).get("/api/users").wants_setup();
+}
+
+/// Spec §4.8: the table of the verified mark; §3.5: a new login clears it; W-11.
+#[test]
+fn a_login_that_waits_for_its_second_step_hides_the_codes() {
+    let server = Server::start();
+    let (person, client) = server.logged_in("ada@example.com");
+    let mut authenticator = client.enrol(&server);
+    client.new_backup_codes();
+    let status = || client.get("/api/users/@me/two_factor_status").is(200).json();
+    assert_eq!(status()["backup_codes"].as_array().unwrap().len(), 10);
+
+    client.login(&person).wants_second_factor();
+    let seen = status();
+    assert_eq!((&seen["backup_codes"], &seen["backup_codes_remaining"]), (&json!([]), &json!(10)));
+    client.post("/api/users/@me/two_factor_backup_codes", json!({})).wants_verification();
+    client.get("/api/users/@me/two_factor_start_setup").wants_verification();
+
+    client.post("/api/login/token", json!({"token": authenticator.code(&server)})).is(200);
+    assert_eq!(status()["backup_codes"].as_array().unwrap().len(), 10);
+    client.new_backup_codes();
+}
