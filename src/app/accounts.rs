@@ -25,7 +25,7 @@ use crate::error::{Error, Result};
 use crate::records::{Versioned, keys, put_user, remove_api_key, remove_remembered, remove_session, remove_user};
 use crate::store::{Batch, Expect};
 
-/// How often a user may have a mail sent to a new address.
+/// How often a caller may have a mail sent to a new address.
 const EMAIL_CHANGES: Rate = Rate { count: 20, seconds: 86_400 };
 
 /// A user made just now.
@@ -466,12 +466,13 @@ impl Context<'_> {
         }
     }
 
-    /// A change of address has a mail sent to whatever address the caller names.
+    /// A change of address has a mail sent to whatever address the caller names, for whichever user.
     fn limit_email_changes(&self, patch: &UserPatch, user: &User) -> Result<()> {
         if patch.new_email(user).is_none() || !self.app.is_mail_available() {
             return Ok(());
         }
-        self.app.0.throttle.count("email_change", EMAIL_CHANGES, user.id.as_bytes(), self.now)
+        let caller = self.require_caller()?.id;
+        self.app.0.throttle.count("email_change", EMAIL_CHANGES, caller.as_bytes(), self.now)
     }
 
     /// The current password first, then the strength of the new one; its hash is the answer.

@@ -91,9 +91,9 @@ pub struct EnrolmentStarted {
     pub expires_at: Timestamp,
 }
 
-/// The one reset: wipes the factor, ends sessions and remembered devices (and keys on request), queues the notice,
-/// demands a new enrolment and writes the audit entry, in one batch. `dry_run` answers the same list and changes
-/// nothing.
+/// The one reset: wipes the factor, ends sessions and remembered devices (and keys on request), drops a staged address,
+/// queues the notice, demands a new enrolment and writes the audit entry, in one batch. `dry_run` answers the same list
+/// and changes nothing.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ResetTwoFactor {
     pub user: UserRef,

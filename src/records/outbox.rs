@@ -34,7 +34,7 @@ impl Records {
         self.scan(keys::OUTBOX, limit).await?.entries.iter().map(decode_entry).collect()
     }
 
-    /// How many mails to a user wait; more than a page counts as one.
+    /// How many mails to a user wait, as far as one page counts.
     pub async fn mails_waiting(&self, user: UserId) -> Result<usize> {
         Ok(self.scan(&keys::user_outbox_prefix(user), PAGE_ENTRIES_MAX).await?.entries.len())
     }
