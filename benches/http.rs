@@ -231,13 +231,19 @@ fn writes(folder: &Path, people: &People) {
     let server = Server::doorward(folder);
     let runtime = Runtime::new().unwrap();
     let store = Arc::new(SledStore::open(&folder.join("bare-store"), 64).unwrap());
-    let patches: Vec<Requests> = people.keys.iter().map(|key| patch_requests(key)).collect();
-    let (mut syncs, mut alone, mut bare, mut together) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    // A name is searched for, so a new one moves entries of the search indexes too; a preference does not.
+    let patches = |field: &str, values: [&str; 2]| -> Vec<Requests> {
+        people.keys.iter().map(|key| patch_requests(key, field, values)).collect()
+    };
+    let (preferences, names) = (patches("theme_mode", ["dark", "light"]), patches("first_name", ["Ada", "Grace"]));
+    let (mut syncs, mut alone, mut bare) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut together, mut named) = (Vec::new(), Vec::new());
     for _ in 0..TURNS {
         syncs.push(runtime.block_on(fdatasync_only(folder, 1, TURN)));
-        alone.push(load::run(server.address, &patches[..1], TURN, Pace::Eager));
+        alone.push(load::run(server.address, &preferences[..1], TURN, Pace::Eager));
         bare.push(runtime.block_on(commits(&store, CONNECTIONS, TURN)));
-        together.push(load::run(server.address, &patches, TURN, Pace::Eager));
+        together.push(load::run(server.address, &preferences, TURN, Pace::Eager));
+        named.push(load::run(server.address, &names, TURN, Pace::Eager));
     }
     runtime.block_on(store.close());
 
@@ -248,17 +254,17 @@ fn writes(folder: &Path, people: &People) {
     let times = format!("{:.1} / {:.1} / {:.1} times", times.least, times.middle, times.greatest);
     print_writes("PATCH, 1 client", &alone, &times);
     print_writes("store commits, 64 clients", &bare, "");
-    let shares = together.iter().zip(&bare).map(|(ours, bare)| ours.per_second / bare.per_second);
-    print_writes("PATCH, 64 clients", &together, &percent(shares));
+    for (name, rows) in [("PATCH, 64 clients", &together), ("PATCH of a name, 64 clients", &named)] {
+        let shares = rows.iter().zip(&bare).map(|(ours, bare)| ours.per_second / bare.per_second);
+        print_writes(name, rows, &percent(shares));
+    }
     println!("targets: 3 times one fdatasync; 50 % of the store's rate\n");
 }
 
 /// Two bodies in turn, so that each request changes something.
-fn patch_requests(key: &str) -> Requests {
+fn patch_requests(key: &str, field: &str, values: [&str; 2]) -> Requests {
     let headers = format!("{JSON}{}", bearer(key));
-    ["Ada", "Grace"]
-        .map(|name| request("PATCH", "/api/users/@me", &headers, &json!({ "first_name": name }).to_string()))
-        .to_vec()
+    values.map(|value| request("PATCH", "/api/users/@me", &headers, &json!({ field: value }).to_string())).to_vec()
 }
 
 fn print_writes(name: &str, rows: &[Row], limit: &str) {
