@@ -237,13 +237,13 @@ fn writes(folder: &Path, people: &People) {
     };
     let (preferences, names) = (patches("theme_mode", ["dark", "light"]), patches("first_name", ["Ada", "Grace"]));
     let (mut syncs, mut alone, mut bare) = (Vec::new(), Vec::new(), Vec::new());
-    let (mut together, mut named) = (Vec::new(), Vec::new());
+    let (mut together, mut of_names) = (Vec::new(), Vec::new());
     for _ in 0..TURNS {
         syncs.push(runtime.block_on(fdatasync_only(folder, 1, TURN)));
         alone.push(load::run(server.address, &preferences[..1], TURN, Pace::Eager));
         bare.push(runtime.block_on(commits(&store, CONNECTIONS, TURN)));
         together.push(load::run(server.address, &preferences, TURN, Pace::Eager));
-        named.push(load::run(server.address, &names, TURN, Pace::Eager));
+        of_names.push(load::run(server.address, &names, TURN, Pace::Eager));
     }
     runtime.block_on(store.close());
 
@@ -254,7 +254,7 @@ fn writes(folder: &Path, people: &People) {
     let times = format!("{:.1} / {:.1} / {:.1} times", times.least, times.middle, times.greatest);
     print_writes("PATCH, 1 client", &alone, &times);
     print_writes("store commits, 64 clients", &bare, "");
-    for (name, rows) in [("PATCH, 64 clients", &together), ("PATCH of a name, 64 clients", &named)] {
+    for (name, rows) in [("PATCH, 64 clients", &together), ("PATCH of a name, 64 clients", &of_names)] {
         let shares = rows.iter().zip(&bare).map(|(ours, bare)| ours.per_second / bare.per_second);
         print_writes(name, rows, &percent(shares));
     }
