@@ -86,7 +86,8 @@ impl Screen for Term {
 
     fn suspend(&mut self) -> io::Result<()> {
         restore();
-        rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::STOP)?;
+        // To this very thread: one sent to the process may stop it a moment later, when the terminal is taken again.
+        signal_hook::low_level::raise(signal_hook::consts::SIGSTOP)?;
         enter()?;
         self.repaint()
     }
