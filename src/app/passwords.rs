@@ -1,5 +1,7 @@
 //! Passwords set with a single-use link, and the first staff account (spec §3.7, W-38).
 
+use std::net::SocketAddr;
+
 use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
 
@@ -19,6 +21,9 @@ use crate::domain::vault::sha256;
 use crate::error::{Error, Result};
 use crate::records::{Versioned, keys, put_token, put_user};
 use crate::store::{Batch, Expect};
+
+/// `server.public_url` where nobody has set it.
+const DEFAULT_PUBLIC_URL: &str = "http://127.0.0.1:8000";
 
 /// A password was set with a token.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -133,7 +138,8 @@ impl Operation for CompleteSetup {
 
 impl super::App {
     /// On a store without users: a new link that makes the first staff account, valid one hour. `None` otherwise.
-    pub async fn first_start_link(&self) -> Result<Option<Secret>> {
+    /// Where the public address was left at its default, the link leads to `address`, where the server really listens.
+    pub async fn first_start_link(&self, address: SocketAddr) -> Result<Option<Secret>> {
         if self.records().counter(keys::USER_NUMBER_COUNTER).await? > 0 {
             return Ok(None);
         }
@@ -146,7 +152,9 @@ impl super::App {
         };
         let batch = put_token(Batch::default(), Purpose::Setup, None, &token);
         let crate::store::Commit::Done(_) = self.records().store().commit(batch).await? else { return Ok(None) };
-        Ok(Some(Secret::new(format!("{}/setup/{}", self.config().server.public_url, secret.expose()))))
+        let public_url = &self.config().server.public_url;
+        let base = if public_url == DEFAULT_PUBLIC_URL { format!("http://{address}") } else { public_url.clone() };
+        Ok(Some(Secret::new(format!("{base}/setup/{}", secret.expose()))))
     }
 }
 
@@ -166,10 +174,10 @@ impl Context<'_> {
     /// The set-up token, as long as there is no user and its hour lasts.
     async fn setup_token(&self, token: &str) -> Result<Versioned<Token>> {
         let stored = self.records().token(Purpose::Setup, None).await?;
-        let stored = stored.filter(|stored| self.now < stored.value.expires_at).ok_or_else(invalid_token)?;
+        let stored = stored.filter(|stored| self.now < stored.value.expires_at).ok_or_else(invalid_setup)?;
         let matches: bool = sha256(token.as_bytes()).ct_eq(&stored.value.hash).into();
         let is_first = self.records().counter(keys::USER_NUMBER_COUNTER).await? == 0;
-        if matches && is_first { Ok(stored) } else { Err(invalid_token()) }
+        if matches && is_first { Ok(stored) } else { Err(invalid_setup()) }
     }
 
     fn limit_reset_tries(&self, what: &str) -> Result<()> {
@@ -177,6 +185,10 @@ impl Context<'_> {
         let key = format!("{}\n{}", what.to_lowercase(), self.address_bucket());
         self.app.0.throttle.count("reset_token", rate, key.as_bytes(), self.now)
     }
+}
+
+fn invalid_setup() -> Error {
+    Error::invalid("invalid_token", "This link is invalid, used, or more than an hour old.", Some("token"))
 }
 
 fn invalid_token() -> Error {

@@ -4,6 +4,7 @@
 //! sockets before the ready line.
 
 use std::io;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process;
 use std::sync::Arc;
@@ -49,8 +50,9 @@ async fn serve(config: Arc<Config>) -> Result<(), Failure> {
 async fn serve_open(app: &App, config: &Arc<Config>, signals: Signals) -> Result<(), Failure> {
     let transport = mail::Transport::from_config(config).map_err(ConfigError::in_use)?;
     let listen = config.server.listen;
-    let (server, address) =
-        http::bind(app.clone(), Arc::clone(config)).await.map_err(Failure::io(format!("cannot listen on {listen}")))?;
+    let (server, address) = http::bind(app.clone(), Arc::clone(config))
+        .await
+        .map_err(Failure::io(format!("cannot listen on {listen} (server.listen)")))?;
     let admin = AdminServer::bind(app.clone(), Arc::clone(config))
         .map_err(Failure::io(format!("cannot make the admin socket in {}", config.server.data_dir.display())))?;
 
@@ -61,7 +63,7 @@ async fn serve_open(app: &App, config: &Arc<Config>, signals: Signals) -> Result
     parts.spawn(mail::deliver(app.clone(), transport, until(&stopped)));
     parts.spawn(sweep(app.clone(), until(&stopped)));
 
-    welcome_first_start(app).await?;
+    welcome_first_start(app, address).await?;
     tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "ready");
     print(&format!("listening on http://{address}"))?;
 
@@ -97,8 +99,8 @@ async fn sweep(app: App, shutdown: impl Future<Output = ()>) {
 }
 
 /// Says how to make the first staff account, while there is nobody yet.
-async fn welcome_first_start(app: &App) -> Result<(), Failure> {
-    if let Some(link) = app.first_start_link().await? {
+async fn welcome_first_start(app: &App, address: SocketAddr) -> Result<(), Failure> {
+    if let Some(link) = app.first_start_link(address).await? {
         complain(&format!(
             "There are no users yet. Make the first staff account with\n  \
              doorward user create --staff --email you@example.com\n\

@@ -65,5 +65,5 @@ fn sessions_text(sessions: &[SessionRow]) -> String {
             if session.verified { "yes" } else { "no" }.to_owned(),
         ]
     });
-    table(["ID", "STARTED", "LAST SEEN", "FROM", "CLIENT", "2FA"], rows.collect())
+    table(["ID", "STARTED", "LAST SEEN", "FROM", "CLIENT", "VERIFIED"], rows.collect())
 }

@@ -191,6 +191,8 @@ fn reset_text(reset: &TwoFactorReset) -> String {
     let counted =
         |number: usize, verb: &str, noun: &str| (number > 0).then(|| format!("{verb} {}", count(number, noun)));
     let notices = reset.notice_to.iter().map(|address| Some(format!("e-mail {address} about it")));
+    let nobody =
+        reset.notice_to.is_empty().then(|| "send no e-mail, since mail is off: tell the person yourself".to_owned());
     let steps = [
         device,
         counted(reset.backup_codes_deleted, "delete", "unused backup code"),
@@ -199,7 +201,7 @@ fn reset_text(reset: &TwoFactorReset) -> String {
         counted(reset.api_keys_revoked, "revoke", "API key"),
     ];
     let demand = reset.enrolment_demanded.then(|| "ask for a new device at the next sign-in".to_owned());
-    let steps = steps.into_iter().chain(notices).chain([demand]).flatten();
+    let steps = steps.into_iter().chain(notices).chain([nobody, demand]).flatten();
     head + &steps.map(|step| format!("  {}\n", for_display(&step))).collect::<Vec<_>>().concat()
 }
 

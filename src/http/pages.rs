@@ -163,7 +163,10 @@ pub async fn submit_setup<D: Door>(mut call: Call<D>) -> Answer {
             let text = "The first staff account is made. You can log in with it now.";
             show(&call, &Page { title: "Ready", text, ..Page::default() })
         }
-        Err(error) if concerns_token(&error) => fail(&call, error, dead_link()),
+        Err(error) if concerns_token(&error) => {
+            let text = "As long as there are no users, each start of the server prints a new one.";
+            fail(&call, error, Page { text, ..dead_link() })
+        }
         Err(error) => fail(&call, error, again),
     }
 }

@@ -183,7 +183,11 @@ fn the_setup_link_works_once() {
     let password = format!("{PASSWORD} of ada");
     let fields = |email: &'static str| [("email", email), ("first_name", "Ada"), ("password", password.as_str())];
     is_page(server.client().get(&link), 200, "Make the first staff account");
-    is_page(submit(&server.client(), "/setup/nonsense", &fields("eve@example.com")), 400, "invalid or has expired");
+    is_page(
+        submit(&server.client(), "/setup/nonsense", &fields("eve@example.com")),
+        400,
+        "invalid, used, or more than an hour old",
+    );
     let weak = [("email", "ada@example.com"), ("password", "short")];
     let page = is_page(submit(&server.client(), &link, &weak), 400, "This password is too short.");
     assert!(page.text.contains("ada@example.com"), "what was typed is still there: {}", page.text);
@@ -196,7 +200,11 @@ fn the_setup_link_works_once() {
         (&me["is_staff"], &me["is_email_verified"], &me["first_name"]),
         (&json!(true), &json!(true), &json!("Ada"))
     );
-    is_page(submit(&server.client(), &link, &fields("eve@example.com")), 400, "invalid or has expired");
+    is_page(
+        submit(&server.client(), &link, &fields("eve@example.com")),
+        400,
+        "invalid, used, or more than an hour old",
+    );
 }
 
 /// W-38: once there is a user the link is dead, and after an hour too; another start without users makes a new one.
@@ -206,13 +214,13 @@ fn the_setup_link_dies() {
     let link = setup_links(&server, 1).remove(0);
     let fields = [("email", "eve@example.com"), ("password", PASSWORD)];
     server.advance(3_601);
-    is_page(submit(&server.client(), &link, &fields), 400, "invalid or has expired");
+    is_page(submit(&server.client(), &link, &fields), 400, "invalid, used, or more than an hour old");
     server.stop();
     server.start_again();
     let newest = setup_links(&server, 2).remove(1);
     assert_ne!(newest, link);
     server.user("ada@example.com");
-    is_page(submit(&server.client(), &newest, &fields), 400, "invalid or has expired");
+    is_page(submit(&server.client(), &newest, &fields), 400, "invalid, used, or more than an hour old");
     server.stop();
     server.start_again();
     server.stop();
