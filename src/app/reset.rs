@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 use super::audit::Note;
 use super::email::unstage_email;
 use super::login::TRIES_AT_LOGIN;
-use super::second_factor::{find_backup_code, install_device, open_totp, remove_factor, seal_totp};
+use super::second_factor::{find_backup_code, install_device, open_totp, remove_factor};
 use super::views::UserRef;
-use super::{Context, Identity, Operation, Permission, Tries, random};
+use super::{Context, Identity, Operation, Permission, Tries};
 use crate::domain::audit::Event;
 use crate::domain::backoff::Failures;
 use crate::domain::backup_code;
@@ -17,13 +17,13 @@ use crate::domain::email::EmailAddress;
 use crate::domain::id::UserId;
 use crate::domain::mail::MailKind;
 use crate::domain::secret::Secret;
-use crate::domain::session::{PENDING_TOTP_SECONDS, PendingTotp};
+use crate::domain::session::PENDING_TOTP_SECONDS;
 use crate::domain::time::Timestamp;
 use crate::domain::totp;
 use crate::domain::user::User;
 use crate::domain::vault::sha256;
 use crate::error::{Error, Result};
-use crate::records::{Versioned, keys, put_pending_totp, put_user, remove_api_key};
+use crate::records::{Versioned, keys, put_user, remove_api_key};
 use crate::store::{Batch, Expect};
 
 /// Shortest reason, in letters and digits: a word that says nothing is no reason.
@@ -257,21 +257,13 @@ impl Operation for StartEnrolment {
         if user.second_factor.is_enabled() {
             return Err(Error::refused("already_enrolled", "this user has a device; reset it first"));
         }
-        let secret = random::bytes::<{ totp::SECRET_BYTES }>()?;
-        let pending = PendingTotp {
-            secret: seal_totp(cx.vault(), &user, &secret)?,
-            started_at: cx.now,
-            failures: 0,
-            generation: user.second_factor.generation,
-        };
-        let batch = put_pending_totp(Batch::default(), user.id, &in_person(user.id), &pending);
+        let (batch, secret) = cx.setup_begun(Batch::default(), &user, &in_person(user.id))?;
         let batch = cx.audited(batch, Note::of(Event::TwoFactorSetupStarted, &user).detail("how", "in person"));
         cx.commit(batch).await?;
-        let shown = totp::encode_secret(&secret);
-        let uri = totp::otpauth_uri(&cx.config().two_factor.issuer, user.email.as_str(), &shown);
+        let uri = totp::otpauth_uri(&cx.config().two_factor.issuer, user.email.as_str(), secret.expose());
         Ok(EnrolmentStarted {
             email: user.email.as_str().to_owned(),
-            secret: Secret::new(shown),
+            secret,
             uri: Secret::new(uri),
             expires_at: cx.now.plus_seconds(PENDING_TOTP_SECONDS),
         })

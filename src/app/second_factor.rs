@@ -63,17 +63,10 @@ impl Operation for StartTotpSetup {
             // Replacing a factor is as good as disabling it (W-10).
             cx.require_verified_and_recent()?;
         }
-        let secret = random::bytes::<{ totp::SECRET_BYTES }>()?;
-        let pending = PendingTotp {
-            secret: seal_totp(cx.vault(), &user, &secret)?,
-            started_at: cx.now,
-            failures: 0,
-            generation: user.second_factor.generation,
-        };
-        let batch = put_pending_totp(Batch::default(), id, &cx.credential()?, &pending);
+        let (batch, secret) = cx.setup_begun(Batch::default(), &user, &cx.credential()?)?;
         let batch = cx.audited(batch, Note::of(Event::TwoFactorSetupStarted, &user));
         cx.commit(batch).await?;
-        Ok(TotpSetup { success: true, secret: Secret::new(totp::encode_secret(&secret)) })
+        Ok(TotpSetup { success: true, secret })
     }
 }
 
@@ -400,7 +393,7 @@ pub(super) fn remove_factor(user: &mut User) {
     };
 }
 
-pub(super) fn seal_totp(vault: &Vault, user: &User, secret: &[u8]) -> Result<Sealed> {
+fn seal_totp(vault: &Vault, user: &User, secret: &[u8]) -> Result<Sealed> {
     Ok(vault.seal(TOTP, user.id.as_bytes(), random::bytes()?, secret))
 }
 
@@ -430,6 +423,20 @@ impl Context<'_> {
                 Err(Error::NotAuthenticated)
             }
         }
+    }
+
+    /// Adds an enrolment with a new secret to a batch, bound to `credential`; the secret, in base-32, is only in the
+    /// answer.
+    pub(super) fn setup_begun(&self, batch: Batch, user: &User, credential: &[u8; 32]) -> Result<(Batch, Secret)> {
+        let secret = zeroize::Zeroizing::new(random::bytes::<{ totp::SECRET_BYTES }>()?);
+        let pending = PendingTotp {
+            secret: seal_totp(self.vault(), user, secret.as_slice())?,
+            started_at: self.now,
+            failures: 0,
+            generation: user.second_factor.generation,
+        };
+        let batch = put_pending_totp(batch, user.id, credential, &pending);
+        Ok((batch, Secret::new(totp::encode_secret(secret.as_slice()))))
     }
 
     pub(super) async fn live_pending_totp(
