@@ -3,7 +3,7 @@
 //! The harness checks what tests forget: [`Server::stop`] wants exit code 0, every error of the API is in the envelope,
 //! and when a server is dropped none of the secrets that went over the wire may be in its log.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -486,9 +486,19 @@ impl Authenticator {
 
     /// A code of six digits that is wrong now and in the steps around.
     pub fn wrong_code(&self, server: &Server) -> String {
+        self.code_beyond(3, server)
+    }
+
+    /// A code that this authenticator does not show within a day: of the some 3,000 codes of the twelve hours that the
+    /// server looks through, one in 350 sets holds any code that a test could name.
+    pub fn foreign_code(&self, server: &Server) -> String {
+        self.code_beyond(24 * 60 * 2, server)
+    }
+
+    fn code_beyond(&self, steps: i64, server: &Server) -> String {
         let now = server.now() / 30;
-        let right: Vec<String> = (now - 3..=now + 3).map(|step| self.code_of(step)).collect();
-        (111_111..=111_999).map(|n| n.to_string()).find(|code| !right.contains(code)).unwrap()
+        let right: HashSet<String> = (now - steps..=now + steps).map(|step| self.code_of(step)).collect();
+        (111_111..=199_999).map(|n| n.to_string()).find(|code| !right.contains(code)).unwrap()
     }
 
     /// The code of one step.
