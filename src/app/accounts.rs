@@ -22,7 +22,9 @@ use crate::domain::token::Purpose;
 use crate::domain::user::{PasswordHash, User};
 use crate::domain::user_patch::{NAME_CHARS_MAX, PatchRules, UserPatch, is_reauth_exempt};
 use crate::error::{Error, Result};
-use crate::records::{Versioned, keys, put_user, remove_api_key, remove_remembered, remove_session, remove_user};
+use crate::records::{
+    Versioned, change_activity, keys, put_user, remove_api_key, remove_remembered, remove_session, remove_user,
+};
 use crate::store::{Batch, Expect};
 
 /// How often a caller may have a mail sent to a new address.
@@ -342,6 +344,8 @@ impl UserChange for SetUserActive {
             batch = cx.keep_one_staff(batch, user.id).await?;
         }
         user.is_active = self.active;
+        let memberships: Vec<_> = cx.places_of(user.id).await?.into_iter().map(|place| place.membership).collect();
+        batch = change_activity(batch, &memberships, user.is_active);
         let (event, summary) = if self.active {
             (Event::UserReactivated, "the user can log in again")
         } else {
@@ -517,17 +521,11 @@ impl Context<'_> {
         if self.find_by_email(&email).await?.is_some() {
             return Err(email_in_use());
         }
-        let key = keys::USER_NUMBER_COUNTER;
-        let highest = self.records().counter(key).await?;
-        let expect = match self.records().store().get(key).await? {
-            None => Expect::Absent,
-            Some(entry) => Expect::Version(entry.version),
-        };
-        let number = (highest + 1).cast_unsigned();
+        let (batch, number) = self.next_number(Batch::default(), keys::USER_NUMBER_COUNTER).await?;
         let id = UserId(random::uuid(self.now)?);
         let distinct_id = random::token()?.expose().to_owned();
         let user = User::new(id, number, distinct_id, email, self.now);
-        Ok((user, Batch::default().expect(key, expect).add(key, 1)))
+        Ok((user, batch))
     }
 
     /// Requires that another active staff user remains (W-39), also when two calls race: both move one key.

@@ -13,6 +13,7 @@ pub mod email;
 pub mod hashing;
 pub mod instance;
 pub mod login;
+mod membership;
 pub mod outbox;
 pub mod passwords;
 pub mod permission;
@@ -49,7 +50,7 @@ use crate::domain::user::User;
 use crate::domain::vault::Vault;
 use crate::error::{Error, Result};
 use crate::records::{Records, Versioned};
-use crate::store::{Batch, Commit, Expect, Receipt};
+use crate::store::{Batch, Commit, Expect, Receipt, decode_counter};
 
 pub use authentication::{CsrfFacts, Presented, RequestFacts};
 use hashing::Hasher;
@@ -277,6 +278,18 @@ impl Context<'_> {
             return Err(Error::NotAuthenticated);
         }
         Ok(user)
+    }
+
+    /// The next number of a sequence, and the batch that takes it.
+    async fn next_number(&self, batch: Batch, counter: &[u8]) -> Result<(Batch, u64)> {
+        let (highest, expect) = match self.records().store().get(counter).await? {
+            None => (0, Expect::Absent),
+            Some(entry) => {
+                let highest = decode_counter(&entry.value).ok_or_else(|| Error::internal("not a counter"))?;
+                (highest, Expect::Version(entry.version))
+            }
+        };
+        Ok((batch.expect(counter, expect).add(counter, 1), (highest + 1).cast_unsigned()))
     }
 
     /// For a rule over a range of keys (so many at most, one at least), which no expectation can express: every change

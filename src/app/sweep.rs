@@ -1,5 +1,5 @@
 //! Removes what has expired: sessions, pending enrolments, tokens, remembered devices, counters of failed logins, mails
-//! that were given up.
+//! that were given up; and what deleted organizations left behind.
 
 use std::time::Duration;
 
@@ -8,14 +8,18 @@ use futures_util::stream;
 
 use super::App;
 use crate::clock;
+use crate::domain::id::OrganizationId;
 use crate::domain::time::Timestamp;
 use crate::error::Result;
-use crate::store::{Commit, StoreError};
+use crate::records::keys;
+use crate::store::{Batch, Commit, StoreError};
 
 /// Time between two sweeps.
 const EVERY: Duration = Duration::from_mins(10);
 /// Notes taken up in one page.
 const PAGE: usize = 500;
+/// Pages of one deleted organization removed in one sweep.
+const REMAINS_PAGES_MAX: usize = 10_000;
 /// Removals under way at once.
 const AT_ONCE: usize = 16;
 
@@ -48,8 +52,33 @@ impl App {
         }
     }
 
+    /// Removes what a deleted organization left behind, page by page, and then the note about it; false when there is
+    /// more than so many pages.
+    pub(super) async fn sweep_organization(&self, id: OrganizationId, note: Vec<u8>, pages: usize) -> Result<bool> {
+        for _ in 0..pages {
+            let batch = match self.records().removal_of_remains(id).await {
+                Ok(batch) => batch,
+                Err(error @ StoreError::Corrupt(_)) => {
+                    tracing::error!(%error, "what a deleted organization left behind cannot be read");
+                    return Ok(false);
+                }
+                Err(error) => return Err(error.into()),
+            };
+            let is_last = batch.is_none();
+            let batch = batch.unwrap_or_else(|| Batch::default().delete(note.clone()));
+            // A conflict: something of it was used just now; the next page sees it as it is then.
+            if matches!(self.records().store().commit(batch).await?, Commit::Done(_)) && is_last {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// Removes what one note is about; false when it has to stay.
     async fn remove_expired(&self, key: Vec<u8>, note: Vec<u8>, now: Timestamp) -> Result<bool> {
+        if let Some(id) = keys::parse_organization_remains(&key) {
+            return self.sweep_organization(id, note, REMAINS_PAGES_MAX).await;
+        }
         let login_memory_seconds = i64::from(self.0.config.login.lock_seconds);
         let batch = match self.records().removal_of_expired(&key, note, now, login_memory_seconds).await {
             Ok(batch) => batch,

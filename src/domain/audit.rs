@@ -54,6 +54,16 @@ events! {
     SessionRevoked = "session.revoked",
     ApiKeyCreated = "api_key.created",
     ApiKeyDeleted = "api_key.deleted",
+    OrganizationCreated = "organization.created",
+    OrganizationUpdated = "organization.updated",
+    OrganizationEnforce2faChanged = "organization.enforce_2fa_changed",
+    OrganizationDeleted = "organization.deleted",
+    ProjectCreated = "project.created",
+    MemberJoined = "member.joined",
+    MemberLevelChanged = "member.level_changed",
+    MemberRemoved = "member.removed",
+    InviteCreated = "invite.created",
+    InviteDeleted = "invite.deleted",
 }
 
 /// One entry: who did what to whom, from where, with what outcome. Holds no secret and no value of a changed field.

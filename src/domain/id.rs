@@ -39,6 +39,18 @@ uuid_id!(
     /// A login session: derived one-way from the session key (spec §2.11).
     SessionId
 );
+uuid_id!(
+    /// An organization: UUIDv7.
+    OrganizationId
+);
+uuid_id!(
+    /// A user in an organization: UUIDv7.
+    MembershipId
+);
+uuid_id!(
+    /// An invite: UUIDv7, whose random part is the secret of the sign-up link.
+    InviteId
+);
 
 #[cfg(test)]
 mod tests {

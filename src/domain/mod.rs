@@ -9,6 +9,7 @@ pub mod fields;
 pub mod id;
 pub mod mail;
 pub mod notification;
+pub mod organization;
 pub mod password;
 pub mod secret;
 pub mod session;

@@ -2,11 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use uuid::Uuid;
 
 use super::backoff::Failures;
 use super::email::EmailAddress;
-use super::id::UserId;
+use super::id::{OrganizationId, UserId};
 use super::time::Timestamp;
 use super::vault::Sealed;
 
@@ -39,7 +38,8 @@ pub struct User {
     pub date_joined: Timestamp,
     pub last_login: Option<Timestamp>,
     pub preferences: Preferences,
-    pub current_organization: Option<Uuid>,
+    /// Where the user works just now; may name one that is gone, which counts as none.
+    pub current_organization: Option<OrganizationId>,
     pub current_team: Option<u64>,
     /// Sessions carry the epoch they were made in; raising it ends all of them at once (spec §1.7).
     pub session_epoch: u32,

@@ -6,10 +6,10 @@
 #![allow(clippy::option_option, reason = "absent, null and a value are three things on the wire")]
 
 use serde_json::Value;
-use uuid::Uuid;
 
 use super::email::EmailAddress;
 use super::fields::{FieldError, Fields};
+use super::id::OrganizationId;
 use super::notification;
 use super::password::{PASSWORD_CHARS_MAX, check_password};
 use super::secret::Secret;
@@ -57,7 +57,7 @@ pub struct UserPatch {
     pub toolbar_mode: Option<Option<String>>,
     /// Any value needs a staff caller (spec §2.2).
     pub is_staff: Option<bool>,
-    pub set_current_organization: Option<Uuid>,
+    pub set_current_organization: Option<OrganizationId>,
     pub set_current_team: Option<u64>,
     /// Its strength is not checked yet; only [`UserPatch::new_password`] gives it out.
     password: Option<Secret>,
@@ -240,12 +240,12 @@ fn notification_settings(fields: &Fields, user: &User) -> Result<Option<Value>, 
     Ok(Some(change.clone()))
 }
 
-fn organization(fields: &Fields, name: &'static str) -> Result<Option<Uuid>, FieldError> {
+fn organization(fields: &Fields, name: &'static str) -> Result<Option<OrganizationId>, FieldError> {
     let Some(text) = fields.text(name)? else { return Ok(None) };
     if text.is_empty() {
         return Err(FieldError::blank(name));
     }
-    Uuid::try_parse(&text).map(Some).map_err(|_| {
+    uuid::Uuid::try_parse(&text).map(|id| Some(OrganizationId(id))).map_err(|_| {
         let detail = format!("\u{201c}{}\u{201d} is not a valid UUID.", text::for_message(&text));
         FieldError::invalid(detail, name)
     })
@@ -306,6 +306,7 @@ fn nullable_object(fields: &Fields, name: &'static str) -> Result<Option<Value>,
 #[cfg(test)]
 mod tests {
     use serde_json::{Map, json};
+    use uuid::Uuid;
 
     use super::*;
     use crate::domain::id::UserId;
@@ -497,7 +498,7 @@ mod tests {
 
     #[test]
     fn names_and_preferences_are_applied_and_reported_when_they_differ() {
-        let organization = Uuid::from_u128(5);
+        let organization = OrganizationId(Uuid::from_u128(5));
         let patch = patch(json!({
             "first_name": " Augusta ", "last_name": "Lovelace", "email": "Ada@Example.com", "anonymize_data": null,
             "toolbar_mode": "", "notification_settings": {"plugin_disabled": false}, "is_staff": false,

@@ -17,7 +17,8 @@ use crate::domain::api_key::ApiKey;
 use crate::domain::audit::{AuditActor, AuditRecord, AuditTarget, Event, Outcome};
 use crate::domain::backoff::{Failures, LoginFailures};
 use crate::domain::email::EmailAddress;
-use crate::domain::id::{SessionId, UserId};
+use crate::domain::id::{InviteId, MembershipId, OrganizationId, SessionId, UserId};
+use crate::domain::organization::{Invite, Level, Membership, Organization, Team};
 use crate::domain::session::{PendingLogin, PendingTotp, RememberedDevice, Session};
 use crate::domain::text::hex;
 use crate::domain::time::Timestamp;
@@ -134,7 +135,7 @@ fn full_user() -> User {
             hide_mcp_hints: true,
             ui_configuration: json!({"a": null}),
         },
-        current_organization: Some(Uuid::from_bytes([9; 16])),
+        current_organization: Some(OrganizationId(Uuid::from_bytes([9; 16]))),
         current_team: Some(300),
         session_epoch: 70_000,
         remember_epoch: 3,
@@ -256,6 +257,68 @@ fn keys_tokens_and_counters() {
     check("token_with_code", &token);
     check("token", &Token { code: None, ..token });
     check("login_failures", &LoginFailures { count: 29, first_at: at(0), last_at: at(60) });
+}
+
+#[test]
+fn organizations() {
+    let organization = OrganizationId(Uuid::from_bytes([5; 16]));
+    let fresh =
+        Organization::new(organization, "Analytical Engines".to_owned(), "analytical-engines".to_owned(), at(0));
+    check("organization_fresh", &fresh);
+    check(
+        "organization",
+        &Organization {
+            logo_media_id: Some(Uuid::from_bytes([6; 16])),
+            updated_at: at(1),
+            is_member_join_email_enabled: false,
+            enforce_2fa: Some(true),
+            members_can_invite: None,
+            members_can_use_personal_api_keys: false,
+            allow_publicly_shared_resources: false,
+            is_ai_data_processing_approved: Some(false),
+            default_experiment_stats_method: "frequentist".to_owned(),
+            session_cookie_age: Some(3_600),
+            ..fresh
+        },
+    );
+    let membership = Membership {
+        id: MembershipId(Uuid::from_bytes([7; 16])),
+        organization,
+        user: id(1),
+        level: Level::Owner,
+        joined_at: at(0),
+        updated_at: at(1),
+        invited_by: None,
+    };
+    check("membership_first", &membership);
+    check("membership", &Membership { level: Level::Administrator, invited_by: Some(id(2)), ..membership });
+    check(
+        "team",
+        &Team {
+            number: 300,
+            uuid: Uuid::from_bytes([8; 16]),
+            organization,
+            api_token: "phc_3kT9".to_owned(),
+            name: "Default project".to_owned(),
+            created_at: at(0),
+        },
+    );
+    let invite = Invite {
+        id: InviteId(Uuid::from_bytes([9; 16])),
+        organization,
+        target_email: email("ada@example.com"),
+        first_name: "Ada".to_owned(),
+        level: Level::Member,
+        emailing_attempt_made: true,
+        created_by: Some(id(1)),
+        created_at: at(0),
+        updated_at: at(1),
+        message: Some("Welcome".to_owned()),
+        private_project_access: vec![(300, true), (7, false)],
+    };
+    check("invite", &invite);
+    let bare = Invite { created_by: None, message: None, private_project_access: Vec::new(), ..invite };
+    check("invite_bare", &bare);
 }
 
 #[test]
@@ -406,7 +469,7 @@ prop_compose! {
             session_epoch: counts.0,
             remember_epoch: counts.1,
             current_team: counts.2,
-            current_organization: counts.3.map(Uuid::from_bytes),
+            current_organization: counts.3.map(|id| OrganizationId(Uuid::from_bytes(id))),
             known_devices,
             second_factor,
             ..User::new(UserId(Uuid::from_bytes(who.0)), who.1, who.2, who.3, joined)

@@ -1,6 +1,6 @@
 //! The keys. Built only here; each reads aloud: `user/<id>`, `email/<address>`, `session/<hash>`.
 
-use crate::domain::id::{SessionId, UserId};
+use crate::domain::id::{InviteId, OrganizationId, SessionId, UserId};
 use crate::domain::time::Timestamp;
 use crate::domain::token::Purpose;
 use crate::domain::user::FactorState;
@@ -18,6 +18,12 @@ pub const PENDING_TOTP: &[u8] = b"pending_totp/";
 pub const REMEMBERED: &[u8] = b"remembered/";
 pub const ATTEMPTS: &[u8] = b"attempts/";
 pub const TOKEN: &[u8] = b"token/";
+pub const ORGANIZATION: &[u8] = b"organization/";
+pub const MEMBERSHIP: &[u8] = b"membership/";
+pub const TEAM: &[u8] = b"team/";
+pub const INVITE: &[u8] = b"invite/";
+/// What deleted organizations left behind; a name in [`expiry`] only.
+pub const ORGANIZATION_REMAINS: &[u8] = b"organization_remains/";
 /// The audit log; entries lie at `audit/` + number.
 pub const AUDIT: &[u8] = b"audit/";
 
@@ -25,6 +31,10 @@ pub const AUDIT: &[u8] = b"audit/";
 pub const USERS_COUNTER: &[u8] = b"counter/users";
 /// The highest number (`id` on the wire) given to a user.
 pub const USER_NUMBER_COUNTER: &[u8] = b"counter/user_number";
+/// Organizations there are.
+pub const ORGANIZATIONS_COUNTER: &[u8] = b"counter/organizations";
+/// The highest number (`id` on the wire) given to a project.
+pub const TEAM_NUMBER_COUNTER: &[u8] = b"counter/team_number";
 /// Moved by whoever takes the staff flag (or the activity) from a user, so that the last one keeps it.
 pub const STAFF_GUARD: &[u8] = b"guard/staff";
 /// Mails in the outbox: those that will be tried.
@@ -106,7 +116,7 @@ pub fn name(name: &str, id: UserId) -> Vec<u8> {
     join(&[&name_prefix(name), id.as_bytes()])
 }
 
-/// The user id at the end of a [`word`] or [`name`] key.
+/// The user id at the end of a [`word`], [`name`], [`active_member`] or [`active_owner`] key.
 pub fn parse_trailing_user(key: &[u8]) -> Option<UserId> {
     let (_, bytes) = key.split_last_chunk::<16>()?;
     Some(UserId(uuid::Uuid::from_bytes(*bytes)))
@@ -171,6 +181,128 @@ pub fn token(purpose: Purpose, user: Option<UserId>) -> Vec<u8> {
     join(&[TOKEN, purpose, user.as_ref().map_or(&[][..], |id| id.as_bytes())])
 }
 
+pub fn organization(id: OrganizationId) -> Vec<u8> {
+    join(&[ORGANIZATION, id.as_bytes()])
+}
+
+pub fn organization_slug(slug: &str) -> Vec<u8> {
+    join(&[b"organization_slug/", slug.as_bytes()])
+}
+
+/// All members of an organization, by user.
+pub fn membership_prefix(organization: OrganizationId) -> Vec<u8> {
+    join(&[MEMBERSHIP, organization.as_bytes()])
+}
+
+pub fn membership(organization: OrganizationId, user: UserId) -> Vec<u8> {
+    join(&[&membership_prefix(organization), user.as_bytes()])
+}
+
+/// The organizations of a user, in the order of joining.
+pub fn user_membership_prefix(user: UserId) -> Vec<u8> {
+    join(&[b"user_membership/", user.as_bytes()])
+}
+
+pub fn user_membership(user: UserId, joined_at: Timestamp, organization: OrganizationId) -> Vec<u8> {
+    join(&[&user_membership_prefix(user), &sortable(joined_at), organization.as_bytes()])
+}
+
+/// The organization at the end of a [`user_membership`] key.
+pub fn parse_trailing_organization(key: &[u8]) -> Option<OrganizationId> {
+    let (_, bytes) = key.split_last_chunk::<16>()?;
+    Some(OrganizationId(uuid::Uuid::from_bytes(*bytes)))
+}
+
+/// Active members of an organization, in the order of joining.
+pub fn active_member_prefix(organization: OrganizationId) -> Vec<u8> {
+    join(&[b"active_member/", organization.as_bytes()])
+}
+
+pub fn active_member(organization: OrganizationId, joined_at: Timestamp, user: UserId) -> Vec<u8> {
+    join(&[&active_member_prefix(organization), &sortable(joined_at), user.as_bytes()])
+}
+
+/// Active owners of an organization.
+pub fn active_owner_prefix(organization: OrganizationId) -> Vec<u8> {
+    join(&[b"active_owner/", organization.as_bytes()])
+}
+
+pub fn active_owner(organization: OrganizationId, user: UserId) -> Vec<u8> {
+    join(&[&active_owner_prefix(organization), user.as_bytes()])
+}
+
+/// How many active members an organization has.
+pub fn active_members_counter(organization: OrganizationId) -> Vec<u8> {
+    join(&[b"counter/active_members/", organization.as_bytes()])
+}
+
+/// Moved by whoever takes an owner from an organization, so that the last one keeps it.
+pub fn owner_guard(organization: OrganizationId) -> Vec<u8> {
+    join(&[b"guard/owner/", organization.as_bytes()])
+}
+
+pub fn team(number: u64) -> Vec<u8> {
+    join(&[TEAM, &number.to_be_bytes()])
+}
+
+/// The projects of an organization, by number.
+pub fn organization_team_prefix(organization: OrganizationId) -> Vec<u8> {
+    join(&[b"organization_team/", organization.as_bytes()])
+}
+
+pub fn organization_team(organization: OrganizationId, number: u64) -> Vec<u8> {
+    join(&[&organization_team_prefix(organization), &number.to_be_bytes()])
+}
+
+/// Moved by every new project of an organization, so that the limit on their number holds.
+pub fn team_guard(organization: OrganizationId) -> Vec<u8> {
+    join(&[b"guard/team/", organization.as_bytes()])
+}
+
+pub fn invite(id: InviteId) -> Vec<u8> {
+    join(&[INVITE, id.as_bytes()])
+}
+
+/// The invites of an organization, in the order of their creation.
+pub fn organization_invite_prefix(organization: OrganizationId) -> Vec<u8> {
+    join(&[b"organization_invite/", organization.as_bytes()])
+}
+
+pub fn organization_invite(organization: OrganizationId, created_at: Timestamp, id: InviteId) -> Vec<u8> {
+    join(&[&organization_invite_prefix(organization), &sortable(created_at), id.as_bytes()])
+}
+
+/// The invites for an e-mail address, in the order of their ids.
+pub fn email_invite_prefix(address: &str) -> Vec<u8> {
+    join(&[b"email_invite/", address.as_bytes(), b"\0"])
+}
+
+pub fn email_invite(address: &str, id: InviteId) -> Vec<u8> {
+    join(&[&email_invite_prefix(address), id.as_bytes()])
+}
+
+/// The invite at the end of an [`organization_invite`] or [`email_invite`] key.
+pub fn parse_trailing_invite(key: &[u8]) -> Option<InviteId> {
+    let (_, bytes) = key.split_last_chunk::<16>()?;
+    Some(InviteId(uuid::Uuid::from_bytes(*bytes)))
+}
+
+/// How many invites an organization has.
+pub fn invites_counter(organization: OrganizationId) -> Vec<u8> {
+    join(&[b"counter/invites/", organization.as_bytes()])
+}
+
+/// What a deleted organization left behind.
+pub fn organization_remains(id: OrganizationId) -> Vec<u8> {
+    join(&[ORGANIZATION_REMAINS, id.as_bytes()])
+}
+
+/// The organization of an [`organization_remains`] key.
+pub fn parse_organization_remains(key: &[u8]) -> Option<OrganizationId> {
+    let bytes: [u8; 16] = key.strip_prefix(ORGANIZATION_REMAINS)?.try_into().ok()?;
+    Some(OrganizationId(uuid::Uuid::from_bytes(bytes)))
+}
+
 /// Failed logins of one account, address by address: continue with the address's hash.
 pub fn attempts_of_account(email: &str) -> Vec<u8> {
     join(&[ATTEMPTS, b"pair/", &sha256(email.as_bytes())])
@@ -227,7 +359,7 @@ pub fn user_audit(user: UserId, number: u64) -> Vec<u8> {
     join(&[&user_audit_prefix(user), &number.to_be_bytes()])
 }
 
-/// The number at the end of a key of [`audit`] or [`user_audit`].
+/// The number at the end of a key of [`audit`], [`user_audit`] or [`organization_team`].
 pub fn parse_trailing_number(key: &[u8]) -> Option<u64> {
     key.split_last_chunk::<8>().map(|(_, bytes)| u64::from_be_bytes(*bytes))
 }

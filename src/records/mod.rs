@@ -8,7 +8,9 @@ pub mod keys;
 
 mod audit;
 mod expiry;
+mod invites;
 mod keyed;
+mod organizations;
 mod outbox;
 mod sessions;
 mod users;
@@ -17,6 +19,8 @@ mod users;
 mod golden;
 #[cfg(test)]
 mod indexes;
+#[cfg(test)]
+mod organization_indexes;
 
 use std::sync::Arc;
 
@@ -24,7 +28,11 @@ use crate::domain::id::UserId;
 use crate::store::{Batch, Cursor, Entry, Order, Page, Store, StoreError, Version, decode_counter};
 
 pub use audit::{ChainedAudit, append_audit};
+pub use invites::{put_invite, remove_invite};
 pub use keyed::{put_api_key, put_login_failures, put_token, remove_api_key};
+pub use organizations::{
+    change_activity, put_membership, put_organization, put_team, remove_membership, remove_organization,
+};
 pub use outbox::{OutboxRecord, give_up_mail, queue_mail, remove_mail, reschedule_mail};
 pub use sessions::{
     SESSIONS_PER_USER_MAX, put_pending_totp, put_remembered, put_session, remove_remembered, remove_session,
@@ -67,6 +75,29 @@ impl Records {
         self.store.get(key).await?.map(|entry| decode_entry(&entry)).transpose()
     }
 
+    /// The records at several keys, in the order asked; those that are gone are left out.
+    async fn read_many<T: codec::Record>(&self, keys: &[Vec<u8>]) -> Result<Vec<Versioned<T>>> {
+        let keys: Vec<&[u8]> = keys.iter().map(Vec::as_slice).collect();
+        self.store.get_many(&keys).await?.iter().flatten().map(decode_entry).collect()
+    }
+
+    /// At most `limit` entries of an index, behind the first `offset`. Costs what it passes over, in entries.
+    async fn window(&self, prefix: &[u8], order: Order, offset: usize, limit: usize) -> Result<Vec<Entry>> {
+        let (mut after, mut passed_over, mut found) = (None, 0, Vec::new());
+        while found.len() < limit {
+            let wanted = (offset - passed_over).saturating_add(limit - found.len());
+            let page = self.store.scan(prefix, after.as_ref(), wanted, order).await?;
+            let skipped = page.entries.len().min(offset - passed_over);
+            passed_over += skipped;
+            found.extend(page.entries.into_iter().skip(skipped));
+            after = page.next;
+            if after.is_none() {
+                break;
+            }
+        }
+        Ok(found)
+    }
+
     async fn scan(&self, prefix: &[u8], limit: usize) -> Result<Page> {
         self.store.scan(prefix, None, limit, Order::Ascending).await
     }
@@ -74,6 +105,10 @@ impl Records {
 
 fn decode_entry<T: codec::Record>(entry: &Entry) -> Result<Versioned<T>> {
     Ok(Versioned { value: codec::decode(&entry.key, &entry.value)?, version: entry.version })
+}
+
+fn trailing_user(key: &[u8]) -> Result<UserId> {
+    keys::parse_trailing_user(key).ok_or_else(|| codec::corrupt(key, "holds no user id"))
 }
 
 fn id_from(key: &[u8], bytes: &[u8]) -> Result<UserId> {

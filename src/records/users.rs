@@ -3,15 +3,15 @@
 use uuid::Uuid;
 
 use super::codec::{self, Decode, Encode};
-use super::{Records, Result, Versioned, cursor, id_from, keys, put};
+use super::{Records, Result, Versioned, cursor, id_from, keys, put, trailing_user};
 use crate::domain::backoff::Failures;
 use crate::domain::email::EmailAddress;
-use crate::domain::id::UserId;
+use crate::domain::id::{OrganizationId, UserId};
 use crate::domain::text;
 use crate::domain::time::Timestamp;
 use crate::domain::user::{BackupCode, FactorState, PasswordHash, Preferences, SecondFactor, TotpDevice, User};
 use crate::domain::vault::Sealed;
-use crate::store::{Batch, Cursor, Entry, Expect, Order};
+use crate::store::{Batch, Cursor, Expect, Order};
 
 /// Which users a listing by state shows; `None` means all.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -28,9 +28,7 @@ impl Records {
     /// Several users, in the order asked; those that are gone are left out.
     pub async fn users(&self, ids: &[UserId]) -> Result<Vec<User>> {
         let keys: Vec<Vec<u8>> = ids.iter().map(|id| keys::user(*id)).collect();
-        let keys: Vec<&[u8]> = keys.iter().map(Vec::as_slice).collect();
-        let entries = self.store.get_many(&keys).await?;
-        entries.into_iter().flatten().map(|entry| codec::decode(&entry.key, &entry.value)).collect()
+        Ok(self.read_many(&keys).await?.into_iter().map(|user| user.value).collect())
     }
 
     pub async fn user_id_by_email(&self, address: &EmailAddress) -> Result<Option<UserId>> {
@@ -44,22 +42,8 @@ impl Records {
     /// Ids of active users, all or of one role, by `id` on the wire: at most `limit`, behind the first `offset`. Costs
     /// what it passes over, in index entries; no user is read.
     pub async fn active_user_ids(&self, is_staff: Option<bool>, offset: usize, limit: usize) -> Result<Vec<UserId>> {
-        let prefix = keys::active_user_prefix(is_staff);
-        let (mut after, mut passed_over, mut ids) = (None, 0, Vec::new());
-        while ids.len() < limit {
-            let wanted = (offset - passed_over).saturating_add(limit - ids.len());
-            let page = self.store.scan(&prefix, after.as_ref(), wanted, Order::Ascending).await?;
-            let skipped = page.entries.len().min(offset - passed_over);
-            passed_over += skipped;
-            for entry in page.entries.iter().skip(skipped) {
-                ids.push(id_from(&entry.key, &entry.value)?);
-            }
-            after = page.next;
-            if after.is_none() {
-                break;
-            }
-        }
-        Ok(ids)
+        let found = self.window(&keys::active_user_prefix(is_staff), Order::Ascending, offset, limit).await?;
+        found.iter().map(|entry| id_from(&entry.key, &entry.value)).collect()
     }
 
     /// How many active users there are, all or of one role.
@@ -116,10 +100,7 @@ impl Records {
 
     async fn trailing_user_ids(&self, prefix: &[u8], limit: usize) -> Result<Vec<UserId>> {
         let page = self.scan(prefix, limit).await?;
-        let parse = |entry: Entry| {
-            keys::parse_trailing_user(&entry.key).ok_or_else(|| codec::corrupt(&entry.key, "holds no user id"))
-        };
-        page.entries.into_iter().map(parse).collect()
+        page.entries.iter().map(|entry| trailing_user(&entry.key)).collect()
     }
 
     async fn user_id_at(&self, key: &[u8]) -> Result<Option<UserId>> {
@@ -331,7 +312,7 @@ impl From<&User> for UserV1 {
             date_joined: user.date_joined.as_micros(),
             last_login: micros(user.last_login),
             preferences: (&user.preferences).into(),
-            current_organization: user.current_organization.map(Uuid::into_bytes),
+            current_organization: user.current_organization.map(|id| *id.as_bytes()),
             current_team: user.current_team,
             session_epoch: user.session_epoch,
             remember_epoch: user.remember_epoch,
@@ -365,7 +346,7 @@ impl TryFrom<UserV1> for User {
             date_joined: Timestamp::from_micros(stored.date_joined),
             last_login: timestamp(stored.last_login),
             preferences: stored.preferences.try_into()?,
-            current_organization: stored.current_organization.map(Uuid::from_bytes),
+            current_organization: stored.current_organization.map(|id| OrganizationId(Uuid::from_bytes(id))),
             current_team: stored.current_team,
             session_epoch: stored.session_epoch,
             remember_epoch: stored.remember_epoch,

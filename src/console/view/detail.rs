@@ -416,6 +416,16 @@ const fn words(event: Event) -> &'static str {
         Event::SessionRevoked => "session ended",
         Event::ApiKeyCreated => "API key made",
         Event::ApiKeyDeleted => "API key revoked",
+        Event::OrganizationCreated => "organization made",
+        Event::OrganizationUpdated => "organization changed",
+        Event::OrganizationEnforce2faChanged => "2FA demand changed",
+        Event::OrganizationDeleted => "organization deleted",
+        Event::ProjectCreated => "project made",
+        Event::MemberJoined => "joined organization",
+        Event::MemberLevelChanged => "level changed",
+        Event::MemberRemoved => "left organization",
+        Event::InviteCreated => "invite made",
+        Event::InviteDeleted => "invite deleted",
     }
 }
 
