@@ -84,6 +84,34 @@ impl Model {
     }
 }
 
+fn membership(id: Uuid, organization: OrganizationId, user: usize, level: Level, now: Timestamp) -> Membership {
+    Membership {
+        id: MembershipId(id),
+        organization,
+        user: user_id(user),
+        level,
+        joined_at: now,
+        updated_at: now,
+        invited_by: None,
+    }
+}
+
+fn invite(id: Uuid, organization: OrganizationId, to: u8, now: Timestamp) -> Invite {
+    Invite {
+        id: InviteId(id),
+        organization,
+        target_email: address(to),
+        first_name: String::new(),
+        level: Level::Member,
+        emailing_attempt_made: false,
+        created_by: None,
+        created_at: now,
+        updated_at: now,
+        message: None,
+        private_project_access: Vec::new(),
+    }
+}
+
 /// Runs the steps against a store, and the model beside it.
 async fn run(steps: Vec<Step>) -> (Records, Model) {
     let records = Records::new(Arc::new(MemoryStore::new()));
@@ -103,15 +131,7 @@ async fn run(steps: Vec<Step>) -> (Records, Model) {
             Step::Found => {}
             Step::Join { organization, user, level } => {
                 let Some(id) = model.organization(organization) else { continue };
-                let member = Membership {
-                    id: MembershipId(uuid),
-                    organization: id,
-                    user: user_id(user),
-                    level,
-                    joined_at: now,
-                    updated_at: now,
-                    invited_by: None,
-                };
+                let member = membership(uuid, id, user, level, now);
                 let batch = put_membership(Batch::default(), None, &member, model.is_active(user_id(user)));
                 let is_member = model.member(organization, user).is_some();
                 assert_eq!(records.store().commit(batch).await.unwrap() == Commit::Conflict, is_member);
@@ -150,19 +170,7 @@ async fn run(steps: Vec<Step>) -> (Records, Model) {
             }
             Step::Invite { organization, address: to } => {
                 let Some(organization) = model.organization(organization) else { continue };
-                let invite = Invite {
-                    id: InviteId(uuid),
-                    organization,
-                    target_email: address(to),
-                    first_name: String::new(),
-                    level: Level::Member,
-                    emailing_attempt_made: false,
-                    created_by: None,
-                    created_at: now,
-                    updated_at: now,
-                    message: None,
-                    private_project_access: Vec::new(),
-                };
+                let invite = invite(uuid, organization, to, now);
                 commit(put_invite(Batch::default(), None, &invite)).await;
                 model.invites.push(invite);
             }

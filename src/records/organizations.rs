@@ -164,17 +164,16 @@ pub fn put_organization(
     organization: &Organization,
 ) -> Batch {
     let key = keys::organization(organization.id);
-    batch = match before {
-        Some(before) => batch.expect(key.clone(), Expect::Version(before.version)),
-        None => {
-            let slug = keys::organization_slug(&organization.slug);
-            batch
-                .expect(key.clone(), Expect::Absent)
-                .expect(slug.clone(), Expect::Absent)
-                .put(slug, organization.id.as_bytes().to_vec())
-                .add(keys::ORGANIZATIONS_COUNTER, 1)
-        }
-    };
+    if let Some(before) = before {
+        batch = batch.expect(key.clone(), Expect::Version(before.version));
+    } else {
+        let slug = keys::organization_slug(&organization.slug);
+        batch = batch
+            .expect(key.clone(), Expect::Absent)
+            .expect(slug.clone(), Expect::Absent)
+            .put(slug, organization.id.as_bytes().to_vec())
+            .add(keys::ORGANIZATIONS_COUNTER, 1);
+    }
     put(batch, key, organization)
 }
 
@@ -200,24 +199,21 @@ pub fn put_membership(
     is_active: bool,
 ) -> Batch {
     let key = keys::membership(membership.organization, membership.user);
-    match before {
-        Some(before) => {
-            batch = batch.expect(key.clone(), Expect::Version(before.version));
-            let owner = keys::active_owner(membership.organization, membership.user);
-            match (before.value.level == Level::Owner, membership.level == Level::Owner) {
-                (true, false) => batch = batch.delete(owner),
-                (false, true) if is_active => batch = batch.put(owner, Vec::new()),
-                _ => {}
-            }
+    if let Some(before) = before {
+        batch = batch.expect(key.clone(), Expect::Version(before.version));
+        let owner = keys::active_owner(membership.organization, membership.user);
+        match (before.value.level == Level::Owner, membership.level == Level::Owner) {
+            (true, false) => batch = batch.delete(owner),
+            (false, true) if is_active => batch = batch.put(owner, Vec::new()),
+            _ => {}
         }
-        None => {
-            let Membership { user, joined_at, organization, .. } = *membership;
-            batch = batch
-                .expect(key.clone(), Expect::Absent)
-                .put(keys::user_membership(user, joined_at, organization), Vec::new());
-            if is_active {
-                batch = list_member(batch, membership);
-            }
+    } else {
+        let Membership { user, joined_at, organization, .. } = *membership;
+        batch = batch
+            .expect(key.clone(), Expect::Absent)
+            .put(keys::user_membership(user, joined_at, organization), Vec::new());
+        if is_active {
+            batch = list_member(batch, membership);
         }
     }
     put(batch, key, membership)
