@@ -246,7 +246,9 @@ impl Operation for SetUser {
         let email = self.email.as_deref().map(parse_email).transpose()?;
         let password = match &self.password {
             Some(password) => {
+                let new = [&self.email, &self.first_name, &self.last_name].into_iter().filter_map(Option::as_deref);
                 let known = [found.email.as_str(), &found.first_name, &found.last_name];
+                let known: Vec<&str> = new.chain(known).collect();
                 Some(cx.hash_new_password(password, &known).await?)
             }
             None => None,

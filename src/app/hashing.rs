@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 
 use super::random;
 use crate::config;
-use crate::domain::password::{self, HashMemory, HashParameters};
+use crate::domain::password_hash::{self, HashMemory, HashParameters};
 use crate::domain::secret::Secret;
 use crate::domain::user::PasswordHash;
 use crate::error::{Error, Result};
@@ -52,7 +52,7 @@ impl Hasher {
     /// Hashes a new password.
     pub async fn hash(&self, password: Secret) -> Result<PasswordHash> {
         let (parameters, salt) = (self.parameters, random::bytes()?);
-        self.run(move |memory| password::hash_password(parameters, memory, password.expose(), salt))
+        self.run(move |memory| password_hash::hash_password(parameters, memory, password.expose(), salt))
             .await?
             .map_err(|error| Error::internal(format!("hashing failed: {error}")))
     }
@@ -65,13 +65,13 @@ impl Hasher {
             Some(hash) => hash,
             None => self.dummy().await?,
         };
-        let matches = self.run(move |memory| password::verify_password(&hash, memory, password.expose())).await?;
+        let matches = self.run(move |memory| password_hash::verify_password(&hash, memory, password.expose())).await?;
         Ok(matches && is_real)
     }
 
     /// Whether a hash was made with other parameters than those of now.
     pub fn needs_rehash(&self, hash: &PasswordHash) -> bool {
-        password::needs_rehash(hash, self.parameters)
+        password_hash::needs_rehash(hash, self.parameters)
     }
 
     /// Other work on a password that takes long (crafted text keeps the strength check busy for half a second): under

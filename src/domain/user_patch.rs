@@ -136,7 +136,7 @@ impl UserPatch {
         let email = self.email.as_ref().unwrap_or(&user.email);
         let first_name = self.first_name.as_ref().unwrap_or(&user.first_name);
         let last_name = self.last_name.as_ref().unwrap_or(&user.last_name);
-        let known = [email.as_str(), email.local_part(), first_name, last_name];
+        let known = [email.as_str(), first_name, last_name];
         check_password(password.expose(), rules.password_min_length, &known)
             .map_err(super::password::PasswordProblem::at_change)?;
         Ok(Some(password))
