@@ -314,7 +314,7 @@ fn weak_passwords_are_refused() {
             "invalid_input",
             "Add another word or two. Uncommon words are better. Avoid repeated words and characters.",
         ),
-        ("plextsofttM", "invalid_input", "Add another word or two. Uncommon words are better."),
+        ("3odi15ngxb", "invalid_input", "Add another word or two. Uncommon words are better."),
         ("", "blank", "This field may not be blank."),
     ] {
         let reply = client.patch(ME, json!({"password": password, "current_password": person.password}));
