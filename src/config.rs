@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 pub use check::{is_origin, parse_network};
 pub use load::{ConfigError, Loaded, Sources, load};
 
+pub use crate::domain::rate::Rate;
 use crate::domain::secret::Secret;
 
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -195,51 +196,23 @@ pub enum OnOff {
 #[serde(deny_unknown_fields)]
 pub struct Limits {
     pub user_authentication: Rate,
+    pub user_authentication_address: Rate,
     pub email_verification_request: Rate,
     pub verify_email: Rate,
     pub verify_email_address: Rate,
+    pub password_reset_request: Rate,
+    pub password_reset_request_address: Rate,
     pub two_factor_login: Rate,
+    pub login_email_code: Rate,
+    pub login_email_code_resend: Rate,
+    pub second_step_address: Rate,
     pub login_precheck: Rate,
-}
-
-/// So many events in so many seconds; `6/20m` in the file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct Rate {
-    pub count: u32,
-    pub seconds: u32,
-}
-
-impl TryFrom<String> for Rate {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        let parse = || {
-            let (count, period) = text.split_once('/')?;
-            let (number, unit) = period.split_at_checked(period.len().checked_sub(1)?)?;
-            let unit = match unit {
-                "s" => 1,
-                "m" => 60,
-                "h" => 3_600,
-                "d" => 86_400,
-                _ => return None,
-            };
-            let seconds = number.parse::<u32>().ok()?.checked_mul(unit)?;
-            let count = count.parse().ok()?;
-            (count > 0 && count <= 1000 && seconds > 0).then_some(Self { count, seconds })
-        };
-        parse()
-            .ok_or_else(|| format!("`{text}` is not a rate such as \"6/20m\" (count 1 to 1000; period in s, m, h, d)"))
-    }
-}
-
-impl From<Rate> for String {
-    fn from(rate: Rate) -> Self {
-        let unit =
-            [(86_400, 'd'), (3_600, 'h'), (60, 'm')].into_iter().find(|(unit, _)| rate.seconds.is_multiple_of(*unit));
-        let (unit, letter) = unit.unwrap_or((1, 's'));
-        format!("{}/{}{letter}", rate.count, rate.seconds / unit)
-    }
+    pub signup: Rate,
+    pub invites_hourly: Rate,
+    pub invites_daily: Rate,
+    pub api_keys: OnOff,
+    pub api_keys_burst: Rate,
+    pub api_keys_sustained: Rate,
 }
 
 #[derive(Clone, Debug, Deserialize, Serialize)]

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::audit::Note;
 use super::email::unstage_email;
+use super::limits::Limit;
 use super::permission::KeyRule;
 use super::reset::{Done, UserChange, check_reason};
 use super::second_factor::incorrect_password;
@@ -165,7 +166,7 @@ impl Operation for UpdateUser {
         let fields = &self.fields;
         cx.check_update_windows(fields, self.replace)?;
         if fields.contains("current_password") {
-            cx.count_password_use(cx.require_caller()?.id)?;
+            cx.count(Limit::UserAuthentication, cx.require_caller()?.id.as_bytes()).await?;
         }
         let before = cx.user(id).await?.value;
         cx.check_update_guards(fields, &before)?;

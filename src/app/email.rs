@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
 
 use super::audit::Note;
+use super::limits::Limit;
 use super::login::IssuedSession;
 use super::permission::KeyRule;
 use super::reset::{Done, UserChange, check_reason};
@@ -54,12 +55,11 @@ impl Operation for RequestEmailVerification {
                 None,
             ));
         }
-        let limits = &cx.config().limits;
-        let throttle = &cx.app.0.throttle;
-        // The address first: beyond its limit it cannot use up the tries of others.
-        let bucket = cx.address_bucket();
-        throttle.count("verify_email_address", limits.verify_email_address, bucket.as_bytes(), cx.now)?;
-        throttle.count("email_verification_request", limits.email_verification_request, uuid.as_bytes(), cx.now)?;
+        // By the account that is named, and by the caller's own where somebody logged in names another.
+        let caller = cx.caller().map(|caller| caller.id.to_string()).filter(|caller| *caller != uuid);
+        for key in [Some(&uuid), caller.as_ref()].into_iter().flatten() {
+            cx.count(Limit::EmailVerificationRequest, key.as_bytes()).await?;
+        }
         let Some(id) = UserId::parse(&uuid) else { return Ok(Success::YES) };
         let Some(user) = cx.records().user(id).await?.map(|user| user.value) else { return Ok(Success::YES) };
         let is_something_to_verify = user.pending_email.is_some() || user.is_email_verified != Some(true);
@@ -86,10 +86,7 @@ impl Operation for VerifyEmail {
     async fn run(self, cx: &Context<'_>) -> Result<Self::Reply> {
         let proof = Proof::parse(&self.fields)?;
         let uuid = self.fields.text("uuid")?.ok_or_else(|| FieldError::required("uuid"))?.to_lowercase();
-        let limits = &cx.config().limits;
-        let throttle = &cx.app.0.throttle;
-        throttle.count("verify_email_address", limits.verify_email_address, cx.address_bucket().as_bytes(), cx.now)?;
-        throttle.count("verify_email", limits.verify_email, uuid.as_bytes(), cx.now)?;
+        cx.count(Limit::VerifyEmail, uuid.as_bytes()).await?;
 
         let mut tries = Tries::default();
         loop {

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::audit::Note;
+use super::limits::Limit;
 use super::second_factor::{CodeOutcome, try_code};
 use super::{Context, Identity, Operation, Permission, PresentedSession, Tries, random};
 use crate::domain::audit::Event;
@@ -23,8 +24,6 @@ use crate::records::{
 };
 use crate::store::Batch;
 
-/// The limit on tries of the second step, by the pending user (spec §1.11).
-pub(super) const TRIES_AT_LOGIN: &str = "two_factor_login";
 /// Longest pause that the growing delay of one account reaches, in seconds.
 const ACCOUNT_LOCK_SECONDS: i64 = 900;
 /// Ended sessions, and devices, that one login clears away: with all else that a login writes, they fit into a batch.
@@ -132,12 +131,7 @@ impl Operation for CompleteLogin {
 
     async fn run(self, cx: &Context<'_>) -> Result<Self::Reply> {
         let (presented, pending) = cx.pending_login()?;
-        cx.app.0.throttle.count(
-            TRIES_AT_LOGIN,
-            cx.config().limits.two_factor_login,
-            pending.user.as_bytes(),
-            cx.now,
-        )?;
+        cx.count(Limit::TwoFactorLogin, pending.user.as_bytes()).await?;
         let typed = self.fields.code_token("token")?.ok_or_else(|| FieldError::required("token"))?;
         let remember = self.fields.boolean("remember")?.unwrap_or(true);
 
@@ -192,8 +186,7 @@ impl Operation for CheckLogin {
     async fn run(self, cx: &Context<'_>) -> Result<Self::Reply> {
         let email = self.fields.email("email")?.ok_or_else(|| FieldError::required("email"))?;
         if cx.caller().is_none_or(|caller| caller.email != email) {
-            let address = cx.actor.address.map_or_else(String::new, |address| address.to_string());
-            cx.app.0.throttle.count("login_precheck", cx.config().limits.login_precheck, address.as_bytes(), cx.now)?;
+            cx.count(Limit::LoginPrecheck, &[]).await?;
         }
         Ok(LoginMethods { sso_enforcement: None, saml_available: false, webauthn_credentials: Vec::new() })
     }
@@ -453,13 +446,15 @@ impl Context<'_> {
         if user.is_email_verified == Some(true) || !self.app.is_mail_available() {
             return Ok(());
         }
-        let limit = self.config().limits.email_verification_request;
-        let key = user.id.to_string();
-        // Beyond the limit the answer stays the same; only the mailbox is spared.
-        if self.app.0.throttle.count("email_verification_request", limit, key.as_bytes(), self.now).is_ok() {
-            let batch = self.audited(Batch::default(), Note::of(Event::UserVerificationRequested, user));
-            let batch = self.verification_mailed(batch, user)?;
-            self.commit(batch).await?;
+        match self.count(Limit::EmailVerificationRequest, user.id.to_string().as_bytes()).await {
+            Ok(()) => {
+                let batch = self.audited(Batch::default(), Note::of(Event::UserVerificationRequested, user));
+                let batch = self.verification_mailed(batch, user)?;
+                self.commit(batch).await?;
+            }
+            // The answer stays the same; only the mailbox is spared.
+            Err(Error::Throttled { .. }) => {}
+            Err(error) => return Err(error),
         }
         match user.is_email_verified {
             Some(false) => Err(Error::invalid(

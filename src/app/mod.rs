@@ -12,6 +12,7 @@ pub mod directory;
 pub mod email;
 pub mod hashing;
 pub mod instance;
+pub mod limits;
 pub mod login;
 mod membership;
 pub mod outbox;
@@ -164,8 +165,11 @@ impl App {
     }
 
     /// Checks permission alone, before a body is read (the order of spec §1.1). [`App::call`] checks it again.
+    /// Calls with an API key are counted here, once, where keys are limited (spec §1.11).
     pub fn admit<O: Operation>(&self, actor: &Actor) -> Result<()> {
-        Context { app: self, actor, now: clock::now() }.check(O::NEEDS)
+        let cx = Context { app: self, actor, now: clock::now() };
+        cx.check(O::NEEDS)?;
+        cx.count_key_use(O::NEEDS.limits_keys())
     }
 
     /// Whether the store answers.

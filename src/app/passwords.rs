@@ -7,6 +7,7 @@ use subtle::ConstantTimeEq;
 
 use super::audit::Note;
 use super::email::unstage_email;
+use super::limits::Limit;
 use super::views::Success;
 use super::{Context, Operation, Permission, Tries, random};
 use crate::domain::audit::Event;
@@ -48,7 +49,7 @@ impl Operation for ResetPassword {
     async fn run(self, cx: &Context<'_>) -> Result<Self::Reply> {
         let token = self.fields.text("token")?.filter(|token| !token.is_empty());
         let token = Secret::new(token.ok_or_else(|| FieldError::required("token"))?);
-        cx.limit_reset_tries(&self.uuid)?;
+        cx.count(Limit::MailedLink, &[]).await?;
         let (before, _) = cx.user_of_reset(&self.uuid, &token).await?;
         // The token is checked before the password, and a refused password does not use it up.
         let password = self.fields.secret("password")?.ok_or_else(|| FieldError::required("password"))?;
@@ -89,7 +90,7 @@ impl Operation for CheckResetToken {
     async fn run(self, cx: &Context<'_>) -> Result<Self::Reply> {
         let token = self.token.filter(|token| !token.expose().is_empty());
         let token = token.ok_or_else(|| FieldError::required("token"))?;
-        cx.limit_reset_tries(&self.uuid)?;
+        cx.count(Limit::MailedLink, &[]).await?;
         cx.user_of_reset(&self.uuid, &token).await.map(|_| ())
     }
 }
@@ -108,7 +109,7 @@ impl Operation for CompleteSetup {
 
     async fn run(self, cx: &Context<'_>) -> Result<Self::Reply> {
         let token = self.fields.text("token")?.ok_or_else(|| FieldError::required("token"))?;
-        cx.limit_reset_tries("setup")?;
+        cx.count(Limit::MailedLink, &[]).await?;
         cx.setup_token(&token).await?;
         let email = self.fields.email("email")?.ok_or_else(|| FieldError::required("email"))?;
         let password = self.fields.secret("password")?.ok_or_else(|| FieldError::required("password"))?;
@@ -178,12 +179,6 @@ impl Context<'_> {
         let matches: bool = sha256(token.as_bytes()).ct_eq(&stored.value.hash).into();
         let is_first = self.records().counter(keys::USER_NUMBER_COUNTER).await? == 0;
         if matches && is_first { Ok(stored) } else { Err(invalid_setup()) }
-    }
-
-    fn limit_reset_tries(&self, what: &str) -> Result<()> {
-        let rate = self.config().limits.verify_email;
-        let key = format!("{}\n{}", what.to_lowercase(), self.address_bucket());
-        self.app.0.throttle.count("reset_token", rate, key.as_bytes(), self.now)
     }
 }
 

@@ -65,6 +65,15 @@ impl Permission {
     pub const fn passes_gate(self) -> Self {
         Self { passes_gate: true, ..self }
     }
+
+    /// Whether calls with an API key count against its limit: everything but the users endpoints (spec §1.11).
+    pub(super) fn limits_keys(self) -> bool {
+        match self.key {
+            KeyRule::Itself => true,
+            KeyRule::Scope(scope) | KeyRule::TwoFactorScope(scope) => !scope.starts_with("user:"),
+            KeyRule::Ignored | KeyRule::Unsupported | KeyRule::UnsupportedOnKeys => false,
+        }
+    }
 }
 
 impl Context<'_> {

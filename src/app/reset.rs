@@ -6,7 +6,6 @@ use serde::{Deserialize, Serialize};
 
 use super::audit::Note;
 use super::email::unstage_email;
-use super::login::TRIES_AT_LOGIN;
 use super::second_factor::{find_backup_code, install_device, open_totp, remove_factor};
 use super::views::UserRef;
 use super::{Context, Identity, Operation, Permission, Tries};
@@ -148,7 +147,6 @@ impl Operation for UnlockTwoFactor {
             // Without expectations a batch cannot conflict.
             cx.commit(batch).await?;
         }
-        cx.app.0.throttle.forget(TRIES_AT_LOGIN, user.id.as_bytes());
         Ok(done)
     }
 }
@@ -167,6 +165,7 @@ impl UserChange for UnlockTwoFactor {
         factor.backup_code_failures = Failures::default();
         let (account, _) = cx.account_counter(&user.email);
         let batch = cx.failures_forgotten(Batch::default().delete(account), user).await?;
+        let batch = cx.second_step_tries_forgotten(batch, user.id).await?;
         let note = Note::of(Event::TwoFactorUnlocked, user).reason(&reason).detail("wrong_codes", wrong);
         let summary = if is_disabled {
             "wrong codes and failed logins are forgotten; the device stays disabled after 100 wrong codes: reset it"

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::audit::Note;
+use super::limits::Limit;
 use super::login::is_session_live;
 use super::permission::KeyRule;
 use super::views::{Success, TwoFactorStatusView, UserRef};
@@ -524,15 +525,9 @@ impl Context<'_> {
         id: crate::domain::id::UserId,
         password: &Secret,
     ) -> Result<bool> {
-        self.count_password_use(id)?;
+        self.count(Limit::UserAuthentication, id.as_bytes()).await?;
         let hash = self.user(id).await?.value.password_hash;
         self.app.0.hasher.verify(hash, password.clone()).await
-    }
-
-    /// Counts a call that carries `current_password`.
-    pub(super) fn count_password_use(&self, id: crate::domain::id::UserId) -> Result<()> {
-        let rate = self.config().limits.user_authentication;
-        self.app.0.throttle.count("user_authentication", rate, id.as_bytes(), self.now)
     }
 
     /// The caller authenticated within the last 300 s; a key never did.

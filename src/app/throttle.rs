@@ -1,58 +1,101 @@
-//! Rate limits over sliding windows of individual timestamps (spec §1.11).
+//! Rate limits kept in memory (spec §1.11), and bounded: when there is too much, what says least (the oldest) goes first.
 //!
-//! Kept in memory and bounded: when too many keys are there, those that say least (the oldest) go first. What must
-//! survive a restart (wrong codes, failed logins) is counted in the store instead.
+//! Which call counts where is [`super::limits`]'s to say, and which windows are kept in the store instead.
 
-use std::collections::{HashMap, VecDeque};
-use std::sync::{Mutex, PoisonError};
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::config::Rate;
+use crate::domain::rate::{Rate, Window};
 use crate::domain::time::Timestamp;
 use crate::domain::vault::sha256;
 use crate::error::{Error, Result};
 
-/// Keys remembered at once; each holds at most the rate's count of timestamps.
+/// Keys remembered at once, and events of all of them together: some 20 MiB.
 const KEYS_MAX: usize = 100_000;
+const EVENTS_MAX: usize = 1_000_000;
 
 /// All windows, by limit name and key.
 #[derive(Default)]
 pub struct Throttle {
-    windows: Mutex<HashMap<Key, Window>>,
+    windows: Mutex<Windows>,
+}
+
+#[derive(Default)]
+struct Windows {
+    by_key: HashMap<Key, Window>,
+    /// Events in all windows.
+    events: usize,
 }
 
 /// The limit's name, and the first half of a hash of what it counts.
 type Key = (&'static str, [u8; 16]);
 
-struct Window {
-    times: VecDeque<Timestamp>,
-    seconds: u32,
-}
-
 impl Throttle {
     /// Counts one event under a key, or refuses it (which is not counted) with the seconds to wait, rounded up.
     pub fn count(&self, name: &'static str, rate: Rate, key: &[u8], now: Timestamp) -> Result<()> {
+        self.count_many(name, rate, key, 1, now)
+    }
+
+    /// Counts so many events under a key, or none.
+    pub fn count_many(&self, name: &'static str, rate: Rate, key: &[u8], amount: u32, now: Timestamp) -> Result<()> {
         let key = (name, digest(key));
-        let mut windows = self.windows.lock().unwrap_or_else(PoisonError::into_inner);
-        if windows.len() >= KEYS_MAX && !windows.contains_key(&key) {
-            make_room(&mut windows, now);
+        let mut windows = self.windows();
+        windows.make_room(key, now);
+        let window = windows.by_key.entry(key).or_default();
+        let before = window.times.len();
+        let counted = window.count(rate, amount, now);
+        let after = window.times.len();
+        // What was remembered of a busy time does not keep its memory.
+        if window.times.capacity() > 64 + 4 * after {
+            window.times.shrink_to_fit();
         }
-        let window = windows.entry(key).or_insert_with(|| Window { times: VecDeque::new(), seconds: rate.seconds });
-        let begin = now.plus_seconds(-i64::from(rate.seconds));
-        while window.times.front().is_some_and(|at| *at <= begin) {
-            window.times.pop_front();
-        }
-        if window.times.len() >= rate.count as usize {
-            let oldest = window.times.front().copied().unwrap_or(now);
-            let micros = oldest.as_micros() - begin.as_micros();
-            return Err(Error::Throttled { retry_after_s: micros.max(1).cast_unsigned().div_ceil(1_000_000) });
-        }
-        window.times.push_back(now);
-        Ok(())
+        windows.events = (windows.events + after).saturating_sub(before);
+        counted.map_err(|retry_after_s| Error::Throttled { retry_after_s })
+    }
+
+    /// Takes back what was counted last under a key, because another limit refused the same call.
+    pub fn take_back(&self, name: &'static str, key: &[u8], amount: u32) {
+        let mut windows = self.windows();
+        let Some(window) = windows.by_key.get_mut(&(name, digest(key))) else { return };
+        let before = window.times.len();
+        window.times.truncate(before.saturating_sub(amount as usize));
+        let after = window.times.len();
+        windows.events = (windows.events + after).saturating_sub(before);
     }
 
     /// Forgets what was counted under a key.
     pub fn forget(&self, name: &'static str, key: &[u8]) {
-        self.windows.lock().unwrap_or_else(PoisonError::into_inner).remove(&(name, digest(key)));
+        let mut windows = self.windows();
+        let gone = windows.by_key.remove(&(name, digest(key)));
+        windows.events = windows.events.saturating_sub(gone.map_or(0, |window| window.times.len()));
+    }
+
+    fn windows(&self) -> MutexGuard<'_, Windows> {
+        self.windows.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Windows {
+    /// Sees to it that one more event under this key fits. Drops windows that are over; when there is still too much,
+    /// the half whose last event is longest ago, and once more if those were the small ones.
+    fn make_room(&mut self, key: Key, now: Timestamp) {
+        let is_known = self.by_key.contains_key(&key);
+        let is_full = |windows: &Self| windows.events >= EVENTS_MAX || (windows.by_key.len() >= KEYS_MAX && !is_known);
+        if is_full(self) {
+            self.keep(|window| now < window.ends_at());
+        }
+        while is_full(self) {
+            let mut last: Vec<Timestamp> = self.by_key.values().map(Window::ends_at).collect();
+            let middle = last.len() / 2;
+            let (_, median, _) = last.select_nth_unstable(middle);
+            let median = *median;
+            self.keep(|window| window.ends_at() > median);
+        }
+    }
+
+    fn keep(&mut self, is_kept: impl Fn(&Window) -> bool) {
+        self.by_key.retain(|_, window| is_kept(window));
+        self.events = self.by_key.values().map(|window| window.times.len()).sum();
     }
 }
 
@@ -62,35 +105,31 @@ fn digest(key: &[u8]) -> [u8; 16] {
     half
 }
 
-/// Drops windows that are over; when all are alive, the half whose last event is longest ago.
-fn make_room(windows: &mut HashMap<Key, Window>, now: Timestamp) {
-    windows
-        .retain(|_, window| window.times.back().is_some_and(|at| *at > now.plus_seconds(-i64::from(window.seconds))));
-    if windows.len() >= KEYS_MAX {
-        let mut last: Vec<Timestamp> = windows.values().filter_map(|window| window.times.back().copied()).collect();
-        let middle = last.len() / 2;
-        let (_, median, _) = last.select_nth_unstable(middle);
-        let median = *median;
-        windows.retain(|_, window| window.times.back().is_some_and(|at| *at > median));
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     const RATE: Rate = Rate { count: 2, seconds: 60 };
 
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_seconds(seconds)
+    }
+
     #[test]
-    fn the_window_slides() {
+    fn keys_and_names_are_kept_apart() {
         let throttle = Throttle::default();
-        let at = Timestamp::from_seconds;
-        assert!(throttle.count("x", RATE, b"k", at(0)).is_ok());
-        assert!(throttle.count("x", RATE, b"k", at(30)).is_ok());
+        for _ in 0..2 {
+            assert!(throttle.count("x", RATE, b"k", at(0)).is_ok());
+        }
         assert_eq!(throttle.count("x", RATE, b"k", at(59)), Err(Error::Throttled { retry_after_s: 1 }));
         assert!(throttle.count("x", RATE, b"other", at(59)).is_ok());
-        assert!(throttle.count("x", RATE, b"k", at(60)).is_ok());
-        assert_eq!(throttle.count("x", RATE, b"k", at(61)), Err(Error::Throttled { retry_after_s: 29 }));
+        assert!(throttle.count("y", RATE, b"k", at(59)).is_ok());
+        throttle.forget("x", b"k");
+        assert!(throttle.count_many("x", RATE, b"k", 2, at(59)).is_ok());
+        throttle.take_back("x", b"k", 2);
+        assert!(throttle.count_many("x", RATE, b"k", 2, at(59)).is_ok());
+        throttle.take_back("x", b"unknown", 2);
+        assert_eq!(throttle.windows().events, 2 + 1 + 1);
     }
 
     #[test]
@@ -100,6 +139,19 @@ mod tests {
             let now = Timestamp::from_micros(number.cast_signed());
             assert!(throttle.count("x", RATE, &number.to_be_bytes(), now).is_ok());
         }
-        assert!(throttle.windows.lock().unwrap().len() <= KEYS_MAX);
+        let windows = throttle.windows();
+        assert!(windows.by_key.len() <= KEYS_MAX);
+        assert_eq!(windows.events, windows.by_key.values().map(|window| window.times.len()).sum::<usize>());
+    }
+
+    #[test]
+    fn a_flood_of_events_stays_bounded() {
+        let throttle = Throttle::default();
+        let rate = Rate { count: 5_000, seconds: 3_600 };
+        for number in 0..500_u64 {
+            let now = Timestamp::from_micros(number.cast_signed());
+            assert!(throttle.count_many("x", rate, &number.to_be_bytes(), 5_000, now).is_ok());
+            assert!(throttle.windows().events <= EVENTS_MAX + 5_000);
+        }
     }
 }

@@ -366,7 +366,7 @@ mod tests {
             ),
             (
                 "[limits]\nverify_email = '6'\n",
-                "config.toml:2: bad value for `limits.verify_email`: `6` is not a rate such as \"6/20m\" (count 1 to 1000; period in s, m, h, d)",
+                "config.toml:2: bad value for `limits.verify_email`: `6` is not a rate such as \"6/20m\" (count 1 to 5000; period in s, m, h, d)",
             ),
             (
                 "[server]\n# say https\npublic_url = 'example.com'\n",

@@ -13,6 +13,7 @@ pub mod notification;
 pub mod organization;
 pub mod password;
 pub mod password_hash;
+pub mod rate;
 pub mod secret;
 pub mod session;
 pub mod text;

@@ -1,6 +1,6 @@
 //! Notes of what may be removed when: each expiring record has one, in the order of time.
 
-use super::{OutboxRecord, Records, Result, keys, remove_remembered, remove_session};
+use super::{OutboxRecord, Records, Result, keys, remove_remembered, remove_session, remove_window};
 use crate::domain::session::PENDING_TOTP_SECONDS;
 use crate::domain::time::Timestamp;
 use crate::store::{Batch, Entry, Expect, Version};
@@ -16,8 +16,8 @@ impl Records {
     }
 
     /// The batch that removes a note, and the record it is about unless that lives longer by now (it has then a newer
-    /// note of its own). Failed logins are forgotten `login_memory_seconds` after the last; their note may have been
-    /// written for another setting, and moves then.
+    /// note of its own). The one note of a rate limit's window moves along with it. Failed logins are forgotten
+    /// `login_memory_seconds` after the last; their note may have been written for another setting, and moves then.
     pub async fn removal_of_expired(
         &self,
         key: &[u8],
@@ -45,6 +45,13 @@ impl Records {
             let mail = self.read::<OutboxRecord>(key).await?;
             return Ok(match mail {
                 Some(mail) => gone(batch, mail.version).add(keys::OUTBOX_FAILED_COUNTER, -1),
+                None => batch,
+            });
+        }
+        if key.starts_with(keys::WINDOW) {
+            return Ok(match self.rate_window(key).await? {
+                Some(window) if window.value.ends_at() <= now => remove_window(batch, key.to_vec(), &window),
+                Some(window) => batch.put(keys::expiry(window.value.ends_at(), key), Vec::new()),
                 None => batch,
             });
         }

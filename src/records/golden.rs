@@ -19,6 +19,7 @@ use crate::domain::backoff::{Failures, LoginFailures};
 use crate::domain::email::EmailAddress;
 use crate::domain::id::{InviteId, MembershipId, OrganizationId, SessionId, UserId};
 use crate::domain::organization::{Invite, Level, Membership, Organization, Team};
+use crate::domain::rate::Window;
 use crate::domain::session::{PendingLogin, PendingTotp, RememberedDevice, Session};
 use crate::domain::text::hex;
 use crate::domain::time::Timestamp;
@@ -319,6 +320,11 @@ fn organizations() {
     check("invite", &invite);
     let bare = Invite { created_by: None, message: None, private_project_access: Vec::new(), ..invite };
     check("invite_bare", &bare);
+}
+
+#[test]
+fn windows_of_rate_limits() {
+    check("window", &Window { seconds: 1_200, times: [at(0), at(60), at(60)].into() });
 }
 
 #[test]

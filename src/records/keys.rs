@@ -17,6 +17,8 @@ pub const SESSION: &[u8] = b"session/";
 pub const PENDING_TOTP: &[u8] = b"pending_totp/";
 pub const REMEMBERED: &[u8] = b"remembered/";
 pub const ATTEMPTS: &[u8] = b"attempts/";
+/// Windows of rate limits; before [`ATTEMPTS`], below which they lie.
+pub const WINDOW: &[u8] = b"attempts/window/";
 pub const TOKEN: &[u8] = b"token/";
 pub const ORGANIZATION: &[u8] = b"organization/";
 pub const MEMBERSHIP: &[u8] = b"membership/";
@@ -37,6 +39,8 @@ pub const ORGANIZATIONS_COUNTER: &[u8] = b"counter/organizations";
 pub const TEAM_NUMBER_COUNTER: &[u8] = b"counter/team_number";
 /// Moved by whoever takes the staff flag (or the activity) from a user, so that the last one keeps it.
 pub const STAFF_GUARD: &[u8] = b"guard/staff";
+/// Windows of rate limits there are.
+pub const WINDOWS_COUNTER: &[u8] = b"counter/windows";
 /// Mails in the outbox: those that will be tried.
 pub const OUTBOX_COUNTER: &[u8] = b"counter/outbox";
 /// Mails that were given up and are still kept.
@@ -316,6 +320,11 @@ pub fn attempts_of_address(pair: &[u8]) -> Option<Vec<u8>> {
 /// Failed logins; `kind` is `account` or `address`, `what` a hash of it.
 pub fn attempts(kind: &str, what: &[u8; 32]) -> Vec<u8> {
     join(&[ATTEMPTS, kind.as_bytes(), b"/", what])
+}
+
+/// The window of a rate limit; `what` is a hash of what it counts.
+pub fn window(limit: &str, what: &[u8; 32]) -> Vec<u8> {
+    join(&[WINDOW, limit.as_bytes(), b"/", what])
 }
 
 pub fn outbox(due: Timestamp, id: &[u8; 16]) -> Vec<u8> {

@@ -14,6 +14,7 @@ mod organizations;
 mod outbox;
 mod sessions;
 mod users;
+mod windows;
 
 #[cfg(test)]
 mod golden;
@@ -38,6 +39,7 @@ pub use sessions::{
     SESSIONS_PER_USER_MAX, put_pending_totp, put_remembered, put_session, remove_remembered, remove_session,
 };
 pub use users::{StateFilter, put_user, remove_user};
+pub use windows::{put_window, remove_window};
 
 /// A record with the version it was read at.
 #[derive(Clone, Debug, PartialEq)]

@@ -30,6 +30,7 @@ mod harness;
 mod headers;
 mod hostile;
 mod layers;
+mod limits;
 mod lockout;
 mod log;
 mod login;

@@ -20,7 +20,15 @@ fn rounds() -> usize {
 
 /// No rate of the API gets in the way.
 fn server() -> Server {
-    let rates = ["user_authentication", "two_factor_login", "verify_email", "verify_email_address", "login_precheck"];
+    let rates = [
+        "user_authentication",
+        "user_authentication_address",
+        "two_factor_login",
+        "second_step_address",
+        "verify_email",
+        "verify_email_address",
+        "login_precheck",
+    ];
     let builder = rates
         .iter()
         .fold(Server::builder().mail_file(), |builder, rate| builder.setting(&format!("limits.{rate}"), "1000/1s"));
