@@ -5,10 +5,10 @@ use serde::Serialize;
 
 use super::STATUS_FAILED;
 use crate::app::accounts::{CreateUser, SetUser, SetUserActive};
-use crate::app::api_keys::{CreateApiKeyFor, ListApiKeysOf, RevokeApiKey};
 use crate::app::audit::{ListAudit, ReadStatus};
 use crate::app::directory::{FindUsers, InspectUser};
 use crate::app::email::{CancelEmailChangeOf, ResendVerification};
+use crate::app::operator_keys::{CreateApiKeyFor, ListApiKeysOf, RevokeApiKey, RollApiKeyOf, SetApiKey};
 use crate::app::permission::Who;
 use crate::app::reset::{
     ConfirmEnrolment, ExplainCode, ResetTwoFactor, RevokeBackupCodes, StartEnrolment, UnlockTwoFactor,
@@ -58,6 +58,8 @@ operations! {
     RevokeApiKey,
     RevokeBackupCodes,
     RevokeSessions,
+    RollApiKeyOf,
+    SetApiKey,
     SetUser,
     SetUserActive,
     StartEnrolment,

@@ -1,30 +1,24 @@
 //! Personal API keys (spec §3.8).
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use uuid::Uuid;
 
 use super::audit::Note;
 use super::permission::{KeyRule, unsupported_on_keys};
-use super::reset::{Done, check_reason};
-use super::views::{ApiKeyView, UserRef};
+use super::views::ApiKeyView;
 use super::{Context, Identity, Operation, Permission, Tries, random};
-use crate::domain::api_key::{ApiKey, KEYS_PER_USER_MAX, LABEL_CHARS_MAX, check_scope, mask};
+use crate::domain::api_key::{ApiKey, KEYS_PER_USER_MAX, mask};
 use crate::domain::audit::Event;
 use crate::domain::fields::{FieldError, Fields};
 use crate::domain::id::UserId;
+use crate::domain::key_patch::KeyPatch;
 use crate::domain::secret::Secret;
 use crate::domain::time::Timestamp;
 use crate::domain::user::User;
 use crate::domain::vault::sha256;
 use crate::error::{Error, Result};
-use crate::records::{keys, put_api_key, remove_api_key};
+use crate::records::{Versioned, keys, move_api_key, put_api_key, remove_api_key};
 use crate::store::{Batch, Expect};
-
-/// Most scopes of one key; more than there are names.
-const SCOPES_MAX: usize = 250;
-/// Longest description, in characters.
-const DESCRIPTION_CHARS_MAX: usize = 1_000;
 
 /// `GET /api/personal_api_keys`: own keys, newest first.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -58,9 +52,7 @@ impl Operation for RetrieveApiKey {
             let is_itself = self.id == "@current" || self.id == key.id;
             return if is_itself { Ok(view(key, caller)) } else { Err(unsupported_on_keys()) };
         }
-        let held = cx.records().api_keys_of(caller.id).await?;
-        let key = held.iter().find(|key| key.value.id == self.id).ok_or_else(Error::not_found)?;
-        Ok(view(&key.value, caller))
+        Ok(view(&cx.api_key_of(caller.id, &self.id).await?.value, caller))
     }
 }
 
@@ -76,8 +68,47 @@ impl Operation for CreateApiKey {
     type Reply = ApiKeyView;
 
     async fn run(self, cx: &Context<'_>) -> Result<Self::Reply> {
-        let wanted = WantedKey::parse(&self.fields)?;
-        cx.create_api_key(cx.require_caller()?.id, wanted).await
+        let wanted = KeyPatch::parse(&self.fields, true)?;
+        cx.create_api_key(cx.require_caller()?.id, &wanted).await
+    }
+}
+
+/// `PATCH` and `PUT /api/personal_api_keys/{id}`; `replace` is PUT.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct UpdateApiKey {
+    pub id: String,
+    pub fields: Fields,
+    pub replace: bool,
+}
+
+impl Operation for UpdateApiKey {
+    const NAME: &'static str = "update_api_key";
+    const NEEDS: Permission = Permission::USER.key(KeyRule::UnsupportedOnKeys).sensitive();
+    type Reply = ApiKeyView;
+
+    async fn run(self, cx: &Context<'_>) -> Result<Self::Reply> {
+        let caller = cx.require_caller()?.id;
+        // Somebody else's key is not there, whatever the body says.
+        cx.api_key_of(caller, &self.id).await?;
+        let patch = KeyPatch::parse(&self.fields, self.replace)?;
+        cx.update_api_key(caller, &self.id, &patch).await
+    }
+}
+
+/// `POST /api/personal_api_keys/{id}/roll`: a new value, which is only in this answer; the old one dies at once and
+/// everything else stays.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct RollApiKey {
+    pub id: String,
+}
+
+impl Operation for RollApiKey {
+    const NAME: &'static str = "roll_api_key";
+    const NEEDS: Permission = Permission::USER.key(KeyRule::UnsupportedOnKeys).sensitive();
+    type Reply = ApiKeyView;
+
+    async fn run(self, cx: &Context<'_>) -> Result<Self::Reply> {
+        cx.roll_api_key(cx.require_caller()?.id, &self.id, None).await
     }
 }
 
@@ -98,142 +129,16 @@ impl Operation for DeleteApiKey {
     }
 }
 
-/// An operator makes a key for a user.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct CreateApiKeyFor {
-    pub user: UserRef,
-    pub label: String,
-    pub scopes: Vec<String>,
-}
-
-impl Operation for CreateApiKeyFor {
-    const NAME: &'static str = "create_api_key_for";
-    const NEEDS: Permission = Permission::OPERATOR_WRITE;
-    type Reply = ApiKeyView;
-
-    async fn run(self, cx: &Context<'_>) -> Result<Self::Reply> {
-        let fields = serde_json::json!({
-            "label": self.label, "scopes": self.scopes, "scoped_teams": [], "scoped_organizations": [],
-        });
-        let Value::Object(fields) = fields else { return Err(Error::internal("not an object")) };
-        let wanted = WantedKey::parse(&Fields(fields))?;
-        cx.create_api_key(cx.find_user(&self.user).await?.value.id, wanted).await
-    }
-}
-
-/// An operator lists the keys of a user.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct ListApiKeysOf {
-    pub user: UserRef,
-}
-
-impl Operation for ListApiKeysOf {
-    const NAME: &'static str = "list_api_keys_of";
-    const NEEDS: Permission = Permission::OPERATOR_READ;
-    type Reply = Vec<ApiKeyView>;
-
-    async fn run(self, cx: &Context<'_>) -> Result<Self::Reply> {
-        let user = cx.find_user(&self.user).await?.value;
-        cx.api_key_views(&user).await
-    }
-}
-
-/// An operator revokes a key by its id.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct RevokeApiKey {
-    pub user: UserRef,
-    pub id: String,
-    pub reason: String,
-}
-
-impl Operation for RevokeApiKey {
-    const NAME: &'static str = "revoke_api_key";
-    const NEEDS: Permission = Permission::OPERATOR_WRITE;
-    type Reply = Done;
-
-    async fn run(self, cx: &Context<'_>) -> Result<Self::Reply> {
-        let reason = check_reason(&self.reason)?;
-        let user = cx.find_user(&self.user).await?.value;
-        let (label, audit_number) = cx.remove_api_key(&user, &self.id, Some(&reason)).await?;
-        Ok(Done {
-            email: user.email.as_str().to_owned(),
-            summary: format!("API key \"{label}\" is revoked"),
-            audit_number,
-        })
-    }
-}
-
-/// A key as asked for, checked (spec §2.10, §3.8).
-struct WantedKey {
-    label: String,
-    description: Option<String>,
-    scopes: Vec<String>,
-}
-
-impl WantedKey {
-    fn parse(fields: &Fields) -> Result<Self, FieldError> {
-        let label = fields.required_text("label")?;
-        if label.chars().count() > LABEL_CHARS_MAX {
-            return Err(FieldError::max_length(LABEL_CHARS_MAX, "label"));
-        }
-        let scopes = required_list(fields, "scopes")?;
-        if scopes.is_empty() || scopes.len() > SCOPES_MAX {
-            let detail = if scopes.is_empty() { "This list may not be empty." } else { "Too many scopes." };
-            return Err(FieldError::invalid(detail, "scopes"));
-        }
-        let mut known = Vec::with_capacity(scopes.len());
-        for scope in scopes {
-            let scope = scope.as_str().ok_or_else(|| FieldError::invalid("Not a valid string.", "scopes"))?;
-            check_scope(scope)?;
-            if !known.iter().any(|held| held == scope) {
-                known.push(scope.to_owned());
-            }
-        }
-        // Nobody is a member of an organization or team yet, so any that is named is a foreign one.
-        let teams = if fields.contains("scoped_teams") { required_list(fields, "scoped_teams")? } else { &Vec::new() };
-        if let Some(place) = teams.iter().position(|team| !is_integer(team)) {
-            return Err(FieldError::invalid("A valid integer is required.", format!("scoped_teams__{place}")));
-        }
-        if !teams.is_empty() {
-            let detail = "You must be a member of all teams that you are scoping the key to.";
-            return Err(FieldError::invalid(detail, "scoped_teams"));
-        }
-        if fields.contains("scoped_organizations") {
-            let organizations = required_list(fields, "scoped_organizations")?;
-            let is_uuid = |value: &Value| value.as_str().is_some_and(|text| Uuid::try_parse(text).is_ok());
-            if let Some(first) = organizations.first() {
-                let detail = if is_uuid(first) {
-                    "You must be a member of all organizations that you are scoping the key to."
-                } else {
-                    "Invalid organization UUID"
-                };
-                return Err(FieldError::invalid(detail, "scoped_organizations"));
-            }
-        }
-        let description = fields.nullable_text("description")?.flatten().filter(|text| !text.is_empty());
-        if description.as_ref().is_some_and(|text| text.chars().count() > DESCRIPTION_CHARS_MAX) {
-            return Err(FieldError::max_length(DESCRIPTION_CHARS_MAX, "description"));
-        }
-        Ok(Self { label, description, scopes: known })
-    }
-}
-
-fn is_integer(value: &Value) -> bool {
-    value.is_i64() || value.as_str().is_some_and(|text| text.trim().parse::<i64>().is_ok())
-}
-
-fn required_list<'a>(fields: &'a Fields, name: &'static str) -> Result<&'a Vec<Value>, FieldError> {
-    match fields.value(name) {
-        None => Err(FieldError::required(name)),
-        Some(Value::Null) => Err(FieldError::null(name)),
-        Some(Value::Array(list)) => Ok(list),
-        Some(other) => Err(FieldError::not_a_list(other, name)),
-    }
-}
-
 impl Context<'_> {
-    async fn create_api_key(&self, id: UserId, wanted: WantedKey) -> Result<ApiKeyView> {
-        let value = Secret::new(format!("phx_{}", random::token()?.expose()));
+    /// An own key by its id.
+    async fn api_key_of(&self, user: UserId, id: &str) -> Result<Versioned<ApiKey>> {
+        let held = self.records().api_keys_of(user).await?;
+        held.into_iter().find(|key| key.value.id == id).ok_or_else(Error::not_found)
+    }
+
+    pub(super) async fn create_api_key(&self, id: UserId, wanted: &KeyPatch) -> Result<ApiKeyView> {
+        refuse_foreign_places(wanted)?;
+        let value = new_value()?;
         let mut tries = Tries::default();
         loop {
             tries.next().await?;
@@ -247,43 +152,84 @@ impl Context<'_> {
                 );
                 return Err(Error::invalid("invalid_input", detail, None));
             }
-            let key = ApiKey {
+            let mut key = ApiKey {
                 id: random::token()?.expose().to_owned(),
                 user: id,
-                label: wanted.label.clone(),
-                description: wanted.description.clone(),
+                label: String::new(),
+                description: None,
                 mask: mask(value.expose()),
                 hash: sha256(value.expose().as_bytes()),
                 created_at: self.now,
                 last_used_at: None,
                 last_rolled_at: None,
-                scopes: wanted.scopes.clone(),
+                scopes: Vec::new(),
                 scoped_teams: Vec::new(),
                 scoped_organizations: Vec::new(),
             };
+            wanted.apply(&mut key);
             let batch = put_api_key(batch, None, &key);
-            let note = Note::of(Event::ApiKeyCreated, &user.value).detail("key", &key.id).detail("label", &key.label);
-            let batch = self.audited(batch, note.detail("scopes", key.scopes.join(" ")));
-            if self.commit(batch).await?.is_some() {
+            let note = note(Event::ApiKeyCreated, &user.value, &key).detail("scopes", key.scopes.join(" "));
+            if self.commit(self.audited(batch, note)).await?.is_some() {
                 return Ok(ApiKeyView { value: Some(value), ..view(&key, &user.value) });
             }
         }
     }
 
-    async fn remove_api_key(&self, user: &User, id: &str, reason: Option<&str>) -> Result<(String, u64)> {
+    pub(super) async fn update_api_key(&self, user: UserId, id: &str, patch: &KeyPatch) -> Result<ApiKeyView> {
+        refuse_foreign_places(patch)?;
         let mut tries = Tries::default();
         loop {
             tries.next().await?;
-            let held = self.records().api_keys_of(user.id).await?;
-            let found = held.into_iter().find(|key| key.value.id == id).ok_or_else(Error::not_found)?;
-            let key = &found.value;
-            let mut note = Note::of(Event::ApiKeyDeleted, user).detail("key", &key.id).detail("label", &key.label);
-            if let Some(reason) = reason {
-                note = note.reason(reason);
+            let user = self.user(user).await?.value;
+            let before = self.api_key_of(user.id, id).await?;
+            let names = patch.changed_fields(&before.value);
+            let mut key = before.value.clone();
+            patch.apply(&mut key);
+            // A change that changes nothing still waits until what it saw is on disk.
+            let batch = if names.is_empty() {
+                Batch::default().expect(keys::api_key(&key.hash), Expect::Version(before.version))
+            } else {
+                let note = note(Event::ApiKeyUpdated, &user, &key).detail("fields", names.join(" "));
+                self.audited(put_api_key(Batch::default(), Some(&before), &key), note)
+            };
+            if self.commit(batch).await?.is_some() {
+                return Ok(view(&key, &user));
             }
+        }
+    }
+
+    pub(super) async fn roll_api_key(&self, user: UserId, id: &str, reason: Option<&str>) -> Result<ApiKeyView> {
+        let value = new_value()?;
+        let mut tries = Tries::default();
+        loop {
+            tries.next().await?;
+            let user = self.user(user).await?.value;
+            // The record moves, and who revokes all keys has to see where to.
+            let batch = self.guarded(Batch::default(), &keys::api_key_guard(user.id)).await?;
+            let before = self.api_key_of(user.id, id).await?;
+            let key = ApiKey {
+                mask: mask(value.expose()),
+                hash: sha256(value.expose().as_bytes()),
+                last_rolled_at: Some(self.now),
+                ..before.value.clone()
+            };
+            let batch = move_api_key(batch, &before, &key);
+            let note = note(Event::ApiKeyRolled, &user, &key).maybe_reason(reason);
+            if self.commit(self.audited(batch, note)).await?.is_some() {
+                return Ok(ApiKeyView { value: Some(value), ..view(&key, &user) });
+            }
+        }
+    }
+
+    pub(super) async fn remove_api_key(&self, user: &User, id: &str, reason: Option<&str>) -> Result<(String, u64)> {
+        let mut tries = Tries::default();
+        loop {
+            tries.next().await?;
+            let found = self.api_key_of(user.id, id).await?;
+            let note = note(Event::ApiKeyDeleted, user, &found.value).maybe_reason(reason);
             // Of two at once, one removes it; the other does not find it any more.
-            let batch = Batch::default().expect(keys::api_key(&key.hash), Expect::Version(found.version));
-            if let Some(receipt) = self.commit(self.audited(remove_api_key(batch, key), note)).await? {
+            let batch = Batch::default().expect(keys::api_key(&found.value.hash), Expect::Version(found.version));
+            if let Some(receipt) = self.commit(self.audited(remove_api_key(batch, &found.value), note)).await? {
                 return Ok((found.value.label, receipt.appended.last().copied().unwrap_or_default()));
             }
         }
@@ -293,6 +239,27 @@ impl Context<'_> {
         let held = self.records().api_keys_of(user.id).await?;
         Ok(held.iter().map(|key| view(&key.value, user)).collect())
     }
+}
+
+/// Nobody is a member of an organization or team yet, so any that is named is a foreign one.
+fn refuse_foreign_places(patch: &KeyPatch) -> Result<()> {
+    if patch.scoped_teams.as_ref().is_some_and(|teams| !teams.is_empty()) {
+        let detail = "You must be a member of all teams that you are scoping the key to.";
+        return Err(FieldError::invalid(detail, "scoped_teams").into());
+    }
+    if patch.scoped_organizations.as_ref().is_some_and(|organizations| !organizations.is_empty()) {
+        let detail = "You must be a member of all organizations that you are scoping the key to.";
+        return Err(FieldError::invalid(detail, "scoped_organizations").into());
+    }
+    Ok(())
+}
+
+fn new_value() -> Result<Secret> {
+    Ok(Secret::new(format!("phx_{}", random::token()?.expose())))
+}
+
+fn note(event: Event, user: &User, key: &ApiKey) -> Note {
+    Note::of(event, user).detail("key", &key.id).detail("label", &key.label)
 }
 
 fn view(key: &ApiKey, user: &User) -> ApiKeyView {

@@ -13,7 +13,7 @@ use crate::domain::fields::{FieldError, Fields};
 use crate::domain::id::SessionId;
 use crate::domain::mail::MailKind;
 use crate::domain::secret::Secret;
-use crate::domain::session::{PENDING_LOGIN_SECONDS, PendingLogin, RememberedDevice, Session};
+use crate::domain::session::{PENDING_LOGIN_SECONDS, PendingLogin, RememberedDevice, Session, public_id};
 use crate::domain::time::Timestamp;
 use crate::domain::user::{KNOWN_DEVICES_MAX, User};
 use crate::domain::user_agent;
@@ -30,8 +30,6 @@ const ACCOUNT_LOCK_SECONDS: i64 = 900;
 const CLEARED_PER_LOGIN_MAX: usize = 4;
 /// Counters of failed logins, address by address, looked at to tell an operator.
 const COUNTERS_LOOKED_AT_MAX: usize = 50;
-/// Remember cookies looked at: a browser keeps those of other accounts, and those that died, for a month.
-const REMEMBERED_LOOKED_AT_MAX: usize = 20;
 
 /// A session made just now: the two cookies' values and their age (spec §1.7).
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -332,11 +330,8 @@ impl Context<'_> {
     }
 
     fn blank_session(&self, hash: &[u8; 32], lives_s: i64) -> Session {
-        // One-way from the key, so that the public id tells nothing about it (spec §2.11).
-        let id = sha256(&[b"session id", hash.as_slice()].concat());
-        let id = uuid::Builder::from_random_bytes(*id.first_chunk::<16>().unwrap_or(&[0; 16])).into_uuid();
         Session {
-            id: SessionId(id),
+            id: SessionId(public_id("session", hash)),
             user: None,
             epoch: 0,
             created_at: self.now,
@@ -366,13 +361,7 @@ impl Context<'_> {
     }
 
     async fn is_remembered(&self, user: &User, cookies: &[Secret]) -> Result<bool> {
-        for cookie in cookies.iter().take(REMEMBERED_LOOKED_AT_MAX) {
-            let device = self.records().remembered(&sha256(cookie.expose().as_bytes())).await?;
-            if device.is_some_and(|device| is_remembered_device_live(&device.value, user, self.now)) {
-                return Ok(true);
-            }
-        }
-        Ok(false)
+        Ok(!self.presented_devices(user, cookies, 1).await?.is_empty())
     }
 
     /// Clears ended sessions and devices of the user away, and the oldest live session when there are too many.

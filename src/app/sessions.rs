@@ -1,19 +1,102 @@
-//! Login sessions, as operators see and end them (spec §2.11).
+//! Login sessions, as their users (spec §2.11, §3.4) and operators see and end them.
 
 use serde::{Deserialize, Serialize};
 
 use super::audit::Note;
-use super::login::{is_remembered_device_live, is_session_live};
+use super::login::is_session_live;
+use super::permission::KeyRule;
 use super::reset::{Done, UserChange, check_reason};
-use super::views::{SessionRow, UserRef};
+use super::views::{LoginSessionView, SessionRow, UserRef};
 use super::{Context, Operation, Permission, Tries};
 use crate::domain::audit::Event;
+use crate::domain::id::SessionId;
+use crate::domain::secret::Secret;
 use crate::domain::session::Session;
 use crate::domain::user::User;
 use crate::domain::user_agent;
 use crate::error::{Error, Result};
-use crate::records::remove_session;
+use crate::records::{put_user, remove_session};
 use crate::store::Batch;
+
+/// `GET /api/users/{uuid}/login_sessions`: the caller's live sessions, the present one first, then by last activity. Does
+/// not look at whom the path names, as the reference does not.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ListLoginSessions {}
+
+impl Operation for ListLoginSessions {
+    const NAME: &'static str = "list_login_sessions";
+    const NEEDS: Permission = Permission::USER.key(KeyRule::Ignored);
+    type Reply = Vec<LoginSessionView>;
+
+    async fn run(self, cx: &Context<'_>) -> Result<Self::Reply> {
+        let mut sessions = cx.live_sessions(cx.require_caller()?).await?;
+        // Stable, so the others stay in their order.
+        sessions.sort_by_key(|(hash, _)| !cx.is_present_session(hash));
+        Ok(sessions.iter().map(|(hash, session)| view(session, cx.is_present_session(hash))).collect())
+    }
+}
+
+/// `DELETE /api/users/{uuid}/login_sessions/{id}`; the present session is as good as any other.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct RevokeLoginSession {
+    pub user: UserRef,
+    pub id: String,
+}
+
+impl Operation for RevokeLoginSession {
+    const NAME: &'static str = "revoke_login_session";
+    const NEEDS: Permission = Permission::USER.key(KeyRule::Ignored).sensitive();
+    type Reply = ();
+
+    async fn run(self, cx: &Context<'_>) -> Result<Self::Reply> {
+        cx.own_account(&self.user)?;
+        let ended = cx.end_session(cx.require_caller()?, &self.id, None).await?;
+        ended.map(|_| ()).ok_or_else(|| Error::NotFound { detail: "Login session not found.".into() })
+    }
+}
+
+/// How many sessions were ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionsRevoked {
+    pub revoked_count: usize,
+}
+
+/// `POST /api/users/{uuid}/login_sessions/revoke_others`: ends all sessions but the present one, and the logins that wait
+/// for their second step. Forgets the remembered devices too, except the one that the call comes from (W-40): whoever was
+/// thrown out should not come back with the password alone.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct RevokeOtherSessions {
+    pub user: UserRef,
+    /// Values of the `remember-cookie_*` cookies sent along.
+    pub remembered: Vec<Secret>,
+}
+
+impl Operation for RevokeOtherSessions {
+    const NAME: &'static str = "revoke_other_sessions";
+    const NEEDS: Permission = Permission::USER.key(KeyRule::Ignored).sensitive();
+    type Reply = SessionsRevoked;
+
+    async fn run(self, cx: &Context<'_>) -> Result<Self::Reply> {
+        let id = cx.own_account(&self.user)?;
+        let mut tries = Tries::default();
+        loop {
+            tries.next().await?;
+            let before = cx.user(id).await?;
+            let sessions = cx.live_sessions(&before.value).await?;
+            let revoked_count = sessions.iter().filter(|(hash, _)| !cx.is_present_session(hash)).count();
+            let mut user = before.value.clone();
+            user.end_presence();
+            let batch = cx.rebind_session(Batch::default(), &before.value, &user, |_| {}).await?;
+            let (batch, forgotten) = cx.keep_devices(batch, &before.value, &user, &self.remembered).await?;
+            let note = Note::of(Event::SessionRevokedOthers, &user)
+                .detail("sessions_ended", revoked_count)
+                .detail("remembered_devices_forgotten", forgotten);
+            if cx.commit(cx.audited(put_user(batch, Some(&before), &user), note)).await?.is_some() {
+                return Ok(SessionsRevoked { revoked_count });
+            }
+        }
+    }
+}
 
 /// The live sessions of a user, latest activity first.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -49,25 +132,15 @@ impl Operation for RevokeSessions {
         let Some(id) = &self.id else { return cx.change_user(&self).await };
         let reason = check_reason(&self.reason)?;
         let user = cx.find_user(&self.user).await?.value;
-        let not_found = || Error::NotFound { detail: "no live session of this user has that id".into() };
-        let sessions = cx.live_sessions(&user).await?;
-        let found = sessions.into_iter().find(|(_, session)| session.id.to_string() == *id);
-        let (hash, _) = found.ok_or_else(not_found)?;
-        let mut tries = Tries::default();
-        loop {
-            tries.next().await?;
-            // Of two at once, one ends it; the other does not find it any more.
-            let live = cx.records().session(&hash).await?.ok_or_else(not_found)?;
-            let note = Note::of(Event::SessionRevoked, &user).reason(&reason).detail("session", id);
-            let batch = remove_session(live.expect(Batch::default(), &hash), &hash, &live.value);
-            if let Some(receipt) = cx.commit(cx.audited(batch, note)).await? {
-                return Ok(Done {
-                    email: user.email.as_str().to_owned(),
-                    summary: format!("the session from {} is ended", user_agent::describe(&live.value.user_agent)),
-                    audit_number: receipt.appended.last().copied().unwrap_or_default(),
-                });
-            }
-        }
+        let (session, audit_number) = cx
+            .end_session(&user, id, Some(&reason))
+            .await?
+            .ok_or_else(|| Error::NotFound { detail: "no live session of this user has that id".into() })?;
+        Ok(Done {
+            email: user.email.as_str().to_owned(),
+            summary: format!("the session from {} is ended", user_agent::describe(&session.user_agent)),
+            audit_number,
+        })
     }
 }
 
@@ -99,16 +172,51 @@ impl Context<'_> {
         Ok(sessions)
     }
 
+    /// Ends one live session of a user by its public id, with the number of the audit entry; `None` when there is none.
+    async fn end_session(&self, user: &User, id: &str, reason: Option<&str>) -> Result<Option<(Session, u64)>> {
+        let Some(id) = SessionId::parse(id) else { return Ok(None) };
+        let mut tries = Tries::default();
+        loop {
+            tries.next().await?;
+            let found = self.records().session_of(user.id, id).await?;
+            // Of two at once, one ends it; the other does not find it any more.
+            let Some((hash, live)) = found.filter(|(_, session)| is_session_live(&session.value, user, self.now))
+            else {
+                return Ok(None);
+            };
+            let note = Note::of(Event::SessionRevoked, user).maybe_reason(reason).detail("session", id);
+            let batch = remove_session(live.expect(Batch::default(), &hash), &hash, &live.value);
+            if let Some(receipt) = self.commit(self.audited(batch, note)).await? {
+                return Ok(Some((live.value, receipt.appended.last().copied().unwrap_or_default())));
+            }
+        }
+    }
+
+    /// Whether the call came with this session.
+    fn is_present_session(&self, hash: &[u8; 32]) -> bool {
+        self.session().is_some_and(|presented| presented.hash == *hash)
+    }
+
     /// How many live sessions and remembered devices a user has.
     pub(super) async fn live_presence(&self, user: &User) -> Result<(usize, usize)> {
         let sessions = self.live_sessions(user).await?.len();
-        let devices = self.records().remembered_of(user.id).await?;
-        let live = devices.iter().filter(|(_, device)| is_remembered_device_live(device, user, self.now)).count();
-        Ok((sessions, live))
+        Ok((sessions, self.live_devices(user).await?.len()))
     }
 
     pub(super) async fn session_rows(&self, user: &User) -> Result<Vec<SessionRow>> {
         Ok(self.live_sessions(user).await?.iter().map(|(_, session)| row(session)).collect())
+    }
+}
+
+fn view(session: &Session, is_current: bool) -> LoginSessionView {
+    LoginSessionView {
+        id: session.id,
+        created_at: session.created_at.to_rfc3339_offset(),
+        last_activity: session.last_activity.to_rfc3339_z(),
+        location: None,
+        device: user_agent::identify(&session.user_agent),
+        login_method: session.login_method.clone(),
+        is_current,
     }
 }
 

@@ -11,7 +11,9 @@ use super::audit::*;
 use super::directory::*;
 use super::email::*;
 use super::login::*;
+use super::operator_keys::*;
 use super::passwords::*;
+use super::remembered_devices::*;
 use super::reset::*;
 use super::second_factor::*;
 use super::sessions::*;
@@ -27,6 +29,7 @@ use crate::domain::secret::Secret;
 use crate::domain::token::Purpose;
 use crate::domain::totp;
 use crate::domain::user::FactorState;
+use crate::domain::vault::sha256;
 use crate::records::{keys, put_user};
 use crate::store::Order;
 
@@ -85,7 +88,7 @@ impl World {
 
     /// The identity behind a session cookie.
     async fn identity(&self, key: &Secret) -> Identity {
-        let hash = crate::domain::vault::sha256(key.expose().as_bytes());
+        let hash = sha256(key.expose().as_bytes());
         let session = self.app.records().session(&hash).await.unwrap().unwrap().value;
         let user = session.user;
         let session = Arc::new(PresentedSession { hash, session });
@@ -436,8 +439,11 @@ async fn parallel_calls_do_not_make_an_eleventh_key() {
                 tokio::spawn(async move {
                     let key = CreateApiKeyFor {
                         user: named(EMAIL),
-                        label: "CI".to_owned(),
-                        scopes: vec!["user:read".to_owned()],
+                        fields: KeyFields {
+                            label: Some("CI".to_owned()),
+                            scopes: Some(vec!["user:read".to_owned()]),
+                            ..KeyFields::default()
+                        },
                     };
                     let _ = world.run(&operator(), key).await;
                 })
@@ -447,6 +453,44 @@ async fn parallel_calls_do_not_make_an_eleventh_key() {
             call.await.unwrap();
         }
         assert_eq!(world.app.records().api_keys_of(id).await.unwrap().len(), KEYS_PER_USER_MAX);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn no_rolled_key_survives_a_reset_that_revokes_all() {
+    for _ in 0..100 {
+        let world = Arc::new(World::new());
+        let id = world.create(EMAIL, false).await;
+        let fields = KeyFields {
+            label: Some("CI".to_owned()),
+            scopes: Some(vec!["user:read".to_owned()]),
+            ..KeyFields::default()
+        };
+        let made = world.run(&operator(), CreateApiKeyFor { user: named(EMAIL), fields }).await.unwrap();
+        let rolls: Vec<_> = (0..3)
+            .map(|_| {
+                let (world, id) = (Arc::clone(&world), made.id.clone());
+                let roll = RollApiKeyOf { user: named(EMAIL), id, reason: "leaked in a log".to_owned() };
+                tokio::spawn(async move { world.run(&operator(), roll).await })
+            })
+            .collect();
+        let reset = ResetTwoFactor {
+            user: named(EMAIL),
+            reason: "lost the phone".to_owned(),
+            verified_by: None,
+            keep_sessions: false,
+            revoke_keys: true,
+            dry_run: false,
+        };
+        world.run(&operator(), reset).await.unwrap();
+        let mut values = vec![made.value.unwrap()];
+        for roll in rolls {
+            values.extend(roll.await.unwrap().ok().and_then(|rolled| rolled.value));
+        }
+        assert!(world.app.records().api_keys_of(id).await.unwrap().is_empty());
+        for value in values {
+            assert_eq!(world.app.records().api_key(&sha256(value.expose().as_bytes())).await.unwrap(), None);
+        }
     }
 }
 
@@ -1050,8 +1094,8 @@ async fn every_operation_is_for_those_it_is_for() {
             CheckResetToken, CompleteSetup,
         ],
         OPERATOR => [
-            CreateUser, SetUser, SetUserActive, CreateApiKeyFor, ListApiKeysOf, RevokeApiKey, ListAudit, ReadStatus,
-            FindUsers, InspectUser, ResendVerification, CancelEmailChangeOf, ResetTwoFactor, UnlockTwoFactor,
+            CreateUser, SetUser, SetUserActive, CreateApiKeyFor, ListApiKeysOf, SetApiKey, RollApiKeyOf, RevokeApiKey,
+            ListAudit, ReadStatus, FindUsers, InspectUser, ResendVerification, CancelEmailChangeOf, ResetTwoFactor, UnlockTwoFactor,
             RevokeBackupCodes, ExplainCode, StartEnrolment, ConfirmEnrolment, ListSessionsOf, RevokeSessions,
         ],
         user("ok", GATE, READ) => [ListUsers],
@@ -1060,9 +1104,10 @@ async fn every_operation_is_for_those_it_is_for() {
         user(OLD, "ok", WRITE) => [ValidateTotp, DisableTwoFactor],
         user(OLD, GATE, WRITE) => [CancelEmailChange],
         user(OLD, "ok", NEVER) => [RegenerateBackupCodes],
-        user(OLD, GATE, IGNORED) => [DeleteUser],
+        user("ok", GATE, IGNORED) => [ListLoginSessions, ListRememberedDevices],
+        user(OLD, GATE, IGNORED) => [DeleteUser, RevokeLoginSession, RevokeOtherSessions, RevokeRememberedDevice],
         user("ok", GATE, NEVER) => [ListApiKeys],
-        user(OLD, GATE, NEVER) => [CreateApiKey, DeleteApiKey],
+        user(OLD, GATE, NEVER) => [CreateApiKey, UpdateApiKey, RollApiKey, DeleteApiKey],
         user("ok", GATE, ["ok"; 3]) => [RetrieveApiKey],
     }
 }

@@ -2,9 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use uuid::Uuid;
 
 use super::{Context, Identity};
-use crate::domain::id::UserId;
+use crate::domain::id::{SessionId, UserId};
 use crate::domain::notification;
 use crate::domain::secret::Secret;
 use crate::domain::session::{FRESH_REAUTH_SECONDS, REAUTH_SECONDS};
@@ -198,6 +199,34 @@ pub struct SessionRow {
     pub login_method: String,
     /// Whether the second factor was proved in it.
     pub verified: bool,
+}
+
+/// A login session as its user sees it (spec §2.11).
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct LoginSessionView {
+    pub id: SessionId,
+    /// The sign-in.
+    pub created_at: String,
+    /// To five minutes.
+    pub last_activity: String,
+    /// Never known: nothing here knows where an address is.
+    pub location: Option<String>,
+    /// Such as `Firefox 135 on Linux`.
+    pub device: Option<String>,
+    pub login_method: String,
+    pub is_current: bool,
+}
+
+/// A device that may skip the second step of a login, as its user sees it (W-40).
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct RememberedDeviceView {
+    pub id: Uuid,
+    pub created_at: String,
+    pub expires_at: String,
+    /// Such as `Firefox 135 on Linux`.
+    pub device: Option<String>,
+    /// The call came from it.
+    pub is_current: bool,
 }
 
 /// An audit entry with its number.

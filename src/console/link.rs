@@ -9,10 +9,10 @@ use tokio::sync::Mutex;
 
 use crate::admin::client::is_link_lost;
 use crate::admin::link::{Link, LinkError, Operator};
-use crate::app::api_keys::RevokeApiKey;
 use crate::app::audit::{AuditPage, ListAudit, ReadStatus, ServerStatus};
 use crate::app::directory::{FindUsers, InspectUser, UserRows};
 use crate::app::email::{CancelEmailChangeOf, ResendVerification};
+use crate::app::operator_keys::RevokeApiKey;
 use crate::app::reset::{Done, ResetTwoFactor, RevokeBackupCodes, TwoFactorReset, UnlockTwoFactor};
 use crate::app::sessions::RevokeSessions;
 use crate::app::views::UserDetail;

@@ -2,9 +2,11 @@
 
 use std::net::IpAddr;
 
+use uuid::Uuid;
+
 use super::id::{SessionId, UserId};
 use super::time::Timestamp;
-use super::vault::Sealed;
+use super::vault::{Sealed, sha256};
 
 /// Seconds within which a sensitive action counts as recently authenticated (spec §1.9).
 pub const REAUTH_SECONDS: i64 = 7_200;
@@ -17,6 +19,14 @@ pub const PENDING_TOTP_SECONDS: i64 = 600;
 pub const PENDING_TOTP_FAILURES_MAX: u32 = 10;
 /// Seconds between refreshes of a session's last activity (spec §2.11).
 pub const LAST_ACTIVITY_SECONDS: i64 = 300;
+
+/// The id under which a session or a remembered device is shown: one-way from the hash that finds it, so that it tells
+/// nothing about the cookie (spec §2.11).
+#[must_use]
+pub fn public_id(what: &str, hash: &[u8; 32]) -> Uuid {
+    let digest = sha256(&[what.as_bytes(), b" id", hash.as_slice()].concat());
+    uuid::Builder::from_random_bytes(*digest.first_chunk::<16>().unwrap_or(&[0; 16])).into_uuid()
+}
 
 /// A session, found by the SHA-256 of its key; the key itself is only in the cookie.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -41,15 +41,21 @@ const SYSTEMS: &[(&str, &str)] = &[
 /// Describes a device: browser with its major version and the system, or the first product of another client.
 #[must_use]
 pub fn describe(header: &str) -> String {
+    identify(header).unwrap_or_else(|| UNKNOWN.to_owned())
+}
+
+/// The same; `None` when the header tells nothing.
+#[must_use]
+pub fn identify(header: &str) -> Option<String> {
     let header: String =
         header.chars().take(HEADER_CHARS_MAX).filter(|c| !c.is_control() && !text::is_invisible(*c)).collect();
     let described = match (browser(&header), system(&header)) {
         (Some(browser), Some(system)) => format!("{browser} on {system}"),
         (Some(browser), None) => browser,
         (None, Some(system)) if header.starts_with("Mozilla/") => format!("Browser on {system}"),
-        (None, _) => first_product(&header),
+        (None, _) => first_product(&header)?,
     };
-    described.chars().take(DESCRIPTION_CHARS_MAX).collect()
+    Some(described.chars().take(DESCRIPTION_CHARS_MAX).collect())
 }
 
 fn browser(header: &str) -> Option<String> {
@@ -65,13 +71,12 @@ fn system(header: &str) -> Option<&'static str> {
 }
 
 /// `curl/8.5.0` becomes `curl 8.5`.
-fn first_product(header: &str) -> String {
-    let product = header.split_whitespace().next().unwrap_or_default();
+fn first_product(header: &str) -> Option<String> {
+    let product = header.split_whitespace().next()?;
     match product.split_once('/') {
-        Some(("", _)) => UNKNOWN.to_owned(),
-        Some((name, version)) => with_version(name, version, 2),
-        None if product.is_empty() => UNKNOWN.to_owned(),
-        None => product.to_owned(),
+        Some(("", _)) => None,
+        Some((name, version)) => Some(with_version(name, version, 2)),
+        None => Some(product.to_owned()),
     }
 }
 

@@ -21,6 +21,7 @@ mod reply;
 mod reset;
 mod router;
 mod service;
+mod sessions;
 mod two_factor;
 mod users;
 

@@ -11,16 +11,18 @@ use hyper::Method;
 use super::door::Door;
 use super::reply::Answer;
 use super::service::Service;
-use super::{api_keys, email, health, login, pages, reset, two_factor, users};
+use super::{api_keys, email, health, login, pages, reset, sessions, two_factor, users};
 use crate::app::accounts::{DeleteUser, ListUsers, RetrieveUser, UpdateUser};
-use crate::app::api_keys::{CreateApiKey, DeleteApiKey, ListApiKeys, RetrieveApiKey};
+use crate::app::api_keys::{CreateApiKey, DeleteApiKey, ListApiKeys, RetrieveApiKey, RollApiKey, UpdateApiKey};
 use crate::app::email::{CancelEmailChange, RequestEmailVerification, VerifyEmail};
 use crate::app::login::{CheckLogin, CompleteLogin, Login, Logout};
 use crate::app::passwords::{CheckResetToken, ResetPassword};
 use crate::app::permission::Who;
+use crate::app::remembered_devices::{ListRememberedDevices, RevokeRememberedDevice};
 use crate::app::second_factor::{
     DisableTwoFactor, RegenerateBackupCodes, RetrieveTwoFactorStatus, StartTotpSetup, ValidateTotp,
 };
+use crate::app::sessions::{ListLoginSessions, RevokeLoginSession, RevokeOtherSessions};
 use crate::app::views::UserRef;
 use crate::app::{Actor, Operation};
 use crate::domain::fields::Fields;
@@ -217,6 +219,7 @@ fn hex(digit: u8) -> Option<u8> {
 /// Every path there is. Static segments win over variable ones.
 fn routes<D: Door>() -> Vec<Route<D>> {
     let mut routes = user_routes();
+    routes.extend(session_routes());
     routes.extend(account_routes());
     routes.extend(open_routes());
     routes
@@ -255,6 +258,21 @@ fn user_routes<D: Door>() -> Vec<Route<D>> {
     ]
 }
 
+fn session_routes<D: Door>() -> Vec<Route<D>> {
+    vec![
+        Route::api("/api/users/{uuid}/login_sessions")
+            .on::<ListLoginSessions>(Method::GET, |call| Box::pin(sessions::list(call))),
+        Route::api("/api/users/{uuid}/login_sessions/{id}")
+            .on::<RevokeLoginSession>(Method::DELETE, |call| Box::pin(sessions::revoke(call))),
+        Route::api("/api/users/{uuid}/login_sessions/revoke_others")
+            .on::<RevokeOtherSessions>(Method::POST, |call| Box::pin(sessions::revoke_others(call))),
+        Route::api("/api/users/{uuid}/remembered_devices")
+            .on::<ListRememberedDevices>(Method::GET, |call| Box::pin(sessions::list_devices(call))),
+        Route::api("/api/users/{uuid}/remembered_devices/{id}")
+            .on::<RevokeRememberedDevice>(Method::DELETE, |call| Box::pin(sessions::revoke_device(call))),
+    ]
+}
+
 fn account_routes<D: Door>() -> Vec<Route<D>> {
     vec![
         Route::api("/api/login").fields::<Login>(Method::POST, |call| Box::pin(login::login(call))),
@@ -272,7 +290,12 @@ fn account_routes<D: Door>() -> Vec<Route<D>> {
         Route::api("/api/personal_api_keys/{id}")
             .key_first()
             .on::<RetrieveApiKey>(Method::GET, |call| Box::pin(api_keys::retrieve(call)))
+            .fields::<UpdateApiKey>(Method::PUT, |call| Box::pin(api_keys::replace(call)))
+            .fields::<UpdateApiKey>(Method::PATCH, |call| Box::pin(api_keys::update(call)))
             .on::<DeleteApiKey>(Method::DELETE, |call| Box::pin(api_keys::delete(call))),
+        Route::api("/api/personal_api_keys/{id}/roll")
+            .key_first()
+            .on::<RollApiKey>(Method::POST, |call| Box::pin(api_keys::roll(call))),
     ]
 }
 

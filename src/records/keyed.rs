@@ -10,7 +10,7 @@ use crate::domain::backoff::LoginFailures;
 use crate::domain::id::UserId;
 use crate::domain::time::Timestamp;
 use crate::domain::token::{Code, Purpose, Token};
-use crate::store::{Batch, Expect};
+use crate::store::{Batch, Entry, Expect};
 
 impl Records {
     /// The key found by the SHA-256 of its value.
@@ -23,12 +23,26 @@ impl Records {
         let page = self.scan(&keys::user_api_key_prefix(user), 2 * KEYS_PER_USER_MAX).await?;
         let mut found = Vec::with_capacity(page.entries.len());
         for entry in page.entries {
-            let hash: [u8; 32] =
-                entry.value.as_slice().try_into().map_err(|_| codec::corrupt(&entry.key, "not a hash"))?;
-            found.extend(self.api_key(&hash).await?);
+            found.extend(self.listed_api_key(entry).await?);
         }
         found.sort_by_key(|key| std::cmp::Reverse(key.value.created_at));
         Ok(found)
+    }
+
+    /// The key that an entry of a user's list leads to. A key that has moved meanwhile is followed: it was there all the
+    /// time.
+    async fn listed_api_key(&self, mut entry: Entry) -> Result<Option<Versioned<ApiKey>>> {
+        loop {
+            let hash: [u8; 32] =
+                entry.value.as_slice().try_into().map_err(|_| codec::corrupt(&entry.key, "not a hash"))?;
+            if let Some(key) = self.api_key(&hash).await? {
+                return Ok(Some(key));
+            }
+            match self.store.get(&entry.key).await? {
+                Some(now) if now.value != entry.value => entry = now,
+                _ => return Ok(None),
+            }
+        }
     }
 
     /// The live token of a user (none for set-up) for a purpose; may have expired.
@@ -54,6 +68,12 @@ pub fn put_api_key(batch: Batch, before: Option<&Versioned<ApiKey>>, api_key: &A
     let batch =
         batch.expect(key.clone(), expect).put(keys::user_api_key(api_key.user, &api_key.id), api_key.hash.to_vec());
     put(batch, key, api_key)
+}
+
+/// Adds a key whose value is another than before to a batch: the old value finds nothing any more.
+pub fn move_api_key(batch: Batch, before: &Versioned<ApiKey>, api_key: &ApiKey) -> Batch {
+    let old = keys::api_key(&before.value.hash);
+    put_api_key(batch.expect(old.clone(), Expect::Version(before.version)).delete(old), None, api_key)
 }
 
 pub fn remove_api_key(batch: Batch, api_key: &ApiKey) -> Batch {

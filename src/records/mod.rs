@@ -30,7 +30,7 @@ use crate::store::{Batch, Cursor, Entry, Order, Page, Store, StoreError, Version
 
 pub use audit::{ChainedAudit, append_audit};
 pub use invites::{put_invite, remove_invite};
-pub use keyed::{put_api_key, put_login_failures, put_token, remove_api_key};
+pub use keyed::{move_api_key, put_api_key, put_login_failures, put_token, remove_api_key};
 pub use organizations::{
     change_activity, put_membership, put_organization, put_team, remove_membership, remove_organization,
 };

@@ -11,7 +11,7 @@ use crate::domain::id::{SessionId, UserId};
 use crate::domain::session::{PENDING_TOTP_SECONDS, PendingLogin, PendingTotp, RememberedDevice, Session};
 use crate::domain::time::Timestamp;
 use crate::domain::vault::Sealed;
-use crate::store::{Batch, Expect};
+use crate::store::{Batch, Entry, Expect};
 
 /// Most sessions read for one user; older ones are ended at login (see [`crate::app::login`]).
 pub const SESSIONS_PER_USER_MAX: usize = 100;
@@ -27,13 +27,19 @@ impl Records {
         let page = self.scan(&keys::user_session_prefix(user), 2 * SESSIONS_PER_USER_MAX).await?;
         let mut sessions = Vec::with_capacity(page.entries.len());
         for entry in page.entries {
-            let hash: [u8; 32] =
-                entry.value.as_slice().try_into().map_err(|_| codec::corrupt(&entry.key, "not a hash"))?;
+            let hash = session_hash(&entry)?;
             if let Some(session) = self.session(&hash).await? {
                 sessions.push((hash, session.value));
             }
         }
         Ok(sessions)
+    }
+
+    /// A session of a user by its public id, with its hash.
+    pub async fn session_of(&self, user: UserId, id: SessionId) -> Result<Option<([u8; 32], Versioned<Session>)>> {
+        let Some(entry) = self.store.get(&keys::user_session(user, id)).await? else { return Ok(None) };
+        let hash = session_hash(&entry)?;
+        Ok(self.session(&hash).await?.map(|session| (hash, session)))
     }
 
     /// The enrolment that this credential of the user has under way.
@@ -72,6 +78,13 @@ impl Versioned<Session> {
     /// Requires that the session has not changed since it was read.
     pub fn expect(&self, batch: Batch, hash: &[u8; 32]) -> Batch {
         batch.expect(keys::session(hash), Expect::Version(self.version))
+    }
+}
+
+impl Versioned<RememberedDevice> {
+    /// Requires that the device has not changed since it was read.
+    pub fn expect(&self, batch: Batch, hash: &[u8; 32]) -> Batch {
+        batch.expect(keys::remembered(hash), Expect::Version(self.version))
     }
 }
 
@@ -253,6 +266,11 @@ impl From<RememberedDeviceV1> for RememberedDevice {
             user_agent: stored.user_agent,
         }
     }
+}
+
+/// What an entry of a user's list of sessions says.
+fn session_hash(entry: &Entry) -> Result<[u8; 32]> {
+    entry.value.as_slice().try_into().map_err(|_| codec::corrupt(&entry.key, "not a hash"))
 }
 
 fn user_id(bytes: [u8; 16]) -> UserId {

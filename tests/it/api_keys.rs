@@ -118,9 +118,15 @@ fn other_peoples_keys_do_not_exist() {
     let (_, other) = server.logged_in("bob@example.com");
     let made = make(&other, "test", &["*"]);
     for id in [made["id"].as_str().unwrap(), "nonsense", "@current"] {
-        client.get(&format!("{KEYS}/{id}")).is_not_found();
-        client.delete(&format!("{KEYS}/{id}")).is_not_found();
+        let path = format!("{KEYS}/{id}");
+        client.get(&path).is_not_found();
+        client.patch(&path, json!({"label": "mine"})).is_not_found();
+        client.put(&path, json!({})).is_not_found();
+        client.post(&format!("{path}/roll"), json!({})).is_not_found();
+        client.delete(&path).is_not_found();
     }
+    assert_eq!(other.get(KEYS).json()[0]["label"], "test");
+    server.with_key(made["value"].as_str().unwrap()).get(ME).is(200);
     assert_eq!(client.get(KEYS).json(), json!([]));
     server.client().get(KEYS).is_anonymous();
 }
@@ -154,10 +160,17 @@ fn a_key_reads_itself_and_manages_nothing() {
     key.get(KEYS).is_denied(detail);
     key.get(&path(&other)).is_denied(detail);
     key.post(KEYS, body("more", &["*"])).is_denied(detail);
-    key.delete(&path(&made)).is_denied(detail);
+    for path in [path(&made), path(&other), format!("{KEYS}/@current")] {
+        key.patch(&path, json!({"scopes": ["*"]})).is_denied(detail);
+        key.put(&path, body("more", &["*"])).is_denied(detail);
+        key.post(&format!("{path}/roll"), json!({})).is_denied(detail);
+        key.delete(&path).is_denied(detail);
+    }
+    let weak = server.key_of(&client, &["project:read"]);
+    weak.get(&format!("{KEYS}/@current")).is(200);
 }
 
-/// Spec §1.6: the table of methods; §7.4 row 30.
+/// Spec §1.6: the table of methods; §7.4 row 30; W-29: a key in the address is answered with a warning.
 #[test]
 fn a_key_may_come_in_header_body_or_query() {
     let server = Server::start();
@@ -285,6 +298,110 @@ fn a_key_survives_a_password_change() {
     key.get(ME).is(200);
 }
 
+/// Spec §2.10, §3.8: a key is changed by those who may make one.
+#[test]
+fn a_key_can_be_changed() {
+    let server = Server::start();
+    let (_, client) = server.logged_in("ada@example.com");
+    let made = make(&client, "CI", &["user:read"]);
+    let path = format!("{KEYS}/{}", made["id"].as_str().unwrap());
+    let key = server.with_key(made["value"].as_str().unwrap());
+    key.patch(ME, json!({})).is(403);
+
+    let mut expected = made.clone();
+    expected["value"] = Value::Null;
+    let unused = |mut key: Value| {
+        key["last_used_at"] = Value::Null;
+        key
+    };
+    let change = |body: Value| unused(client.patch(&path, body).is(200).json());
+    // A value or a mask that is sent along is no business of the client's.
+    let ignored = json!({"id": "x", "value": "phx_mine", "mask_value": "x", "user_id": 7, "last_rolled_at": "x"});
+    assert_eq!(change(ignored), expected);
+    expected["label"] = json!("build server");
+    assert_eq!(change(json!({"label": " build server "})), expected);
+    (expected["scopes"], expected["description"]) = (json!(["user:write"]), json!("in the cellar"));
+    assert_eq!(change(json!({"scopes": ["user:write"], "description": "in the cellar"})), expected);
+    key.patch(ME, json!({})).is(200);
+    expected["description"] = Value::Null;
+    assert_eq!(change(json!({"description": " "})), expected);
+
+    expected["label"] = json!("laptop");
+    let replaced = client.put(&path, json!({"label": "laptop", "scopes": ["user:write"]})).is(200).json();
+    assert_eq!(unused(replaced), expected);
+    assert_eq!(unused(client.get(&path).is(200).json()), expected);
+}
+
+/// Spec §3.8: the table of errors, for changes; W-32.
+#[test]
+fn changing_a_key_checks_its_input() {
+    let server = Server::start();
+    let (_, client) = server.logged_in("ada@example.com");
+    let made = make(&client, "CI", &["user:read"]);
+    let path = format!("{KEYS}/{}", made["id"].as_str().unwrap());
+    client.put(&path, json!({})).is_required("label");
+    client.put(&path, json!({"label": "x"})).is_required("scopes");
+    client.put(&path, json!({"scopes": ["*"]})).is_required("label");
+    for method in ["PATCH", "PUT"] {
+        let refused = |change: Value, code: &str, detail: &str, attr: &str| {
+            let mut sent = body("test", &["*"]);
+            sent.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
+            client.request(method, &path).json(sent).send().is_invalid(code, detail, Some(attr));
+        };
+        refused(json!({"label": ""}), "blank", "This field may not be blank.", "label");
+        refused(json!({"label": null}), "null", "This field may not be null.", "label");
+        let long = json!({"label": "a".repeat(41)});
+        refused(long, "max_length", "Ensure this field has no more than 40 characters.", "label");
+        refused(json!({"scopes": []}), "invalid_input", "This list may not be empty.", "scopes");
+        refused(json!({"scopes": null}), "null", "This field may not be null.", "scopes");
+        refused(json!({"scopes": ["x"]}), "invalid_input", "Invalid scope: x", "scopes");
+        let organization = "Invalid organization UUID";
+        refused(json!({"scoped_organizations": [7]}), "invalid_input", organization, "scoped_organizations");
+        refused(json!({"scoped_teams": [[]]}), "invalid_input", "A valid integer is required.", "scoped_teams__0");
+    }
+    let kept = client.get(&path).is(200).json();
+    assert_eq!((&kept["label"], &kept["scopes"]), (&json!("CI"), &json!(["user:read"])));
+}
+
+/// Spec §3.8, §7.4 row 29: a new value, everything else unchanged, the old value dies.
+#[test]
+fn a_rolled_key_has_a_new_value() {
+    let server = Server::start();
+    let (_, client) = server.logged_in("ada@example.com");
+    let other = make(&client, "other", &["*"]);
+    let made = make(&client, "CI", &["user:read"]);
+    let path = format!("{KEYS}/{}", made["id"].as_str().unwrap());
+    let old = server.with_key(made["value"].as_str().unwrap());
+    old.get(ME).is(200);
+    let used =
+        wait_for("the first use", || Some(client.get(&path).json()).filter(|key| key["last_used_at"].is_string()));
+    server.advance(60);
+    let mut expected = used;
+    for _ in 0..2 {
+        let rolled = client.post(&format!("{path}/roll"), json!({})).is(200).json();
+        let value = rolled["value"].as_str().unwrap();
+        assert!(value.starts_with("phx_") && value != made["value"], "{value}");
+        assert_ne!(rolled["last_rolled_at"], expected["last_rolled_at"]);
+        expected["mask_value"] = json!(format!("phx_...{}", &value[value.len() - 4..]));
+        expected["last_rolled_at"] = rolled["last_rolled_at"].clone();
+        assert_eq!(client.get(&path).is(200).json(), expected, "the value is hidden again, and the rest is as it was");
+        is_bad_key(old.get(ME), "Authorization header");
+        server.with_key(value).get(ME).is(200);
+    }
+    assert_eq!(client.get(KEYS).json().as_array().unwrap().len(), 2);
+    server.with_key(other["value"].as_str().unwrap()).get(ME).is(200);
+}
+
+/// W-43: what a client sent comes back cut and without control characters.
+#[test]
+fn an_unknown_scope_is_repeated_in_short() {
+    let server = Server::start();
+    let (_, client) = server.logged_in("ada@example.com");
+    let scope = format!("\u{1b}[2J{}", "a".repeat(999));
+    let detail = format!("Invalid scope: [2J{}", "a".repeat(197));
+    client.post(KEYS, body("test", &[&scope])).is_invalid("invalid_input", &detail, Some("scopes"));
+}
+
 /// Keys are made and listed at the command line too.
 #[test]
 fn the_command_line_makes_keys() {
@@ -294,4 +411,22 @@ fn the_command_line_makes_keys() {
     let made = server.cli(&arguments).json();
     server.with_key(made["value"].as_str().unwrap()).get(ME).is(200);
     assert_eq!(client.get(KEYS).is(200).json()[0]["label"], "CI");
+
+    let id = made["id"].as_str().unwrap();
+    let set = |rest: &[&str]| server.cli(&[&["key", "set", "ada@example.com", id], rest].concat());
+    set(&[]).is(2);
+    let changed = set(&["--label", "build server", "--scope", "user:write", "--description", "new", "--json"]).json();
+    assert_eq!((&changed["label"], &changed["description"]), (&json!("build server"), &json!("new")));
+    assert_eq!((&changed["scopes"], &changed["value"]), (&json!(["user:write"]), &Value::Null));
+    assert!(set(&["--description", "", "--any-team"]).is(0).out.contains("build server"));
+    set(&["--scope", "nonsense"]).is(4);
+    server.cli(&["key", "set", "ada@example.com", "nonsense", "--label", "x"]).is(3);
+
+    server.cli(&["key", "roll", "ada@example.com", id, "--reason", "short"]).is(4);
+    let reason = ["--reason", "leaked in a log", "--json"];
+    let rolled = server.cli(&[&["key", "roll", "ada@example.com", id], &reason[..]].concat()).json();
+    server.with_key(rolled["value"].as_str().unwrap()).get(ME).is(200);
+    is_bad_key(server.with_key(made["value"].as_str().unwrap()).get(ME), "Authorization header");
+    let trail = server.cli(&["audit", "list", "--event", "api_key.rolled", "--json"]).json();
+    assert!(trail.to_string().contains("leaked in a log"), "{trail}");
 }

@@ -72,12 +72,47 @@ fn changes_of_an_account_are_on_record() {
     assert_eq!(row["event"], "api_key.created");
     assert!(!row.to_string().contains(key.key()), "{row}");
     let id = client.get("/api/personal_api_keys").json()[0]["id"].as_str().unwrap().to_owned();
+    let path = format!("/api/personal_api_keys/{id}");
+    check(&server, &["api_key.updated"], || drop(client.patch(&path, json!({"scopes": ["user:read"]})).is(200)));
+    check(&server, &[], || drop(client.patch(&path, json!({"scopes": ["user:read"]})).is(200)));
+    let mut rolled = Value::Null;
+    check(&server, &["api_key.rolled"], || rolled = client.post(&format!("{path}/roll"), json!({})).is(200).json());
+    let trail_text = json!(trail(&server)).to_string();
+    assert!(trail_text.contains(&id) && !trail_text.contains(rolled["value"].as_str().unwrap()), "{trail_text}");
     check(&server, &["api_key.deleted"], || {
-        client.delete(&format!("/api/personal_api_keys/{id}")).is(204);
+        client.delete(&path).is(204);
     });
     check(&server, &["user.deleted"], || drop(client.delete(ME).is(204)));
     let row = trail(&server).pop().unwrap();
     assert_eq!(row["target"]["email"], "new@example.com", "the row outlives the user (W-44): {row}");
+}
+
+/// Spec §4.11: sessions that their owner ends, and remembered devices.
+#[test]
+fn ended_sessions_are_on_record() {
+    let server = Server::start();
+    let (person, client) = server.logged_in("ada@example.com");
+    let list = |path: &str| client.get(path).is(200).json();
+    server.login(&person);
+    let id = list("/api/users/@me/login_sessions")[1]["id"].as_str().unwrap().to_owned();
+    check(&server, &["session.revoked"], || {
+        client.delete(&format!("/api/users/@me/login_sessions/{id}")).is(204);
+        client.delete(&format!("/api/users/@me/login_sessions/{id}")).is(404);
+    });
+    let row = trail(&server).pop().unwrap();
+    assert_eq!((&row["target"]["email"], &row["details"]), (&json!(person.email), &json!([["session", id]])));
+    check(&server, &["session.revoked_others"], || {
+        client.post("/api/users/@me/login_sessions/revoke_others", json!({})).is(200);
+    });
+
+    let mut authenticator = client.enrol(&server);
+    let other = server.client();
+    other.login(&person).wants_second_factor();
+    login_token(&other, &authenticator.code(&server));
+    let id = list("/api/users/@me/remembered_devices")[0]["id"].as_str().unwrap().to_owned();
+    check(&server, &["remembered_device.revoked"], || {
+        client.delete(&format!("/api/users/@me/remembered_devices/{id}")).is(204);
+    });
 }
 
 /// Spec §4.11: addresses.

@@ -383,16 +383,3 @@ fn the_window_ends_after_two_hours() {
     client.delete(ME).wants_reauth();
     client.get(&format!("{KEYS}/{id}")).is(200);
 }
-
-/// Spec §3.8: what belongs to a later issue is not there by accident.
-#[test]
-fn keys_cannot_be_changed_yet() {
-    let server = Server::start();
-    let (_, client) = server.logged_in("ada@example.com");
-    let body = json!({"label": "x", "scopes": ["*"], "scoped_teams": [], "scoped_organizations": []});
-    let id = client.post(KEYS, body).is(201).json()["id"].as_str().unwrap().to_owned();
-    for method in ["PATCH", "PUT"] {
-        client.request(method, &format!("{KEYS}/{id}")).json(json!({"label": "y"})).send().is(405);
-    }
-    client.post(&format!("{KEYS}/{id}/roll"), json!({})).is(404);
-}

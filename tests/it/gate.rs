@@ -42,6 +42,12 @@ fn the_gate_closes_everything_that_is_not_on_the_list() {
     for path in ["/api/users", "/api/users/", "/api/personal_api_keys", "/api/personal_api_keys/nonsense"] {
         client.get(path).wants_setup();
     }
+    for path in ["login_sessions", "login_sessions/", "remembered_devices"] {
+        client.get(&format!("{ME}/{path}")).wants_setup();
+    }
+    client.delete(&format!("{ME}/login_sessions/nonsense")).wants_setup();
+    client.post(&format!("{ME}/login_sessions/revoke_others"), json!({})).wants_setup();
+    client.delete(&format!("{ME}/remembered_devices/nonsense")).wants_setup();
     client.patch(ME, json!({"first_name": "Ada"})).wants_setup();
     client.patch(ME, json!({"email": "eve@example.com"})).wants_setup();
     client.patch(ME, json!({"set_current_team": 7, "theme_mode": "dark"})).wants_setup();
@@ -49,6 +55,8 @@ fn the_gate_closes_everything_that_is_not_on_the_list() {
     client.put(ME, json!({})).wants_setup();
     client.delete(ME).wants_setup();
     client.post("/api/personal_api_keys", json!({})).wants_setup();
+    client.patch("/api/personal_api_keys/nonsense", json!({})).wants_setup();
+    client.post("/api/personal_api_keys/nonsense/roll", json!({})).wants_setup();
     client.patch("/api/users/cancel_email_change_request", json!({})).wants_setup();
 }
 

@@ -34,6 +34,7 @@ mod limits;
 mod lockout;
 mod log;
 mod login;
+mod login_sessions;
 mod outbox;
 mod pages;
 mod races;

@@ -202,6 +202,30 @@ fn there_are_never_more_than_ten_keys() {
     });
 }
 
+/// Spec §3.8: of many new values at once the last one is the key's, and all others are dead.
+#[test]
+fn a_rolled_key_has_one_value() {
+    let server = server();
+    race(|email| {
+        let (_, client) = server.logged_in(email);
+        let body = json!({"label": "CI", "scopes": ["user:read"], "scoped_teams": [], "scoped_organizations": []});
+        let made = client.post(KEYS, body).is(201).json();
+        let path = format!("{KEYS}/{}", made["id"].as_str().unwrap());
+        let clients: Vec<Client> = (0..10).map(|_| client.clone()).collect();
+        let answers = all_at_once(
+            &server,
+            each(&clients, |_, client| client.request("POST", &format!("{path}/roll")).json(json!({}))),
+        );
+        assert_eq!(count(&answers, 200), 10, "each is done, one after the other: {answers:?}");
+        let mask = client.get(&path).is(200).json()["mask_value"].clone();
+        for rolled in answers.iter().map(Answer::json).chain([made]) {
+            let status = if rolled["mask_value"] == mask { 200 } else { 401 };
+            server.with_key(rolled["value"].as_str().unwrap()).get(ME).is(status);
+        }
+        assert_eq!(client.get(KEYS).is(200).json().as_array().unwrap().len(), 1);
+    });
+}
+
 /// Spec §3.3: a token works once.
 #[test]
 fn an_address_is_verified_once() {
