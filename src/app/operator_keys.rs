@@ -1,7 +1,7 @@
 //! What an operator does with the personal API keys of others.
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::reset::{Done, check_reason};
 use super::views::{ApiKeyView, UserRef};
@@ -134,6 +134,6 @@ impl KeyFields {
             ("scoped_teams", self.teams.map(|teams| json!(teams))),
         ];
         let said = said.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
-        Fields(Map::from_iter(said))
+        Fields(said.collect())
     }
 }

@@ -76,6 +76,7 @@ pub struct Set {
     user: String,
     /// The key's id, as `key list` shows it
     id: String,
+    /// What the key is for
     #[arg(long)]
     label: Option<String>,
     /// All that the key may do from now on; may be repeated
