@@ -136,8 +136,33 @@ impl Context<'_> {
         held.into_iter().find(|key| key.value.id == id).ok_or_else(Error::not_found)
     }
 
+    /// A key reaches no further than its owner: only the owner's own teams and organizations may be named (spec §2.10).
+    async fn refuse_foreign_places(&self, owner: UserId, patch: &KeyPatch) -> Result<()> {
+        let teams = patch.scoped_teams.as_deref().unwrap_or_default();
+        let organizations = patch.scoped_organizations.as_deref().unwrap_or_default();
+        if teams.is_empty() && organizations.is_empty() {
+            return Ok(());
+        }
+        let own: Vec<Uuid> = self.places_of(owner).await?.iter().map(|place| place.organization.id.0).collect();
+        for team in teams {
+            let team = match u64::try_from(*team) {
+                Ok(number) => self.records().team(number).await?,
+                Err(_) => None,
+            };
+            if team.is_none_or(|team| !own.contains(&team.organization.0)) {
+                let detail = "You must be a member of all teams that you are scoping the key to.";
+                return Err(FieldError::invalid(detail, "scoped_teams").into());
+            }
+        }
+        if organizations.iter().any(|id| !own.contains(id)) {
+            let detail = "You must be a member of all organizations that you are scoping the key to.";
+            return Err(FieldError::invalid(detail, "scoped_organizations").into());
+        }
+        Ok(())
+    }
+
     pub(super) async fn create_api_key(&self, id: UserId, wanted: &KeyPatch) -> Result<ApiKeyView> {
-        refuse_foreign_places(wanted)?;
+        self.refuse_foreign_places(id, wanted).await?;
         let value = new_value()?;
         let mut tries = Tries::default();
         loop {
@@ -176,7 +201,7 @@ impl Context<'_> {
     }
 
     pub(super) async fn update_api_key(&self, user: UserId, id: &str, patch: &KeyPatch) -> Result<ApiKeyView> {
-        refuse_foreign_places(patch)?;
+        self.refuse_foreign_places(user, patch).await?;
         let mut tries = Tries::default();
         loop {
             tries.next().await?;
@@ -239,19 +264,6 @@ impl Context<'_> {
         let held = self.records().api_keys_of(user.id).await?;
         Ok(held.iter().map(|key| view(&key.value, user)).collect())
     }
-}
-
-/// Nobody is a member of an organization or team yet, so any that is named is a foreign one.
-fn refuse_foreign_places(patch: &KeyPatch) -> Result<()> {
-    if patch.scoped_teams.as_ref().is_some_and(|teams| !teams.is_empty()) {
-        let detail = "You must be a member of all teams that you are scoping the key to.";
-        return Err(FieldError::invalid(detail, "scoped_teams").into());
-    }
-    if patch.scoped_organizations.as_ref().is_some_and(|organizations| !organizations.is_empty()) {
-        let detail = "You must be a member of all organizations that you are scoping the key to.";
-        return Err(FieldError::invalid(detail, "scoped_organizations").into());
-    }
-    Ok(())
 }
 
 fn new_value() -> Result<Secret> {

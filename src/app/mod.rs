@@ -19,6 +19,7 @@ pub mod operator_keys;
 pub mod outbox;
 pub mod passwords;
 pub mod permission;
+pub mod preferences;
 pub mod random;
 pub mod remembered_devices;
 pub mod reset;

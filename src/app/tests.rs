@@ -13,6 +13,7 @@ use super::email::*;
 use super::login::*;
 use super::operator_keys::*;
 use super::passwords::*;
+use super::preferences::*;
 use super::remembered_devices::*;
 use super::reset::*;
 use super::second_factor::*;
@@ -1106,8 +1107,13 @@ async fn every_operation_is_for_those_it_is_for() {
         user(OLD, "ok", NEVER) => [RegenerateBackupCodes],
         user("ok", GATE, IGNORED) => [ListLoginSessions, ListRememberedDevices],
         user(OLD, GATE, IGNORED) => [DeleteUser, RevokeLoginSession, RevokeOtherSessions, RevokeRememberedDevice],
-        user("ok", GATE, NEVER) => [ListApiKeys],
-        user(OLD, GATE, NEVER) => [CreateApiKey, UpdateApiKey, RollApiKey, DeleteApiKey],
+        user("ok", GATE, NEVER) => [
+            ListApiKeys, RetrieveHedgehogConfig, ReplaceHedgehogConfig, PersonaliseScene, MarkProductIntro,
+            RetrieveGithubLogin,
+        ],
+        user(OLD, GATE, NEVER) => [
+            CreateApiKey, UpdateApiKey, RollApiKey, DeleteApiKey, CompleteCredentialsReview,
+        ],
         user("ok", GATE, ["ok"; 3]) => [RetrieveApiKey],
     }
 }

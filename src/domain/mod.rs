@@ -14,6 +14,7 @@ pub mod notification;
 pub mod organization;
 pub mod password;
 pub mod password_hash;
+pub mod preferences;
 pub mod rate;
 pub mod secret;
 pub mod session;

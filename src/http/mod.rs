@@ -17,6 +17,7 @@ mod health;
 mod login;
 mod pages;
 mod paging;
+mod preferences;
 mod reply;
 mod reset;
 mod router;

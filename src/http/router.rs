@@ -11,13 +11,17 @@ use hyper::Method;
 use super::door::Door;
 use super::reply::Answer;
 use super::service::Service;
-use super::{api_keys, email, health, login, pages, reset, sessions, two_factor, users};
+use super::{api_keys, email, health, login, pages, preferences, reset, sessions, two_factor, users};
 use crate::app::accounts::{DeleteUser, ListUsers, RetrieveUser, UpdateUser};
 use crate::app::api_keys::{CreateApiKey, DeleteApiKey, ListApiKeys, RetrieveApiKey, RollApiKey, UpdateApiKey};
 use crate::app::email::{CancelEmailChange, RequestEmailVerification, VerifyEmail};
 use crate::app::login::{CheckLogin, CompleteLogin, Login, Logout};
 use crate::app::passwords::{CheckResetToken, ResetPassword};
 use crate::app::permission::Who;
+use crate::app::preferences::{
+    CompleteCredentialsReview, MarkProductIntro, PersonaliseScene, ReplaceHedgehogConfig, RetrieveGithubLogin,
+    RetrieveHedgehogConfig,
+};
 use crate::app::remembered_devices::{ListRememberedDevices, RevokeRememberedDevice};
 use crate::app::second_factor::{
     DisableTwoFactor, RegenerateBackupCodes, RetrieveTwoFactorStatus, StartTotpSetup, ValidateTotp,
@@ -220,6 +224,7 @@ fn hex(digit: u8) -> Option<u8> {
 fn routes<D: Door>() -> Vec<Route<D>> {
     let mut routes = user_routes();
     routes.extend(session_routes());
+    routes.extend(preference_routes());
     routes.extend(account_routes());
     routes.extend(open_routes());
     routes
@@ -270,6 +275,26 @@ fn session_routes<D: Door>() -> Vec<Route<D>> {
             .on::<ListRememberedDevices>(Method::GET, |call| Box::pin(sessions::list_devices(call))),
         Route::api("/api/users/{uuid}/remembered_devices/{id}")
             .on::<RevokeRememberedDevice>(Method::DELETE, |call| Box::pin(sessions::revoke_device(call))),
+    ]
+}
+
+fn preference_routes<D: Door>() -> Vec<Route<D>> {
+    vec![
+        Route::api("/api/users/{uuid}/hedgehog_config")
+            .on::<RetrieveHedgehogConfig>(Method::GET, |call| Box::pin(preferences::hedgehog_config(call)))
+            .fields::<ReplaceHedgehogConfig>(Method::PATCH, |call| {
+                Box::pin(preferences::replace_hedgehog_config(call))
+            }),
+        Route::api("/api/users/{uuid}/scene_personalisation")
+            .fields::<PersonaliseScene>(Method::POST, |call| Box::pin(preferences::personalise_scene(call))),
+        Route::api("/api/users/{uuid}/product_intro_seen")
+            .fields::<MarkProductIntro>(Method::PATCH, |call| Box::pin(preferences::mark_product_intro(call))),
+        Route::api("/api/users/{uuid}/github_login")
+            .on::<RetrieveGithubLogin>(Method::GET, |call| Box::pin(preferences::github_login(call))),
+        Route::api("/api/users/{uuid}/credentials_review_complete")
+            .on::<CompleteCredentialsReview>(Method::POST, |call| {
+                Box::pin(preferences::complete_credentials_review(call))
+            }),
     ]
 }
 

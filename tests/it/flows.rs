@@ -66,9 +66,12 @@ fn a_pending_login_survives_a_wrong_code() {
     let login = first_step(&server, &person);
     login.post(TOKEN, json!({"token": authenticator.wrong_code(&server)})).is(400);
     server.advance(3);
+    let copy = login.copy();
     login.post(TOKEN, json!({"token": authenticator.code(&server)})).is_body(200, SUCCESS);
-    let again = login.post(TOKEN, json!({"token": authenticator.code(&server)}));
-    again.is_invalid("2fa_expired", "Login attempt has expired. Re-enter username/password.", None);
+    for replay in [login, copy] {
+        let again = replay.post(TOKEN, json!({"token": authenticator.code(&server)}));
+        again.is_invalid("2fa_expired", "Login attempt has expired. Re-enter username/password.", None);
+    }
 }
 
 /// Spec §4.3, last row: the account was deactivated or reset between the two steps.

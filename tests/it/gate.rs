@@ -42,12 +42,16 @@ fn the_gate_closes_everything_that_is_not_on_the_list() {
     for path in ["/api/users", "/api/users/", "/api/personal_api_keys", "/api/personal_api_keys/nonsense"] {
         client.get(path).wants_setup();
     }
-    for path in ["login_sessions", "login_sessions/", "remembered_devices"] {
+    for path in ["login_sessions", "login_sessions/", "remembered_devices", "hedgehog_config", "github_login"] {
         client.get(&format!("{ME}/{path}")).wants_setup();
     }
     client.delete(&format!("{ME}/login_sessions/nonsense")).wants_setup();
     client.post(&format!("{ME}/login_sessions/revoke_others"), json!({})).wants_setup();
     client.delete(&format!("{ME}/remembered_devices/nonsense")).wants_setup();
+    client.patch(&format!("{ME}/hedgehog_config"), json!({})).wants_setup();
+    client.post(&format!("{ME}/scene_personalisation"), json!({})).wants_setup();
+    client.patch(&format!("{ME}/product_intro_seen"), json!({})).wants_setup();
+    client.post(&format!("{ME}/credentials_review_complete"), json!({})).wants_setup();
     client.patch(ME, json!({"first_name": "Ada"})).wants_setup();
     client.patch(ME, json!({"email": "eve@example.com"})).wants_setup();
     client.patch(ME, json!({"set_current_team": 7, "theme_mode": "dark"})).wants_setup();

@@ -37,6 +37,7 @@ mod login;
 mod login_sessions;
 mod outbox;
 mod pages;
+mod preferences;
 mod races;
 mod secrets;
 mod sessions;

@@ -137,12 +137,21 @@ fn sensitive_calls_want_a_recent_login() {
     let server = Server::start();
     let (person, client) = server.logged_in("ada@example.com");
     let key = server.key_of(&client, &["user:write"]);
+    let id = client.get("/api/personal_api_keys").json()[0]["id"].as_str().unwrap().to_owned();
     server.advance(7_201);
     client.patch(ME, json!({"first_name": "Ada"})).wants_reauth();
     client.patch(ME, json!({"first_name": "Ada", "theme_mode": "dark"})).wants_reauth();
     client.put(ME, json!({})).wants_reauth();
     client.patch("/api/users/cancel_email_change_request", json!({})).wants_reauth();
+    client.delete(ME).wants_reauth();
     client.post("/api/personal_api_keys", json!({})).wants_reauth();
+    for path in ["/api/personal_api_keys/nonsense", &format!("/api/personal_api_keys/{id}")] {
+        client.patch(path, json!({})).wants_reauth();
+        client.put(path, json!({})).wants_reauth();
+        client.post(&format!("{path}/roll"), json!({})).wants_reauth();
+        client.delete(path).wants_reauth();
+    }
+    client.get(&format!("/api/personal_api_keys/{id}")).is(200);
     client.get("/api/personal_api_keys").is(200);
     client.get(ME).is(200);
     key.patch(ME, json!({"first_name": "Ada"})).is(200);
@@ -150,12 +159,13 @@ fn sensitive_calls_want_a_recent_login() {
     client.patch(ME, json!({"first_name": "Ada"})).is(200);
 }
 
-/// Spec §1.9: the keys that are exempt.
+/// Spec §1.9: the fields that are exempt, unless one other is sent with them; §7.4 row 31.
 #[test]
 fn preferences_need_no_recent_login() {
     let server = Server::start();
     let (_, client) = server.logged_in("ada@example.com");
     server.advance(7_201);
+    let mut all = json!({});
     for (name, value) in [
         ("theme_mode", json!("dark")),
         ("allow_sidebar_suggestions", json!(true)),
@@ -166,6 +176,17 @@ fn preferences_need_no_recent_login() {
         ("ui_configuration", json!({})),
     ] {
         client.patch(ME, json!({name: value})).is(200);
+        client.put(ME, json!({name: value})).wants_reauth();
+        for other in ["first_name", "hedgehog_config", "current_password", "nonsense"] {
+            client.patch(ME, json!({name: value, other: "x"})).wants_reauth();
+        }
+        all[name] = value;
+    }
+    client.patch(ME, all).is(200);
+    // These are looked at, and only then refused: there is no such place.
+    for name in ["set_current_organization", "set_current_team"] {
+        client.patch(ME, json!({name: "01990f5c-1f10-4000-9a8b-7c6d5e4f3a2b"})).is(400);
+        client.patch(ME, json!({name: "x", "first_name": "x"})).wants_reauth();
     }
 }
 
