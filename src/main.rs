@@ -22,6 +22,7 @@ fn run(Cli { global, command }: Cli, output: Output) -> Result<(), Failure> {
         Command::Console(arguments) => arguments.run(&global, global.load()?.config),
         Command::Operate(command) => command.run(&global, global.load()?.config, output),
         Command::Config(command) => command.run(&global, output),
+        Command::Openapi => pages::openapi(),
         Command::Completions { shell } => pages::completions(shell),
         Command::Man { dir } => pages::man(dir.as_deref()),
     }

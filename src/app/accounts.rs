@@ -15,6 +15,7 @@ use crate::domain::audit::Event;
 use crate::domain::email::EmailAddress;
 use crate::domain::fields::{FieldError, Fields};
 use crate::domain::id::UserId;
+use crate::domain::input::Input;
 use crate::domain::mail::MailKind;
 use crate::domain::password::check_password;
 use crate::domain::secret::Secret;
@@ -159,6 +160,7 @@ pub struct UpdateUser {
 impl Operation for UpdateUser {
     const NAME: &'static str = "update_user";
     const NEEDS: Permission = Permission::USER.key(KeyRule::Scope("user:write")).passes_gate();
+    const INPUTS: &'static [Input] = UserPatch::INPUTS;
     type Reply = UserView;
 
     async fn run(self, cx: &Context<'_>) -> Result<Self::Reply> {

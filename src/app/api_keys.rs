@@ -11,6 +11,7 @@ use crate::domain::api_key::{ApiKey, KEYS_PER_USER_MAX, mask};
 use crate::domain::audit::Event;
 use crate::domain::fields::{FieldError, Fields};
 use crate::domain::id::UserId;
+use crate::domain::input::Input;
 use crate::domain::key_patch::KeyPatch;
 use crate::domain::secret::Secret;
 use crate::domain::time::Timestamp;
@@ -65,6 +66,7 @@ pub struct CreateApiKey {
 impl Operation for CreateApiKey {
     const NAME: &'static str = "create_api_key";
     const NEEDS: Permission = Permission::USER.key(KeyRule::UnsupportedOnKeys).sensitive();
+    const INPUTS: &'static [Input] = KeyPatch::INPUTS;
     type Reply = ApiKeyView;
 
     async fn run(self, cx: &Context<'_>) -> Result<Self::Reply> {
@@ -84,6 +86,7 @@ pub struct UpdateApiKey {
 impl Operation for UpdateApiKey {
     const NAME: &'static str = "update_api_key";
     const NEEDS: Permission = Permission::USER.key(KeyRule::UnsupportedOnKeys).sensitive();
+    const INPUTS: &'static [Input] = KeyPatch::INPUTS;
     type Reply = ApiKeyView;
 
     async fn run(self, cx: &Context<'_>) -> Result<Self::Reply> {

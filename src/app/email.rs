@@ -13,6 +13,7 @@ use super::{Context, Operation, Permission, Tries};
 use crate::domain::audit::Event;
 use crate::domain::fields::{FieldError, Fields};
 use crate::domain::id::UserId;
+use crate::domain::input::Input;
 use crate::domain::mail::MailKind;
 use crate::domain::secret::Secret;
 use crate::domain::token::{self, CODE_ATTEMPTS_MAX, Code, Purpose, Token};
@@ -44,6 +45,7 @@ pub struct RequestEmailVerification {
 impl Operation for RequestEmailVerification {
     const NAME: &'static str = "request_email_verification";
     const NEEDS: Permission = Permission::ANYONE;
+    const INPUTS: &'static [Input] = &[Input::text("uuid", 0, "The UUID of the user.").required()];
     type Reply = Success;
 
     async fn run(self, cx: &Context<'_>) -> Result<Self::Reply> {
@@ -81,6 +83,11 @@ pub struct VerifyEmail {
 impl Operation for VerifyEmail {
     const NAME: &'static str = "verify_email";
     const NEEDS: Permission = Permission::ANYONE;
+    const INPUTS: &'static [Input] = &[
+        Input::text("uuid", 0, "The UUID of the user.").required(),
+        Input::text("token", 0, "From the link in the mail. One of `token` and `code` is needed; this one wins."),
+        Input::code("code", "The six digits from the mail."),
+    ];
     type Reply = EmailVerified;
 
     async fn run(self, cx: &Context<'_>) -> Result<Self::Reply> {

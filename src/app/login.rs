@@ -1,6 +1,7 @@
 //! Logging in and out (spec §3.5, §4.2 to §4.4).
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::audit::Note;
 use super::limits::Limit;
@@ -11,6 +12,7 @@ use crate::domain::backoff::LoginLimit;
 use crate::domain::email::EmailAddress;
 use crate::domain::fields::{FieldError, Fields};
 use crate::domain::id::SessionId;
+use crate::domain::input::Input;
 use crate::domain::mail::MailKind;
 use crate::domain::secret::Secret;
 use crate::domain::session::{PENDING_LOGIN_SECONDS, PendingLogin, RememberedDevice, Session, public_id};
@@ -67,7 +69,7 @@ pub struct LoginCompleted {
 }
 
 /// The answer of the pre-check; the same for everybody.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct LoginMethods {
     pub sso_enforcement: Option<String>,
     pub saml_available: bool,
@@ -85,6 +87,10 @@ pub struct Login {
 impl Operation for Login {
     const NAME: &'static str = "login";
     const NEEDS: Permission = Permission::ANYONE;
+    const INPUTS: &'static [Input] = &[
+        Input::email("email", "The address of the account.").required(),
+        Input::secret("password", 0, "Its password; blanks count.").required(),
+    ];
     type Reply = LoginOutcome;
 
     async fn run(self, cx: &Context<'_>) -> Result<Self::Reply> {
@@ -125,6 +131,10 @@ pub struct CompleteLogin {
 impl Operation for CompleteLogin {
     const NAME: &'static str = "complete_login";
     const NEEDS: Permission = Permission::ANYONE;
+    const INPUTS: &'static [Input] = &[
+        Input::code("token", "The six digits that the authenticator shows, or a backup code.").required(),
+        Input::boolean("remember", "Whether this device is asked for no code for 30 days; yes unless said."),
+    ];
     type Reply = LoginCompleted;
 
     async fn run(self, cx: &Context<'_>) -> Result<Self::Reply> {
@@ -179,6 +189,7 @@ pub struct CheckLogin {
 impl Operation for CheckLogin {
     const NAME: &'static str = "check_login";
     const NEEDS: Permission = Permission::ANYONE;
+    const INPUTS: &'static [Input] = &[Input::email("email", "The address of the account.").required()];
     type Reply = LoginMethods;
 
     async fn run(self, cx: &Context<'_>) -> Result<Self::Reply> {

@@ -48,6 +48,7 @@ use crate::clock;
 use crate::config::{Config, MailTransport};
 use crate::domain::api_key::ApiKey;
 use crate::domain::id::UserId;
+use crate::domain::input::Input;
 use crate::domain::session::Session;
 use crate::domain::time::Timestamp;
 use crate::domain::user::User;
@@ -105,6 +106,8 @@ pub trait Operation: Serialize + DeserializeOwned + Send + 'static {
     /// Snake case; names the operation in routes, logs and traces.
     const NAME: &'static str;
     const NEEDS: Permission;
+    /// The fields that it reads from a request body; no other one's value reaches it.
+    const INPUTS: &'static [Input] = &[];
     type Reply: Serialize + DeserializeOwned + Send;
 
     /// Decides and commits. Called by the door only, which has checked `NEEDS`.

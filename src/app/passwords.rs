@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
+use utoipa::ToSchema;
 
 use super::audit::Note;
 use super::email::unstage_email;
@@ -14,7 +15,9 @@ use crate::domain::audit::Event;
 use crate::domain::email::EmailAddress;
 use crate::domain::fields::{FieldError, Fields};
 use crate::domain::id::UserId;
+use crate::domain::input::Input;
 use crate::domain::mail::MailKind;
+use crate::domain::password::PASSWORD_CHARS_MAX;
 use crate::domain::secret::Secret;
 use crate::domain::token::{Purpose, SETUP_SECONDS, Token};
 use crate::domain::user::User;
@@ -27,9 +30,10 @@ use crate::store::{Batch, Expect};
 const DEFAULT_PUBLIC_URL: &str = "http://127.0.0.1:8000";
 
 /// A password was set with a token.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct PasswordReset {
     pub success: bool,
+    /// The address to log in with.
     pub email: String,
 }
 
@@ -44,6 +48,10 @@ pub struct ResetPassword {
 impl Operation for ResetPassword {
     const NAME: &'static str = "reset_password";
     const NEEDS: Permission = Permission::ANYONE;
+    const INPUTS: &'static [Input] = &[
+        Input::text("token", 0, "From the link in the mail.").required(),
+        Input::secret("password", PASSWORD_CHARS_MAX, "The new password.").required(),
+    ];
     type Reply = PasswordReset;
 
     async fn run(self, cx: &Context<'_>) -> Result<Self::Reply> {

@@ -1,6 +1,7 @@
 //! The user's own second factor: enrolment, status, backup codes, disabling (spec §3.2, §4.5).
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::audit::Note;
 use super::limits::Limit;
@@ -13,6 +14,7 @@ use crate::domain::audit::Event;
 use crate::domain::backoff::Failures;
 use crate::domain::backup_code;
 use crate::domain::fields::{FieldError, Fields};
+use crate::domain::input::Input;
 use crate::domain::mail::MailKind;
 use crate::domain::secret::Secret;
 use crate::domain::session::{
@@ -33,16 +35,18 @@ const BACKUP_CODE: &str = "backup_code";
 const CODES_VIEWED: Rate = Rate { count: 1, seconds: 3_600 };
 
 /// The answer of `two_factor_start_setup`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct TotpSetup {
     pub success: bool,
     /// 32 base-32 characters.
+    #[schema(value_type = String)]
     pub secret: Secret,
 }
 
 /// A fresh set of backup codes, shown once here.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct BackupCodes {
+    #[schema(value_type = Vec<String>)]
     pub backup_codes: Vec<Secret>,
 }
 
@@ -81,6 +85,7 @@ pub struct ValidateTotp {
 impl Operation for ValidateTotp {
     const NAME: &'static str = "validate_totp";
     const NEEDS: Permission = Permission::USER.key(KeyRule::TwoFactorScope("user:write")).sensitive().passes_gate();
+    const INPUTS: &'static [Input] = &[Input::code("token", "The six digits that the authenticator shows.").required()];
     type Reply = Success;
 
     async fn run(self, cx: &Context<'_>) -> Result<Self::Reply> {
@@ -198,6 +203,10 @@ pub struct DisableTwoFactor {
 impl Operation for DisableTwoFactor {
     const NAME: &'static str = "disable_two_factor";
     const NEEDS: Permission = Permission::USER.key(KeyRule::TwoFactorScope("user:write")).sensitive().passes_gate();
+    const INPUTS: &'static [Input] = &[
+        Input::code("token", "A code of the authenticator, or a backup code: proves that the caller is who they are."),
+        Input::secret("current_password", 0, "The password, which proves the same."),
+    ];
     type Reply = Success;
 
     async fn run(self, cx: &Context<'_>) -> Result<Self::Reply> {

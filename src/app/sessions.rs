@@ -1,6 +1,7 @@
 //! Login sessions, as their users (spec §2.11, §3.4) and operators see and end them.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::audit::Note;
 use super::login::is_session_live;
@@ -56,7 +57,7 @@ impl Operation for RevokeLoginSession {
 }
 
 /// How many sessions were ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct SessionsRevoked {
     pub revoked_count: usize,
 }

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{Context, Identity};
@@ -19,29 +20,43 @@ use crate::domain::user::User;
 pub struct UserRef(pub String);
 
 /// The user object of spec §2.2, fields in its order, eras A to C together.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[schema(as = User, description = "An account, as it and staff see it.")]
 pub struct UserView {
+    #[schema(format = DateTime)]
     pub date_joined: String,
+    #[schema(value_type = String, format = "uuid")]
     pub uuid: UserId,
+    /// Names the user to analytics.
     pub distinct_id: String,
     pub first_name: String,
     pub last_name: String,
+    #[schema(format = Email)]
     pub email: String,
+    /// An address that waits for its confirmation.
+    #[schema(format = Email)]
     pub pending_email: Option<String>,
+    /// Null for accounts from before addresses were verified.
     pub is_email_verified: Option<bool>,
+    /// The defaults, overlaid with what is stored.
     pub notification_settings: Map<String, Value>,
     pub anonymize_data: Option<bool>,
     pub toolbar_mode: Option<String>,
+    /// Whether the user can log in with a password.
     pub has_password: bool,
     pub id: u64,
     pub is_staff: bool,
     pub is_impersonated: bool,
+    #[schema(format = DateTime)]
     pub is_impersonated_until: Option<String>,
+    /// Until then this session may do what wants a recent login; null without a session.
+    #[schema(format = DateTime)]
     pub sensitive_session_expires_at: Option<String>,
     pub team: Value,
     pub organization: Value,
     pub organizations: Vec<Value>,
     pub events_column_config: Value,
+    /// Whether logging in takes a second factor.
     pub is_2fa_enabled: bool,
     pub has_social_auth: bool,
     pub has_sso_enforcement: bool,
@@ -58,17 +73,21 @@ pub struct UserView {
     pub shortcut_position: Option<String>,
     pub hide_mcp_hints: bool,
     pub ui_configuration: Value,
+    /// Until then it may do what wants one just now; null without a session.
+    #[schema(format = DateTime)]
     pub fresh_reauth_expires_at: Option<String>,
     pub pending_invites: Vec<Value>,
     pub requires_credential_review: bool,
     pub notification_locks: Vec<Value>,
     pub active_realtime_notification_types: Vec<String>,
     pub is_organization_first_user: Option<bool>,
+    #[schema(format = DateTime)]
     pub onboarding_skipped_at: Option<String>,
     pub onboarding_skipped_reason: Option<String>,
     pub onboarding_skipped_organization_id: Option<String>,
     pub onboarding_delegated_to_invite: Option<String>,
     pub onboarding_delegated_to_organization_id: Option<String>,
+    #[schema(format = DateTime)]
     pub onboarding_delegation_accepted_at: Option<String>,
 }
 
@@ -80,19 +99,25 @@ pub struct UserPage {
 }
 
 /// The personal API key object of spec §2.10.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[schema(as = PersonalAPIKey, description = "A personal API key.")]
 pub struct ApiKeyView {
     pub id: String,
     pub label: String,
-    /// Only in the answer that creates it.
+    /// Only in the answer that creates it, else null.
+    #[schema(value_type = Option<String>)]
     pub value: Option<Secret>,
+    /// The first and last characters of it.
     pub mask_value: Option<String>,
+    #[schema(format = DateTime)]
     pub created_at: String,
+    #[schema(format = DateTime)]
     pub last_used_at: Option<String>,
     pub user_id: u64,
     pub scopes: Vec<String>,
     pub scoped_teams: Vec<i64>,
     pub scoped_organizations: Vec<String>,
+    #[schema(format = DateTime)]
     pub last_rolled_at: Option<String>,
     pub description: Option<String>,
     pub is_legacy_hashing: bool,
@@ -100,11 +125,15 @@ pub struct ApiKeyView {
 }
 
 /// The answer of `two_factor_status` (spec §3.2).
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[schema(as = TwoFactorStatus, description = "Whether and how an account is protected.")]
 pub struct TwoFactorStatusView {
     pub is_enabled: bool,
+    /// The unused ones; only for the owner, in a session that proved the second factor.
+    #[schema(value_type = Vec<String>)]
     pub backup_codes: Vec<Secret>,
     pub backup_codes_remaining: usize,
+    /// `TOTP`, or null.
     pub method: Option<String>,
     pub has_passkeys: bool,
     pub has_totp: bool,
@@ -112,7 +141,7 @@ pub struct TwoFactorStatusView {
 }
 
 /// `{"success": true}`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Success {
     pub success: bool,
 }
@@ -202,12 +231,16 @@ pub struct SessionRow {
 }
 
 /// A login session as its user sees it (spec §2.11).
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[schema(as = LoginSession, description = "A login session, as its user sees it.")]
 pub struct LoginSessionView {
+    #[schema(value_type = String, format = "uuid")]
     pub id: SessionId,
     /// The sign-in.
+    #[schema(format = DateTime)]
     pub created_at: String,
     /// To five minutes.
+    #[schema(format = DateTime)]
     pub last_activity: String,
     /// Never known: nothing here knows where an address is.
     pub location: Option<String>,
@@ -218,10 +251,14 @@ pub struct LoginSessionView {
 }
 
 /// A device that may skip the second step of a login, as its user sees it (W-40).
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[schema(as = RememberedDevice, description = "A device that may skip the second step of a login.")]
 pub struct RememberedDeviceView {
+    #[schema(value_type = String, format = "uuid")]
     pub id: Uuid,
+    #[schema(format = DateTime)]
     pub created_at: String,
+    #[schema(format = DateTime)]
     pub expires_at: String,
     /// Such as `Firefox 135 on Linux`.
     pub device: Option<String>,

@@ -98,6 +98,9 @@ pub enum Command {
     /// Look at the configuration
     #[command(subcommand, after_help = "Example:\n  doorward config check")]
     Config(config::Command),
+    /// Print the description of the HTTP API, in OpenAPI 3.1
+    #[command(after_help = "Example:\n  doorward openapi > openapi.json")]
+    Openapi,
     /// Print the completions for a shell
     #[command(after_help = "Example:\n  doorward completions bash > /etc/bash_completion.d/doorward")]
     Completions { shell: clap_complete::Shell },

@@ -1,4 +1,4 @@
-//! What packagers and shells want: completions and manual pages.
+//! What packagers, shells and client generators want: manual pages, completions, the description of the API.
 
 use std::path::Path;
 
@@ -6,6 +6,13 @@ use clap::CommandFactory;
 use clap_complete::Shell;
 
 use super::{Cli, Failure, output};
+use crate::http::openapi;
+
+/// Prints the description of the HTTP API, as `assets/openapi.json` has it.
+pub fn openapi() -> Result<(), Failure> {
+    let text = openapi::pretty().map_err(|error| Failure::Failed(format!("cannot read the description: {error}")))?;
+    output::print(&format!("{text}\n"))
+}
 
 /// Prints the completions for a shell.
 pub fn completions(shell: Shell) -> Result<(), Failure> {

@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::api_key::{ApiKey, LABEL_CHARS_MAX, check_scope};
 use super::fields::{FieldError, Fields};
+use super::input::{Input, Kind};
 
 /// Most scopes of one key; more than there are names.
 const SCOPES_MAX: usize = 250;
@@ -33,6 +34,15 @@ pub struct KeyPatch {
 }
 
 impl KeyPatch {
+    /// Every field that can be set. New keys need a label and scopes.
+    pub const INPUTS: &'static [Input] = &[
+        Input::filled("label", LABEL_CHARS_MAX, "What the key is for, in the words of its owner."),
+        Input::of(Kind::Texts, "scopes", "What it may do: `*`, or any of `<object>:read` and `<object>:write`."),
+        Input::of(Kind::Integers, "scoped_teams", "Ids of the teams that it is limited to; none means all."),
+        Input::of(Kind::Texts, "scoped_organizations", "UUIDs of the organizations that it is limited to."),
+        Input::text("description", DESCRIPTION_CHARS_MAX, "More words about it.").nullable(),
+    ];
+
     /// Reads a body. `whole` is POST or PUT, which want a label and scopes. A PUT without the lists of organizations and
     /// teams leaves them as they are: no key gets wider by what is not said.
     pub fn parse(fields: &Fields, whole: bool) -> Result<Self, FieldError> {

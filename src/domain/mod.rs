@@ -8,6 +8,7 @@ pub mod email;
 pub mod fields;
 pub mod foreign_hash;
 pub mod id;
+pub mod input;
 pub mod key_patch;
 pub mod mail;
 pub mod notification;

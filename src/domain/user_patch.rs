@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::email::EmailAddress;
 use super::fields::{FieldError, Fields};
 use super::id::OrganizationId;
+use super::input::{Input, Kind};
 use super::notification;
 use super::password::{PASSWORD_CHARS_MAX, check_password};
 use super::secret::Secret;
@@ -34,6 +35,9 @@ const REAUTH_EXEMPT: &[&str] = &[
     "ui_configuration",
 ];
 
+const TOOLBAR_MODES: &[&str] = &["disabled", "toolbar"];
+const THEMES: &[&str] = &["light", "dark", "system"];
+const SHORTCUT_POSITIONS: &[&str] = &["above", "below", "hidden"];
 const ROLES: &[&str] = &["engineering", "data", "product", "founder", "leadership", "marketing", "sales", "other"];
 
 /// Settings of the server that the check depends on.
@@ -83,6 +87,32 @@ pub fn is_reauth_exempt(fields: &Fields) -> bool {
 }
 
 impl UserPatch {
+    /// Every field that can be changed, in the declared order of spec §2.2.
+    pub const INPUTS: &'static [Input] = &[
+        Input::text("first_name", NAME_CHARS_MAX, "No line breaks, angle brackets or addresses of websites."),
+        Input::text("last_name", NAME_CHARS_MAX, "As `first_name`."),
+        Input::email("email", "A new address is first staged in `pending_email`, and taken once it is confirmed."),
+        Input::of(Kind::Object, "notification_settings", "Merged into the stored settings, key by key."),
+        Input::boolean("anonymize_data", "").nullable(),
+        Input::of(Kind::Choice { choices: TOOLBAR_MODES, blank: true }, "toolbar_mode", "").nullable(),
+        Input::boolean("is_staff", "Only staff may send it, and only with a session that authenticated just now."),
+        Input::filled("set_current_organization", 0, "The UUID of an organization of the user's: makes it current."),
+        Input::of(Kind::Integer, "set_current_team", "The id of a team: makes it and its organization current."),
+        Input::secret("password", PASSWORD_CHARS_MAX, "A new password. Ends all other sessions."),
+        Input::secret("current_password", 0, "The present one, without which a password is not replaced."),
+        Input::of(Kind::Json, "events_column_config", ""),
+        Input::of(Kind::Json, "has_seen_product_intro_for", "").nullable(),
+        Input::of(Kind::Choice { choices: THEMES, blank: true }, "theme_mode", "").nullable(),
+        Input::of(Kind::Json, "hedgehog_config", "").nullable(),
+        Input::choice("role_at_organization", ROLES, ""),
+        Input::boolean("passkeys_enabled_for_2fa", "There are no passkeys yet: true is refused.").nullable(),
+        Input::boolean("allow_impersonation", "").nullable(),
+        Input::boolean("allow_sidebar_suggestions", "").nullable(),
+        Input::choice("shortcut_position", SHORTCUT_POSITIONS, "").nullable(),
+        Input::boolean("hide_mcp_hints", ""),
+        Input::of(Kind::Object, "ui_configuration", "").nullable(),
+    ];
+
     /// Reads a body. Reports the first problem in the declared order of spec §2.2, then those between fields.
     /// `replace` is PUT, which wants an address and a password.
     pub fn parse(fields: &Fields, replace: bool, user: &User, rules: &PatchRules) -> Result<Self, FieldError> {
@@ -92,7 +122,7 @@ impl UserPatch {
             email: email(fields, replace, user, rules)?,
             notification_settings: notification_settings(fields, user)?,
             anonymize_data: fields.nullable_boolean("anonymize_data")?,
-            toolbar_mode: fields.choice("toolbar_mode", &["disabled", "toolbar"], true, true)?,
+            toolbar_mode: fields.choice("toolbar_mode", TOOLBAR_MODES, true, true)?,
             is_staff: fields.boolean("is_staff")?,
             set_current_organization: organization(fields, "set_current_organization")?,
             set_current_team: team(fields, "set_current_team")?,
@@ -100,13 +130,13 @@ impl UserPatch {
             current_password: fields.secret("current_password")?,
             events_column_config: json(fields, "events_column_config")?,
             has_seen_product_intro_for: nullable_json(fields, "has_seen_product_intro_for")?,
-            theme_mode: fields.choice("theme_mode", &["light", "dark", "system"], true, true)?,
+            theme_mode: fields.choice("theme_mode", THEMES, true, true)?,
             hedgehog_config: nullable_json(fields, "hedgehog_config")?,
             role_at_organization: fields.choice("role_at_organization", ROLES, false, false)?.flatten(),
             passkeys_enabled_for_2fa: passkeys(fields, "passkeys_enabled_for_2fa")?,
             allow_impersonation: fields.nullable_boolean("allow_impersonation")?,
             allow_sidebar_suggestions: fields.nullable_boolean("allow_sidebar_suggestions")?,
-            shortcut_position: fields.choice("shortcut_position", &["above", "below", "hidden"], false, true)?,
+            shortcut_position: fields.choice("shortcut_position", SHORTCUT_POSITIONS, false, true)?,
             hide_mcp_hints: fields.boolean("hide_mcp_hints")?,
             ui_configuration: nullable_object(fields, "ui_configuration")?,
         };

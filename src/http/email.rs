@@ -2,6 +2,7 @@
 
 use hyper::StatusCode;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::cookies;
 use super::door::Door;
@@ -11,13 +12,18 @@ use crate::app::email::{CancelEmailChange, RequestEmailVerification, VerifyEmail
 use crate::domain::secret::Secret;
 
 /// The answer of `verify_email`: flags that do not hold are left out.
-#[derive(Serialize)]
-struct Verified {
+#[derive(Serialize, ToSchema)]
+#[schema(as = EmailVerified)]
+pub struct Verified {
     success: bool,
+    /// The token that was sent, when the caller is logged in now.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String, required = false)]
     token: Option<Secret>,
+    /// The address is confirmed, and the account has a second factor: log in.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     requires_2fa: bool,
+    /// The address was confirmed before: log in.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     requires_login: bool,
 }

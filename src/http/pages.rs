@@ -24,7 +24,7 @@ const TEMPLATE: &str = include_str!("../../assets/pages/page.html");
 const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
 
 /// Where the start page sends the curious: the description of the API.
-const DOCS: &str = "https://posthog.com/docs/api/users";
+const DOCS: &str = "/api/docs";
 
 /// The compiled template.
 pub struct Pages(Environment<'static>);

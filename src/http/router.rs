@@ -11,13 +11,13 @@ use hyper::Method;
 use super::door::Door;
 use super::reply::Answer;
 use super::service::Service;
-use super::{api_keys, email, health, login, pages, preferences, reset, sessions, two_factor, users};
+use super::{api_keys, docs, email, health, login, pages, preferences, reset, sessions, two_factor, users};
 use crate::app::accounts::{DeleteUser, ListUsers, RetrieveUser, UpdateUser};
 use crate::app::api_keys::{CreateApiKey, DeleteApiKey, ListApiKeys, RetrieveApiKey, RollApiKey, UpdateApiKey};
 use crate::app::email::{CancelEmailChange, RequestEmailVerification, VerifyEmail};
 use crate::app::login::{CheckLogin, CompleteLogin, Login, Logout};
 use crate::app::passwords::{CheckResetToken, ResetPassword};
-use crate::app::permission::Who;
+use crate::app::permission::{Permission, Who};
 use crate::app::preferences::{
     CompleteCredentialsReview, MarkProductIntro, PersonaliseScene, ReplaceHedgehogConfig, RetrieveGithubLogin,
     RetrieveHedgehogConfig,
@@ -30,6 +30,7 @@ use crate::app::sessions::{ListLoginSessions, RevokeLoginSession, RevokeOtherSes
 use crate::app::views::UserRef;
 use crate::app::{Actor, Operation};
 use crate::domain::fields::Fields;
+use crate::domain::input::Input;
 use crate::domain::secret::Secret;
 use crate::error::Result;
 
@@ -79,6 +80,9 @@ pub struct Endpoint<D> {
     pub handle: Handler<D>,
     /// Checks the permission of the operation behind it.
     pub admit: fn(&D, &Actor) -> Result<()>,
+    /// What that operation needs, and what it reads.
+    pub needs: Permission,
+    pub inputs: &'static [Input],
     /// A body that is no object is an error here.
     pub has_fields: bool,
 }
@@ -124,7 +128,8 @@ impl<D: Door> Route<D> {
     /// A method whose body, if any, is of no matter.
     fn on<O: Operation>(mut self, method: Method, handle: Handler<D>) -> Self {
         self.needs_login |= O::NEEDS.who != Who::Anyone;
-        self.methods.push((method, Endpoint { handle, admit: D::admit::<O>, has_fields: false }));
+        let endpoint = Endpoint { handle, admit: D::admit::<O>, needs: O::NEEDS, inputs: O::INPUTS, has_fields: false };
+        self.methods.push((method, endpoint));
         self
     }
 
@@ -139,7 +144,9 @@ impl<D: Door> Route<D> {
 
     /// A method of an open route.
     fn plain(mut self, method: Method, handle: Handler<D>) -> Self {
-        self.methods.push((method, Endpoint { handle, admit: |_, _| Ok(()), has_fields: false }));
+        let endpoint =
+            Endpoint { handle, admit: |_, _| Ok(()), needs: Permission::ANYONE, inputs: &[], has_fields: false };
+        self.methods.push((method, endpoint));
         self
     }
 
@@ -179,6 +186,12 @@ impl<D: Door> Router<D> {
             paths.insert(route.template, index)?;
         }
         Ok(Self { routes, paths })
+    }
+
+    /// Every path and method of the API.
+    pub fn endpoints(&self) -> impl Iterator<Item = (&'static str, &Method, &Endpoint<D>)> {
+        let routes = self.routes.iter().filter(|route| route.kind == Kind::Api);
+        routes.flat_map(|route| route.methods.iter().map(|(method, endpoint)| (route.template, method, endpoint)))
     }
 
     /// The route of a raw path, with or without a slash at the end.
@@ -325,9 +338,16 @@ fn account_routes<D: Door>() -> Vec<Route<D>> {
 }
 
 fn open_routes<D: Door>() -> Vec<Route<D>> {
+    let page = |path, handle: Handler<D>| Route::open(path).plain(Method::GET, handle);
     vec![
         Route::open("/_health").plain(Method::GET, |call| Box::pin(async move { health::health(&call) })),
         Route::open("/_readyz").plain(Method::GET, |call| Box::pin(health::ready(call))),
+        page("/api/schema", |_| Box::pin(async { Ok(docs::schema()) })),
+        page("/api/docs", |_| Box::pin(async { Ok(docs::page()) })),
+        page("/api/docs/page.css", |_| Box::pin(async { Ok(docs::page_style()) })),
+        page("/api/docs/page.js", |_| Box::pin(async { Ok(docs::page_script()) })),
+        page("/api/docs/viewer.css", |_| Box::pin(async { Ok(docs::viewer_style()) })),
+        page("/api/docs/viewer.js", |_| Box::pin(async { Ok(docs::viewer_script()) })),
         Route::open("/").plain(Method::GET, |call| Box::pin(async move { pages::home(&call) })),
         Route::open("/verify_email/{uuid}/{token}")
             .plain(Method::GET, |call| Box::pin(async move { pages::verify_email(&call) }))

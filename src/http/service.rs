@@ -30,6 +30,7 @@ use super::router::{Call, Endpoint, Kind, Params, Route, Router};
 use crate::app::{Actor, Identity, RequestFacts};
 use crate::config::Config;
 use crate::domain::fields::Fields;
+use crate::domain::input;
 use crate::error::Error;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -289,8 +290,8 @@ impl<D: Door> Service<D> {
         let headers = response.headers_mut();
         headers.extend(HeaderValue::from_str(request_id).ok().map(|id| (X_REQUEST_ID, id)));
         headers.insert(VARY, self.site.vary.clone());
-        // Nearly every answer is private; the others are too small to be worth a cache.
-        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        // Nearly every answer is private, and most others are too small to be worth a cache.
+        headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
         headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         if is_api(head) {
             if let Some(origin) = self.site.cors.allowed(&head.headers) {
@@ -310,7 +311,11 @@ fn is_api(head: &Parts) -> bool {
 /// The fields for an endpoint. Where a body is of no matter it must still be readable, if the method has one.
 fn take_fields<D>(method: &Method, endpoint: &Endpoint<D>, body: Result<Parsed, Fault>) -> Result<Fields, Fault> {
     if endpoint.has_fields {
-        return body?.into_fields();
+        let mut fields = body?.into_fields()?;
+        if !endpoint.inputs.is_empty() {
+            input::keep_declared(&mut fields, endpoint.inputs);
+        }
+        return Ok(fields);
     }
     match *method {
         Method::POST | Method::PUT | Method::PATCH => Ok(body?.into_fields().unwrap_or_default()),

@@ -35,6 +35,7 @@ mod lockout;
 mod log;
 mod login;
 mod login_sessions;
+mod openapi;
 mod outbox;
 mod pages;
 mod preferences;
