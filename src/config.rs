@@ -174,6 +174,7 @@ pub struct Auth {
 pub struct Signup {
     pub enabled: bool,
     pub allow_multiple_organizations: bool,
+    pub first_user_is_staff: bool,
 }
 
 #[derive(Clone, Debug, Deserialize, Serialize)]

@@ -17,7 +17,7 @@ use crate::domain::fields::{FieldError, Fields};
 use crate::domain::id::UserId;
 use crate::domain::input::Input;
 use crate::domain::mail::MailKind;
-use crate::domain::password::check_password;
+use crate::domain::password::{PasswordProblem, check_password};
 use crate::domain::secret::Secret;
 use crate::domain::text;
 use crate::domain::token::Purpose;
@@ -510,15 +510,23 @@ impl Context<'_> {
 
     /// Checks the strength of a password that an operator or a link sets, and hashes it.
     pub(super) async fn hash_new_password(&self, password: &Secret, known: &[&str]) -> Result<PasswordHash> {
+        self.check_strength(password, known).await?.map_err(|problem| Error::from(problem.at_change()))?;
+        self.app.0.hasher.hash(password.clone()).await
+    }
+
+    /// Whether a password may be chosen by somebody of whom these words are known.
+    pub(super) async fn check_strength(
+        &self,
+        password: &Secret,
+        known: &[&str],
+    ) -> Result<std::result::Result<(), PasswordProblem>> {
         let known: Vec<String> = known.iter().map(|&text| text.to_owned()).collect();
         let (checked, min_length) = (password.clone(), self.config().password.min_length);
         let strength = move || {
             let known: Vec<&str> = known.iter().map(String::as_str).collect();
             check_password(checked.expose(), min_length, &known)
         };
-        let strength = self.app.0.hasher.check(strength).await?;
-        strength.map_err(|problem| Error::from(problem.at_change()))?;
-        self.app.0.hasher.hash(password.clone()).await
+        self.app.0.hasher.check(strength).await
     }
 
     /// A user with the next number, and the batch that takes the number.

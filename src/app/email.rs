@@ -356,7 +356,7 @@ impl Context<'_> {
         } else {
             let replaced = self.session().cloned();
             let (with_login, issued) =
-                self.logged_in(batch, replaced.as_deref(), before, &mut user, "email verification").await?;
+                self.logged_in(batch, replaced.as_deref(), Some(before), &mut user, "email verification").await?;
             batch = with_login;
             session = Some(issued);
         }

@@ -172,7 +172,8 @@ impl Operation for CompleteLogin {
                 batch = records::put_remembered(batch, &sha256(issued.value.expose().as_bytes()), &device);
                 remembered = Some(issued);
             }
-            let (batch, issued) = cx.logged_in(batch, Some(&presented), &before, &mut user, outcome.as_str()).await?;
+            let (batch, issued) =
+                cx.logged_in(batch, Some(&presented), Some(&before), &mut user, outcome.as_str()).await?;
             if cx.commit(batch).await?.is_some() {
                 return Ok(LoginCompleted { session: issued, remembered });
             }
@@ -261,7 +262,7 @@ impl Context<'_> {
             let how = if is_remembered { "remembered device" } else { "password" };
             let replaced = self.session().cloned();
             let (batch, session) =
-                self.logged_in(Batch::default(), replaced.as_deref(), &before, &mut user, how).await?;
+                self.logged_in(Batch::default(), replaced.as_deref(), Some(&before), &mut user, how).await?;
             if self.commit(batch).await?.is_some() {
                 return Ok(LoginOutcome::Done { session });
             }
@@ -269,19 +270,20 @@ impl Context<'_> {
     }
 
     /// Adds a complete login to a batch: the user's marks, the new session in place of the presented one, the trail,
-    /// and the mail about a new kind of device.
+    /// and the mail about a new kind of device. `before` is the user as it was read; `None` where the batch makes it.
     pub(super) async fn logged_in(
         &self,
         batch: Batch,
         replaced: Option<&PresentedSession>,
-        before: &Versioned<User>,
+        before: Option<&Versioned<User>>,
         user: &mut User,
         how: &str,
     ) -> Result<(Batch, IssuedSession)> {
         let is_live = matches!(self.actor.identity, Identity::Session { .. });
-        let is_new_device = self.meet_device(user) && before.value.last_login.is_some() && !is_live;
+        let was_here = before.is_some_and(|before| before.value.last_login.is_some());
+        let is_new_device = self.meet_device(user) && was_here && !is_live;
         user.last_login = Some(self.now);
-        let mut batch = put_user(batch, Some(before), user);
+        let mut batch = put_user(batch, before, user);
         if let Some(replaced) = replaced {
             batch = remove_session(batch, &replaced.hash, &replaced.session);
         }

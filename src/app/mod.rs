@@ -5,6 +5,7 @@
 //! the clock once, and logs the outcome.
 
 pub mod accounts;
+mod announcement;
 pub mod api_keys;
 pub mod audit;
 pub mod authentication;
@@ -12,10 +13,12 @@ pub mod directory;
 pub mod email;
 pub mod hashing;
 pub mod instance;
+pub mod invites;
 pub mod limits;
 pub mod login;
 mod membership;
 pub mod operator_keys;
+pub mod organizations;
 pub mod outbox;
 pub mod passwords;
 pub mod permission;
@@ -25,6 +28,7 @@ pub mod remembered_devices;
 pub mod reset;
 pub mod second_factor;
 pub mod sessions;
+pub mod signup;
 pub mod sweep;
 pub mod throttle;
 pub mod tokens;

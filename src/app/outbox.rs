@@ -2,12 +2,17 @@
 //!
 //! Does not render or send; `mail` does.
 
+use serde::{Deserialize, Serialize};
+
+use super::announcement::Announcement;
 use super::{App, Context, random};
 use crate::clock;
 use crate::domain::email::EmailAddress;
+use crate::domain::id::UserId;
 use crate::domain::mail::{Mail, MailKind};
 use crate::domain::time::Timestamp;
 use crate::domain::user::User;
+use crate::domain::vault::Sealed;
 use crate::error::{Error, Result};
 use crate::records::{self, OutboxRecord, Versioned, keys};
 use crate::store::{Batch, Commit, Write};
@@ -20,6 +25,19 @@ const GIVEN_UP_KEPT_SECONDS: i64 = 30 * 86_400;
 
 /// Most of what a mail server said, in characters.
 const ERROR_CHARS_MAX: usize = 200;
+
+/// Time until an announcement is tried again that could not be made into mails, in seconds, and how often that is done.
+const ANNOUNCED_AGAIN_SECONDS: i64 = 600;
+const ANNOUNCE_TRIES_MAX: u32 = 100;
+
+/// What waits in the outbox, sealed.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Queued {
+    Mail(Mail),
+    /// Becomes mails before it is delivered.
+    Announcement(Announcement),
+}
 
 /// A mail that is due.
 #[derive(Clone, Debug)]
@@ -45,36 +63,59 @@ impl Context<'_> {
             return Ok(batch);
         }
         let mail = Mail { to: to.clone(), name: user.full_name(), kind, at: self.now };
-        let plain = serde_json::to_vec(&mail).map_err(|error| Error::internal(error.to_string()))?;
-        let id = *random::uuid(self.now)?.as_bytes();
-        let record = OutboxRecord {
-            id,
-            user: Some(user.id),
-            due: self.now,
-            queued_at: self.now,
-            attempts: 0,
-            last_error: None,
-            sealed: self.vault().seal(PURPOSE, &id, random::bytes()?, &plain),
-        };
-        Ok(records::queue_mail(batch, &record))
+        self.app.queued(batch, Some(user.id), &Queued::Mail(mail), self.now)
+    }
+
+    /// Queues a mail to somebody who may have no account.
+    pub(super) fn mailed_to_stranger(
+        &self,
+        batch: Batch,
+        to: &EmailAddress,
+        name: &str,
+        kind: MailKind,
+    ) -> Result<Batch> {
+        if !self.app.is_mail_available() {
+            return Ok(batch);
+        }
+        let mail = Mail { to: to.clone(), name: name.to_owned(), kind, at: self.now };
+        self.app.queued(batch, None, &Queued::Mail(mail), self.now)
     }
 }
 
 impl App {
-    /// Mails that are due at `now`, oldest first. One that cannot be opened is given up.
+    /// Adds something to the outbox, due at once.
+    pub(super) fn queued(&self, batch: Batch, user: Option<UserId>, queued: &Queued, now: Timestamp) -> Result<Batch> {
+        let id = *random::uuid(now)?.as_bytes();
+        let sealed = self.sealed(&id, queued)?;
+        let record = OutboxRecord { id, user, due: now, queued_at: now, attempts: 0, last_error: None, sealed };
+        Ok(records::queue_mail(batch, &record))
+    }
+
+    pub(super) fn sealed(&self, id: &[u8; 16], queued: &Queued) -> Result<Sealed> {
+        let plain = serde_json::to_vec(queued).map_err(|error| Error::internal(error.to_string()))?;
+        Ok(self.0.vault.seal(PURPOSE, id, random::bytes()?, &plain))
+    }
+
+    /// Mails that are due at `now`, oldest first. What cannot be opened is given up. An announcement that is due becomes
+    /// mails, which the next call finds.
     pub async fn outbox_due(&self, now: Timestamp, limit: usize) -> Result<Vec<OutboxMail>> {
         let mut due = Vec::new();
         for record in self.records().outbox_due(now, limit).await? {
             let opened = self.0.vault.open(PURPOSE, &record.value.id, &record.value.sealed);
-            let mail = opened.ok().and_then(|plain| serde_json::from_slice(&plain).ok());
-            match mail {
-                Some(mail) => due.push(OutboxMail {
+            match opened.ok().and_then(|plain| serde_json::from_slice(&plain).ok()) {
+                Some(Queued::Mail(mail)) => due.push(OutboxMail {
                     id: uuid::Uuid::from_bytes(record.value.id).to_string(),
                     mail,
                     attempts: record.value.attempts,
                     queued_at: record.value.queued_at,
                     record,
                 }),
+                Some(Queued::Announcement(announcement)) => {
+                    if let Err(error) = self.announce(&record, announcement, now).await {
+                        tracing::warn!(%error, "an announcement could not be made into mails");
+                        self.put_announcement_off(&record, now).await?;
+                    }
+                }
                 None => self.give_up(&record, "cannot be opened with this secret key", now).await?,
             }
         }
@@ -120,7 +161,18 @@ impl App {
         self.commit_outbox(records::give_up_mail(Batch::default(), before, &record, kept_until)).await
     }
 
-    async fn commit_outbox(&self, batch: Batch) -> Result<()> {
+    /// So that one that fails does not hold up the mails behind it.
+    async fn put_announcement_off(&self, before: &Versioned<OutboxRecord>, now: Timestamp) -> Result<()> {
+        let error = "cannot be made into mails";
+        if before.value.attempts >= ANNOUNCE_TRIES_MAX {
+            return self.give_up(before, error, now).await;
+        }
+        let due = now.plus_seconds(ANNOUNCED_AGAIN_SECONDS);
+        let record = OutboxRecord { due, ..failed_once_more(&before.value, error) };
+        self.commit_outbox(records::reschedule_mail(Batch::default(), before, &record)).await
+    }
+
+    pub(super) async fn commit_outbox(&self, batch: Batch) -> Result<()> {
         match self.records().store().commit(batch).await? {
             Commit::Done(_) => Ok(()),
             Commit::Conflict => Err(Error::internal("a mail in the outbox was taken twice")),

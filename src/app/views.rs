@@ -91,6 +91,36 @@ pub struct UserView {
     pub onboarding_delegation_accepted_at: Option<String>,
 }
 
+/// A user as others see one: user basic of spec §2.2.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct UserBasicView {
+    pub id: u64,
+    pub uuid: UserId,
+    pub distinct_id: String,
+    pub first_name: String,
+    pub last_name: String,
+    pub email: String,
+    pub is_email_verified: Option<bool>,
+    pub hedgehog_config: Value,
+    pub role_at_organization: Option<String>,
+}
+
+impl From<&User> for UserBasicView {
+    fn from(user: &User) -> Self {
+        Self {
+            id: user.number,
+            uuid: user.id,
+            distinct_id: user.distinct_id.clone(),
+            first_name: user.first_name.clone(),
+            last_name: user.last_name.clone(),
+            email: user.email.as_str().to_owned(),
+            is_email_verified: user.is_email_verified,
+            hedgehog_config: user.preferences.hedgehog_config.clone(),
+            role_at_organization: user.preferences.role_at_organization.clone(),
+        }
+    }
+}
+
 /// A page of users (spec §1.10).
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct UserPage {

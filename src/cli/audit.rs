@@ -87,7 +87,7 @@ pub(super) fn rows_text(rows: &[AuditRow]) -> String {
             moment(record.at),
             who(&record.actor),
             record.event.as_str().to_owned(),
-            record.target.as_ref().map(|target| target.email.clone()).unwrap_or_default(),
+            record.whom().unwrap_or_default().to_owned(),
             outcome(record.outcome).to_owned(),
             record.reason.clone().unwrap_or_default(),
         ]

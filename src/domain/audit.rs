@@ -24,6 +24,7 @@ macro_rules! events {
 
 events! {
     UserCreated = "user.created",
+    UserSignedUp = "user.signed_up",
     UserLoggedIn = "user.logged_in",
     UserLoginFailed = "user.login_failed",
     UserLoggedOut = "user.logged_out",
@@ -88,6 +89,15 @@ pub struct AuditRecord {
     pub verified_by: Option<String>,
     /// Facts by name, such as the names of changed fields or what a reset removed.
     pub details: Vec<(String, String)>,
+}
+
+impl AuditRecord {
+    /// The address of whom it is about: a user, or somebody who has no account (an invite, a login to no account).
+    #[must_use]
+    pub fn whom(&self) -> Option<&str> {
+        let named = || self.details.iter().find(|(name, _)| name == "email").map(|(_, value)| value.as_str());
+        self.target.as_ref().map(|target| target.email.as_str()).or_else(named)
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

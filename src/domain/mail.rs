@@ -49,6 +49,21 @@ pub enum MailKind {
     /// An operator cancelled the change; to both addresses.
     EmailChangeCancelled,
     AccountDeleted,
+    /// To somebody who may have no account: a member invites into an organization. Answers go to that member.
+    Invited {
+        inviter: String,
+        inviter_email: EmailAddress,
+        organization: String,
+        link: Secret,
+        /// What the inviter wrote.
+        message: Option<String>,
+    },
+    /// To the other members of an organization.
+    MemberJoined {
+        member: String,
+        member_email: EmailAddress,
+        organization: String,
+    },
 }
 
 impl MailKind {
@@ -68,6 +83,17 @@ impl MailKind {
             Self::NewDevice { .. } => "new_device",
             Self::EmailChangeCancelled => "email_change_cancelled",
             Self::AccountDeleted => "account_deleted",
+            Self::Invited { .. } => "invited",
+            Self::MemberJoined { .. } => "member_joined",
+        }
+    }
+
+    /// Where answers go, if somebody reads them.
+    #[must_use]
+    pub const fn reply_to(&self) -> Option<&EmailAddress> {
+        match self {
+            Self::Invited { inviter_email, .. } => Some(inviter_email),
+            _ => None,
         }
     }
 }

@@ -30,6 +30,17 @@ pub enum PasswordProblemKind {
 }
 
 impl PasswordProblem {
+    /// As a sign-up answers.
+    #[must_use]
+    pub fn at_signup(self) -> FieldError {
+        let code = match self.kind {
+            PasswordProblemKind::TooShort => "password_too_short",
+            PasswordProblemKind::TooWeak => "password_too_weak",
+            PasswordProblemKind::TooLong => "max_length",
+        };
+        FieldError::new(code, self.detail, ATTR)
+    }
+
     /// As a change of the profile and a reset answer.
     #[must_use]
     pub fn at_change(self) -> FieldError {

@@ -77,6 +77,19 @@ pub fn for_display(text: &str) -> String {
     shown
 }
 
+/// Whether this is a path on this site and nothing that a browser could read as another one.
+#[must_use]
+pub fn is_safe_path(next: &str) -> bool {
+    next.starts_with('/') && !next.starts_with("//") && !next.contains(|c: char| c == '\\' || c.is_control())
+}
+
+/// A path that leads on to another, which is a safe one.
+#[must_use]
+pub fn with_next(path: &str, next: &str) -> String {
+    let escaped: String = form_urlencoded::byte_serialize(next.as_bytes()).collect();
+    format!("{path}?next={}", escaped.replace("%2F", "/"))
+}
+
 /// The type names of spec §1.2.
 #[must_use]
 pub fn type_name(value: &Value) -> &'static str {
@@ -121,6 +134,15 @@ pub fn words(text: &str) -> Vec<String> {
 /// The rules for names that others see (spec §2.4). Looks at a compatibility-normalised copy, so that look-alikes
 /// such as a full-width `<` do not pass; the value itself is expected to be trimmed already.
 pub fn check_display_name(attr: &'static str, value: &str) -> Result<(), FieldError> {
+    check_shown(attr, value, has_url)
+}
+
+/// The rules for a message to somebody else (spec §2.9): as for names, but a domain may be spoken of.
+pub fn check_message(attr: &'static str, value: &str) -> Result<(), FieldError> {
+    check_shown(attr, value, |text| text.contains("://") || text.contains("www."))
+}
+
+fn check_shown(attr: &'static str, value: &str, has_url: impl Fn(&str) -> bool) -> Result<(), FieldError> {
     let plain: String = value.nfkc().collect();
     let problem = if plain.chars().any(is_control) {
         Some(("invalid_control_char", "Line breaks and control characters are not allowed in this field."))

@@ -242,6 +242,12 @@ impl User {
         self.remember_epoch = self.remember_epoch.wrapping_add(1);
     }
 
+    /// What others call the user: first and last name, else the address.
+    #[must_use]
+    pub fn name_or_email(&self) -> String {
+        Some(self.full_name()).filter(|name| !name.is_empty()).unwrap_or_else(|| self.email.as_str().to_owned())
+    }
+
     /// First and last name, or nothing.
     #[must_use]
     pub fn full_name(&self) -> String {

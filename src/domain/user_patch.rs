@@ -14,6 +14,7 @@ use super::input::{Input, Kind};
 use super::notification;
 use super::password::{PASSWORD_CHARS_MAX, check_password};
 use super::secret::Secret;
+use super::signup::check_plus;
 use super::text;
 use super::user::User;
 
@@ -257,10 +258,7 @@ fn email(fields: &Fields, replace: bool, user: &User, rules: &PatchRules) -> Res
     let Some(email) = fields.email("email")? else {
         return if replace { Err(FieldError::required("email")) } else { Ok(None) };
     };
-    if email != user.email && email.has_plus_tag() && !rules.allow_plus_addresses {
-        let detail = "Email addresses with a '+' aren't supported. Please use your primary email address.";
-        return Err(FieldError::new("plus_addressing_not_allowed", detail, "email"));
-    }
+    check_plus(&email, rules.allow_plus_addresses || email == user.email, "email")?;
     Ok(Some(email))
 }
 

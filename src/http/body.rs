@@ -12,6 +12,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::reply::Fault;
 use crate::domain::fields::Fields;
+use crate::domain::text;
 use crate::error::Error;
 
 /// Fields that a form may have.
@@ -26,8 +27,8 @@ pub enum Parsed {
         fields: Fields,
         is_form: bool,
     },
-    /// JSON that is no object; the name of its type, in the words of spec §1.2.
-    Other(&'static str),
+    /// JSON that is no object.
+    Other(Value),
 }
 
 impl Parsed {
@@ -46,11 +47,20 @@ impl Parsed {
         if let Self::Fields { is_form: true, .. } = self { self.text(name) } else { None }
     }
 
+    /// The elements, for an endpoint that takes an array; `None` when the body is none.
+    #[must_use]
+    pub fn into_list(self) -> Option<Vec<Value>> {
+        match self {
+            Self::Other(Value::Array(list)) => Some(list),
+            Self::Other(_) | Self::Fields { .. } => None,
+        }
+    }
+
     /// The fields, for an endpoint that has some.
     pub fn into_fields(self) -> Result<Fields, Fault> {
         match self {
             Self::Fields { fields, .. } => Ok(fields),
-            Self::Other(kind) => Err(Fault::NotAnObject(kind)),
+            Self::Other(value) => Err(Fault::NotAnObject(text::type_name(&value))),
         }
     }
 }
@@ -128,12 +138,7 @@ fn parse_json(body: &[u8]) -> Result<Parsed, Fault> {
     let value = serde_json::from_slice(body).map_err(|error| Fault::Parse(format!("JSON parse error - {error}")))?;
     Ok(match value {
         Value::Object(map) => Parsed::Fields { fields: Fields(map), is_form: false },
-        Value::Null => Parsed::Other("NoneType"),
-        Value::Bool(_) => Parsed::Other("bool"),
-        Value::Number(number) if number.is_f64() => Parsed::Other("float"),
-        Value::Number(_) => Parsed::Other("int"),
-        Value::String(_) => Parsed::Other("str"),
-        Value::Array(_) => Parsed::Other("list"),
+        other => Parsed::Other(other),
     })
 }
 

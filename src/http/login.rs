@@ -8,6 +8,7 @@ use super::reply::{self, Answer};
 use super::router::Call;
 use crate::app::login::{CheckLogin, CompleteLogin, Login, LoginOutcome, Logout};
 use crate::app::views::Success;
+use crate::domain::text;
 
 pub async fn login<D: Door>(mut call: Call<D>) -> Answer {
     let operation = Login { fields: call.take_fields(), remembered: std::mem::take(&mut call.remembered) };
@@ -55,18 +56,8 @@ pub async fn logout_to_login<D: Door>(call: Call<D>) -> Answer {
 }
 
 fn login_location(next: Option<&str>) -> String {
-    next.filter(|next| is_safe_path(next)).map_or_else(
-        || "/login".to_owned(),
-        |next| {
-            let escaped: String = form_urlencoded::byte_serialize(next.as_bytes()).collect();
-            format!("/login?next={}", escaped.replace("%2F", "/"))
-        },
-    )
-}
-
-/// A path on this site and nothing that a browser could read as another one.
-fn is_safe_path(next: &str) -> bool {
-    next.starts_with('/') && !next.starts_with("//") && !next.contains(|c: char| c == '\\' || c.is_control())
+    let next = next.filter(|next| text::is_safe_path(next));
+    next.map_or_else(|| "/login".to_owned(), |next| text::with_next("/login", next))
 }
 
 #[cfg(test)]

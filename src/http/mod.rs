@@ -15,6 +15,7 @@ mod docs;
 mod door;
 mod email;
 mod health;
+mod invites;
 mod login;
 pub mod openapi;
 mod pages;
@@ -25,6 +26,7 @@ mod reset;
 mod router;
 mod service;
 mod sessions;
+mod signup;
 mod two_factor;
 mod users;
 

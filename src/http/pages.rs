@@ -1,8 +1,10 @@
-//! The few pages that links in mails and on the terminal lead to: confirm an address, set a password, make the first
-//! staff account. Server-rendered from one template, without scripts.
+//! The few pages for people: those that links in mails and on the terminal lead to (confirm an address, set a password,
+//! accept an invite, make the first staff account), and sign-up. Server-rendered from one template, without scripts.
 //!
 //! Nothing happens on GET, since mail scanners follow links. The forms need no CSRF token: the single-use token in the
-//! path, which a stranger does not know, stands in for it.
+//! path, which a stranger does not know, stands in for it, and forms that other sites send are refused.
+
+pub mod signup;
 
 use bytes::Bytes;
 use hyper::StatusCode;

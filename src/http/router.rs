@@ -7,14 +7,18 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use hyper::Method;
+use serde_json::Value;
 
 use super::door::Door;
 use super::reply::Answer;
 use super::service::Service;
-use super::{api_keys, docs, email, health, login, pages, preferences, reset, sessions, two_factor, users};
+use super::{
+    api_keys, docs, email, health, invites, login, pages, preferences, reset, sessions, signup, two_factor, users,
+};
 use crate::app::accounts::{DeleteUser, ListUsers, RetrieveUser, UpdateUser};
 use crate::app::api_keys::{CreateApiKey, DeleteApiKey, ListApiKeys, RetrieveApiKey, RollApiKey, UpdateApiKey};
 use crate::app::email::{CancelEmailChange, RequestEmailVerification, VerifyEmail};
+use crate::app::invites::{CreateInvite, CreateInvites, DeleteInvite, ListInvites};
 use crate::app::login::{CheckLogin, CompleteLogin, Login, Logout};
 use crate::app::passwords::{CheckResetToken, ResetPassword};
 use crate::app::permission::{Permission, Who};
@@ -27,6 +31,7 @@ use crate::app::second_factor::{
     DisableTwoFactor, RegenerateBackupCodes, RetrieveTwoFactorStatus, StartTotpSetup, ValidateTotp,
 };
 use crate::app::sessions::{ListLoginSessions, RevokeLoginSession, RevokeOtherSessions};
+use crate::app::signup::{AcceptInvite, CheckInvite, SignUp};
 use crate::app::views::UserRef;
 use crate::app::{Actor, Operation};
 use crate::domain::fields::Fields;
@@ -44,6 +49,8 @@ pub struct Call<D> {
     /// Without the question mark; empty when there is none.
     pub query: String,
     pub fields: Fields,
+    /// The elements of a body that is an array, where the endpoint takes one.
+    pub list: Option<Vec<Value>>,
     /// Values of the `remember-cookie_*` cookies.
     pub remembered: Vec<Secret>,
     /// Another site made the browser send this (`Sec-Fetch-Site`), and it is not on the CORS list.
@@ -83,8 +90,18 @@ pub struct Endpoint<D> {
     /// What that operation needs, and what it reads.
     pub needs: Permission,
     pub inputs: &'static [Input],
-    /// A body that is no object is an error here.
-    pub has_fields: bool,
+    pub body: BodyRule,
+}
+
+/// What an endpoint expects of a body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BodyRule {
+    /// It is of no matter, but must be readable.
+    Ignored,
+    /// An object; anything else is an error.
+    Fields,
+    /// An array; what anything else means is the operation's matter.
+    List,
 }
 
 /// What a path is for.
@@ -92,7 +109,7 @@ pub struct Endpoint<D> {
 pub enum Kind {
     /// JSON for programs, with credentials.
     Api,
-    /// Answers to anybody without looking at credentials: health and pages.
+    /// Answers to anybody without looking at credentials, but for a session where the route says so: health and pages.
     Open,
 }
 
@@ -105,12 +122,14 @@ pub struct Route<D> {
     pub needs_login: bool,
     /// Keys are looked at before the cookie (spec §1.6).
     pub key_first: bool,
+    /// An open page that is another one for whoever is logged in.
+    pub reads_session: bool,
     methods: Vec<(Method, Endpoint<D>)>,
 }
 
 impl<D: Door> Route<D> {
     fn new(template: &'static str, kind: Kind) -> Self {
-        Self { template, kind, needs_login: false, key_first: false, methods: Vec::new() }
+        Self { template, kind, needs_login: false, key_first: false, reads_session: false, methods: Vec::new() }
     }
 
     fn api(template: &'static str) -> Self {
@@ -125,19 +144,33 @@ impl<D: Door> Route<D> {
         Self { key_first: true, ..self }
     }
 
+    fn with_session(self) -> Self {
+        Self { reads_session: true, ..self }
+    }
+
     /// A method whose body, if any, is of no matter.
     fn on<O: Operation>(mut self, method: Method, handle: Handler<D>) -> Self {
         self.needs_login |= O::NEEDS.who != Who::Anyone;
-        let endpoint = Endpoint { handle, admit: D::admit::<O>, needs: O::NEEDS, inputs: O::INPUTS, has_fields: false };
+        let endpoint =
+            Endpoint { handle, admit: D::admit::<O>, needs: O::NEEDS, inputs: O::INPUTS, body: BodyRule::Ignored };
         self.methods.push((method, endpoint));
         self
     }
 
     /// A method whose body holds fields.
     fn fields<O: Operation>(self, method: Method, handle: Handler<D>) -> Self {
+        self.with_body::<O>(method, handle, BodyRule::Fields)
+    }
+
+    /// A method whose body is an array.
+    fn list<O: Operation>(self, method: Method, handle: Handler<D>) -> Self {
+        self.with_body::<O>(method, handle, BodyRule::List)
+    }
+
+    fn with_body<O: Operation>(self, method: Method, handle: Handler<D>, body: BodyRule) -> Self {
         let mut route = self.on::<O>(method, handle);
         if let Some((_, endpoint)) = route.methods.last_mut() {
-            endpoint.has_fields = true;
+            endpoint.body = body;
         }
         route
     }
@@ -145,7 +178,7 @@ impl<D: Door> Route<D> {
     /// A method of an open route.
     fn plain(mut self, method: Method, handle: Handler<D>) -> Self {
         let endpoint =
-            Endpoint { handle, admit: |_, _| Ok(()), needs: Permission::ANYONE, inputs: &[], has_fields: false };
+            Endpoint { handle, admit: |_, _| Ok(()), needs: Permission::ANYONE, inputs: &[], body: BodyRule::Ignored };
         self.methods.push((method, endpoint));
         self
     }
@@ -321,6 +354,17 @@ fn account_routes<D: Door>() -> Vec<Route<D>> {
         Route::api("/api/reset/{uuid}")
             .on::<CheckResetToken>(Method::GET, |call| Box::pin(reset::check(call)))
             .fields::<ResetPassword>(Method::POST, |call| Box::pin(reset::confirm(call))),
+        Route::api("/api/signup").fields::<SignUp>(Method::POST, |call| Box::pin(signup::sign_up(call))),
+        Route::api("/api/signup/{invite_id}")
+            .on::<CheckInvite>(Method::GET, |call| Box::pin(signup::check_invite(call)))
+            .fields::<AcceptInvite>(Method::POST, |call| Box::pin(signup::accept_invite(call))),
+        Route::api("/api/organizations/{id}/invites")
+            .on::<ListInvites>(Method::GET, |call| Box::pin(invites::list(call)))
+            .fields::<CreateInvite>(Method::POST, |call| Box::pin(invites::create(call))),
+        Route::api("/api/organizations/{id}/invites/bulk")
+            .list::<CreateInvites>(Method::POST, |call| Box::pin(invites::create_many(call))),
+        Route::api("/api/organizations/{id}/invites/{invite_id}")
+            .on::<DeleteInvite>(Method::DELETE, |call| Box::pin(invites::delete(call))),
         Route::api("/api/personal_api_keys")
             .key_first()
             .on::<ListApiKeys>(Method::GET, |call| Box::pin(api_keys::list(call)))
@@ -355,6 +399,14 @@ fn open_routes<D: Door>() -> Vec<Route<D>> {
         Route::open("/reset/{uuid}/{token}")
             .plain(Method::GET, |call| Box::pin(pages::reset(call)))
             .plain(Method::POST, |call| Box::pin(pages::submit_reset(call))),
+        Route::open("/signup")
+            .with_session()
+            .plain(Method::GET, |call| Box::pin(pages::signup::show_form(call)))
+            .plain(Method::POST, |call| Box::pin(pages::signup::submit_form(call))),
+        Route::open("/signup/{invite_id}")
+            .with_session()
+            .plain(Method::GET, |call| Box::pin(pages::signup::show_invite(call)))
+            .plain(Method::POST, |call| Box::pin(pages::signup::submit_invite(call))),
         Route::open("/setup/{token}")
             .plain(Method::GET, |call| Box::pin(async move { pages::setup(&call) }))
             .plain(Method::POST, |call| Box::pin(pages::submit_setup(call))),

@@ -15,7 +15,7 @@ use hyper::header::{
 };
 use hyper::http::request::Parts;
 use hyper::{HeaderMap, Method, Request, StatusCode};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::body::{self, Parsed};
@@ -26,8 +26,8 @@ use super::credentials;
 use super::door::Door;
 use super::pages::Pages;
 use super::reply::{self, Answer, Fault, Response};
-use super::router::{Call, Endpoint, Kind, Params, Route, Router};
-use crate::app::{Actor, Identity, RequestFacts};
+use super::router::{BodyRule, Call, Endpoint, Kind, Params, Route, Router};
+use crate::app::{Actor, Identity, Presented, RequestFacts};
 use crate::config::Config;
 use crate::domain::fields::Fields;
 use crate::domain::input;
@@ -208,13 +208,15 @@ impl<D: Door> Service<D> {
         let actor = self.app.authenticate(presented, facts).await?;
         let Some(endpoint) = route.endpoint(&head.method) else { return self.without_endpoint(head, route, &actor) };
         (endpoint.admit)(&self.app, &actor)?;
-        let fields = take_fields(&head.method, endpoint, body)?;
+        let (fields, list) = take_body(&head.method, endpoint, body)?;
         let mut call = self.call(head, actor, params, fields);
+        call.list = list;
         call.remembered = cookies.remembered;
         (endpoint.handle)(call).await
     }
 
-    /// Pages and health checks: no credentials, and a form only from our own pages.
+    /// Pages and health checks: no credentials but a session, where the page looks at it, and a form only from our own
+    /// pages, which is what protects the session.
     async fn respond_open<B>(
         self: &Arc<Self>,
         head: &Parts,
@@ -235,8 +237,8 @@ impl<D: Door> Service<D> {
             let (parsed, permit) = self.read_body(head, body).await?;
             (fields, _permit) = (parsed.into_fields()?, permit);
         }
-        let RequestFacts { address, user_agent, request_id } = facts;
-        let actor = Actor { identity: Identity::Anonymous, address, user_agent, request_id };
+        let session = if route.reads_session { Cookies::read(&head.headers).session } else { None };
+        let actor = self.app.authenticate(Presented { session, ..Presented::default() }, facts).await?;
         (endpoint.handle)(self.call(head, actor, params, fields)).await
     }
 
@@ -277,6 +279,7 @@ impl<D: Door> Service<D> {
             path: head.uri.path().to_owned(),
             query: head.uri.query().unwrap_or_default().to_owned(),
             fields,
+            list: None,
             remembered: Vec::new(),
             cross_site: is_cross_site && self.site.cors.allowed(&head.headers).is_none(),
         }
@@ -308,18 +311,26 @@ fn is_api(head: &Parts) -> bool {
     head.uri.path().strip_prefix("/api").is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-/// The fields for an endpoint. Where a body is of no matter it must still be readable, if the method has one.
-fn take_fields<D>(method: &Method, endpoint: &Endpoint<D>, body: Result<Parsed, Fault>) -> Result<Fields, Fault> {
-    if endpoint.has_fields {
-        let mut fields = body?.into_fields()?;
-        if !endpoint.inputs.is_empty() {
-            input::keep_declared(&mut fields, endpoint.inputs);
+/// The fields, or the list, for an endpoint. Where a body is of no matter it must still be readable, if the method has
+/// one.
+fn take_body<D>(
+    method: &Method,
+    endpoint: &Endpoint<D>,
+    body: Result<Parsed, Fault>,
+) -> Result<(Fields, Option<Vec<Value>>), Fault> {
+    match (endpoint.body, method) {
+        (BodyRule::Fields, _) => {
+            let mut fields = body?.into_fields()?;
+            if !endpoint.inputs.is_empty() {
+                input::keep_declared(&mut fields, endpoint.inputs);
+            }
+            Ok((fields, None))
         }
-        return Ok(fields);
-    }
-    match *method {
-        Method::POST | Method::PUT | Method::PATCH => Ok(body?.into_fields().unwrap_or_default()),
-        _ => Ok(Fields::default()),
+        (BodyRule::List, _) => Ok((Fields::default(), body?.into_list())),
+        (BodyRule::Ignored, &Method::POST | &Method::PUT | &Method::PATCH) => {
+            Ok((body?.into_fields().unwrap_or_default(), None))
+        }
+        (BodyRule::Ignored, _) => Ok((Fields::default(), None)),
     }
 }
 

@@ -8,11 +8,13 @@ use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Serde;
 use minijinja::{Environment, UndefinedBehavior, Value, context};
 
+use crate::domain::email::EmailAddress;
 use crate::domain::mail::Mail;
+use crate::domain::text;
 use crate::domain::time::Timestamp;
 
-/// Longest name that a mail greets with, in characters.
-const GREETING_CHARS_MAX: usize = 60;
+/// Longest name that a mail greets with or speaks of, in characters.
+const NAME_CHARS_MAX: usize = 60;
 
 /// A mail as it is read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,6 +54,8 @@ const TEMPLATES: &[(&str, &str)] = &templates![
     "new_device",
     "email_change_cancelled",
     "account_deleted",
+    "invited",
+    "member_joined",
 ];
 
 impl Renderer {
@@ -60,6 +64,7 @@ impl Renderer {
         let mut templates = Environment::new();
         templates.set_undefined_behavior(UndefinedBehavior::Strict);
         templates.set_syntax(SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build()?);
+        templates.add_filter("name", shown_name);
         for (name, source) in TEMPLATES {
             templates.add_template(name, source)?;
         }
@@ -74,7 +79,8 @@ impl Renderer {
         let (head, text) = text.split_once("\n\n").unwrap_or_default();
         let subject = head.trim_start_matches("Subject: ");
         let html = self.fill(&format!("{name}.html"), &facts)?;
-        let around = |body| context! { greeting => greeting(&mail.name), subject, site => &self.site, body };
+        let reply_to = mail.kind.reply_to().map(EmailAddress::as_str);
+        let around = |body| context! { greeting => greeting(&mail.name), subject, site => &self.site, reply_to, body };
         Ok(Rendered {
             subject: subject.to_owned(),
             text: self.fill("base.txt", &around(Value::from(text.trim_end())))?,
@@ -92,10 +98,24 @@ impl Renderer {
 fn greeting(name: &str) -> String {
     let name = name.trim();
     let is_plain = !name.is_empty()
-        && name.chars().count() <= GREETING_CHARS_MAX
+        && name.chars().count() <= NAME_CHARS_MAX
         && !name.contains(|c: char| c.is_control() || "/:@<>".contains(c))
         && !name.contains("www.");
     if is_plain { format!("Hello {name},") } else { "Hello,".to_owned() }
+}
+
+/// A name of a person or an organization in a mail to others: cut, and replaced by `other` when it breaks the rules for
+/// such names (spec §2.4), which not every way into the store has checked.
+fn shown_name(name: &str, other: &str) -> String {
+    let name = name.trim();
+    if name.is_empty() || text::check_display_name("", name).is_err() {
+        return other.to_owned();
+    }
+    let mut shown: String = name.chars().take(NAME_CHARS_MAX).collect();
+    if shown.len() < name.len() {
+        shown.push('\u{2026}');
+    }
+    shown
 }
 
 /// `1 September 2025 at 12:34 UTC`.
@@ -107,7 +127,6 @@ fn utc(at: Timestamp) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::email::EmailAddress;
     use crate::domain::mail::MailKind;
 
     const LINK: &str = "https://doorward.example/verify_email/0199/abc?next=a&b=c";
@@ -119,6 +138,20 @@ mod tests {
 
     fn render(name: &str, kind: MailKind) -> Rendered {
         Renderer::new("https://doorward.example").unwrap().render(&mail(name, kind)).unwrap()
+    }
+
+    fn address(text: &str) -> EmailAddress {
+        EmailAddress::parse(text).unwrap()
+    }
+
+    fn invited(inviter: &str, organization: &str, message: Option<&str>) -> MailKind {
+        MailKind::Invited {
+            inviter: inviter.into(),
+            inviter_email: address("grace@example.com"),
+            organization: organization.into(),
+            link: LINK.into(),
+            message: message.map(Into::into),
+        }
     }
 
     /// One of each kind, with the words that its text must have.
@@ -151,6 +184,21 @@ mod tests {
             (device, "A new device logged into your account", &["Firefox on Linux", "192.0.2.7", "12:34 UTC"]),
             (K::EmailChangeCancelled, "The change of your email address was cancelled", &["stays as it was"]),
             (K::AccountDeleted, "Your Doorward account was deleted", &["cannot be undone"]),
+            (
+                invited("Grace Hopper", "Engines", Some("See you there!")),
+                "Grace Hopper invited you to join Engines on Doorward",
+                &["Grace Hopper (grace@example.com)", LINK, "    See you there!", "three days", "go to grace@"],
+            ),
+            (invited("Grace Hopper", "Engines", None), "Grace Hopper invited you to join Engines on Doorward", &[LINK]),
+            (
+                K::MemberJoined {
+                    member: "Alan Turing".into(),
+                    member_email: address("alan@example.com"),
+                    organization: "Engines".into(),
+                },
+                "Alan Turing joined you on Doorward",
+                &["Alan Turing (alan@example.com) is now a member of Engines", "settings"],
+            ),
         ]
     }
 
@@ -199,6 +247,19 @@ mod tests {
             assert!(render(name, MailKind::AccountDeleted).text.starts_with("Hello,\n"), "{name:?}");
         }
         assert!(render("J.R.R. Tolkien", MailKind::AccountDeleted).text.starts_with("Hello J.R.R. Tolkien,\n"));
+    }
+
+    #[test]
+    fn names_of_strangers_are_cut_and_carry_nothing() {
+        for (inviter, organization, subject) in [
+            ("", "Engines", "grace@example.com invited you to join Engines on Doorward"),
+            ("Go to evil.com", "www.evil", "grace@example.com invited you to join an organization on Doorward"),
+            ("Ada\nBcc: eve", "R&D / Ops", "grace@example.com invited you to join R&D / Ops on Doorward"),
+        ] {
+            assert_eq!(render("", invited(inviter, organization, None)).subject, subject);
+        }
+        let long = render("", invited(&"a".repeat(61), "Engines", None)).subject;
+        assert!(long.starts_with(&format!("{}\u{2026} invited", "a".repeat(60))), "{long}");
     }
 
     #[test]

@@ -94,15 +94,19 @@ impl Transport {
         let Rendered { subject, text, html } =
             self.renderer.render(mail).map_err(|error| Failure::for_good(format!("the template failed: {error}")))?;
         let written_at = UNIX_EPOCH + Duration::from_secs(mail.at.as_seconds().try_into().unwrap_or(0));
-        Message::builder()
-            .from(self.from.clone())
-            .to(Mailbox::new(None, to))
-            .subject(subject)
-            .date(written_at)
-            .message_id(Some(format!("<{}@{}>", plain(id), self.from.email.domain())))
-            .raw_header(HeaderValue::new(HeaderName::new_from_ascii_str("Auto-Submitted"), "auto-generated".to_owned()))
-            .multipart(MultiPart::alternative_plain_html(text, html))
-            .map_err(|error| Failure::for_good(format!("the mail could not be put together: {error}")))
+        let message = Message::builder().from(self.from.clone()).to(Mailbox::new(None, to));
+        // An address that cannot be written as a header is named in the text still.
+        let reply_to = mail.kind.reply_to().and_then(|address| address.as_str().parse().ok());
+        match reply_to {
+            Some(address) => message.reply_to(Mailbox::new(None, address)),
+            None => message,
+        }
+        .subject(subject)
+        .date(written_at)
+        .message_id(Some(format!("<{}@{}>", plain(id), self.from.email.domain())))
+        .raw_header(HeaderValue::new(HeaderName::new_from_ascii_str("Auto-Submitted"), "auto-generated".to_owned()))
+        .multipart(MultiPart::alternative_plain_html(text, html))
+        .map_err(|error| Failure::for_good(format!("the mail could not be put together: {error}")))
     }
 }
 

@@ -31,10 +31,23 @@ impl Records {
         Ok(self.counter(&keys::invites_counter(organization)).await?.max(0).cast_unsigned())
     }
 
-    /// The invites for an address, newest first; also those of organizations that are gone.
+    /// The invite of an organization for an address.
+    pub async fn invite_for(
+        &self,
+        organization: OrganizationId,
+        address: &EmailAddress,
+    ) -> Result<Option<Versioned<Invite>>> {
+        match self.store.get(&keys::email_invite(address.as_str(), organization)).await? {
+            Some(entry) => self.invite(invite_id(&entry)?).await,
+            None => Ok(None),
+        }
+    }
+
+    /// The invites for an address, those of older organizations first; also those of organizations that are gone.
     pub async fn invites_for(&self, address: &EmailAddress, limit: usize) -> Result<Vec<Versioned<Invite>>> {
-        let prefix = keys::email_invite_prefix(address.as_str());
-        self.invites_behind(&self.window(&prefix, Order::Descending, 0, limit).await?).await
+        let page = self.scan(&keys::email_invite_prefix(address.as_str()), limit).await?;
+        let ids: Vec<InviteId> = page.entries.iter().map(invite_id).collect::<Result<_>>()?;
+        self.read_many(&ids.into_iter().map(keys::invite).collect::<Vec<_>>()).await
     }
 
     async fn invites_behind(&self, index: &[Entry]) -> Result<Vec<Versioned<Invite>>> {
@@ -47,18 +60,20 @@ impl Records {
     }
 }
 
-/// Adds an invite to a batch. `before` is the invite as it was read; `None` creates. Address, organization and time of
-/// creation never change.
-pub fn put_invite(batch: Batch, before: Option<&Versioned<Invite>>, invite: &Invite) -> Batch {
+/// Adds a new invite to a batch, in place of the one that the organization has for the same address (`replaced`, if there
+/// is one): of two at once, one is made.
+pub fn put_invite(batch: Batch, replaced: Option<&Versioned<Invite>>, invite: &Invite) -> Batch {
     let key = keys::invite(invite.id);
-    let batch = match before {
-        Some(before) => batch.expect(key.clone(), Expect::Version(before.version)),
-        None => batch
-            .expect(key.clone(), Expect::Absent)
-            .put(keys::organization_invite(invite.organization, invite.created_at, invite.id), Vec::new())
-            .put(keys::email_invite(invite.target_email.as_str(), invite.id), Vec::new())
-            .add(keys::invites_counter(invite.organization), 1),
+    let by_email = keys::email_invite(invite.target_email.as_str(), invite.organization);
+    let batch = match replaced {
+        Some(replaced) => remove_invite(batch, replaced),
+        None => batch.expect(by_email.clone(), Expect::Absent),
     };
+    let batch = batch
+        .expect(key.clone(), Expect::Absent)
+        .put(keys::organization_invite(invite.organization, invite.created_at, invite.id), Vec::new())
+        .put(by_email, invite.id.as_bytes().to_vec())
+        .add(keys::invites_counter(invite.organization), 1);
     put(batch, key, invite)
 }
 
@@ -70,8 +85,13 @@ pub fn remove_invite(batch: Batch, invite: &Versioned<Invite>) -> Batch {
         .expect(key.clone(), Expect::Version(*version))
         .delete(key)
         .delete(keys::organization_invite(invite.organization, invite.created_at, invite.id))
-        .delete(keys::email_invite(invite.target_email.as_str(), invite.id))
+        .delete(keys::email_invite(invite.target_email.as_str(), invite.organization))
         .add(keys::invites_counter(invite.organization), -1)
+}
+
+fn invite_id(entry: &Entry) -> Result<InviteId> {
+    let bytes = entry.value.as_slice().try_into().map_err(|_| codec::corrupt(&entry.key, "not an invite id"))?;
+    Ok(InviteId(Uuid::from_bytes(bytes)))
 }
 
 #[derive(Encode, Decode)]

@@ -226,6 +226,13 @@ pub fn active_member(organization: OrganizationId, joined_at: Timestamp, user: U
     join(&[&active_member_prefix(organization), &sortable(joined_at), user.as_bytes()])
 }
 
+/// The time and user at the end of an [`active_member`] key.
+pub fn parse_active_member(key: &[u8]) -> Option<(Timestamp, UserId)> {
+    let (rest, user) = key.split_last_chunk::<16>()?;
+    let (_, at) = rest.split_last_chunk::<8>()?;
+    Some((unsortable(*at), UserId(uuid::Uuid::from_bytes(*user))))
+}
+
 /// Active owners of an organization.
 pub fn active_owner_prefix(organization: OrganizationId) -> Vec<u8> {
     join(&[b"active_owner/", organization.as_bytes()])
@@ -276,16 +283,16 @@ pub fn organization_invite(organization: OrganizationId, created_at: Timestamp, 
     join(&[&organization_invite_prefix(organization), &sortable(created_at), id.as_bytes()])
 }
 
-/// The invites for an e-mail address, in the order of their ids.
+/// The invites for an e-mail address, one for each organization.
 pub fn email_invite_prefix(address: &str) -> Vec<u8> {
     join(&[b"email_invite/", address.as_bytes(), b"\0"])
 }
 
-pub fn email_invite(address: &str, id: InviteId) -> Vec<u8> {
-    join(&[&email_invite_prefix(address), id.as_bytes()])
+pub fn email_invite(address: &str, organization: OrganizationId) -> Vec<u8> {
+    join(&[&email_invite_prefix(address), organization.as_bytes()])
 }
 
-/// The invite at the end of an [`organization_invite`] or [`email_invite`] key.
+/// The invite at the end of an [`organization_invite`] key.
 pub fn parse_trailing_invite(key: &[u8]) -> Option<InviteId> {
     let (_, bytes) = key.split_last_chunk::<16>()?;
     Some(InviteId(uuid::Uuid::from_bytes(*bytes)))

@@ -171,7 +171,17 @@ async fn run(steps: Vec<Step>) -> (Records, Model) {
             Step::Invite { organization, address: to } => {
                 let Some(organization) = model.organization(organization) else { continue };
                 let invite = invite(uuid, organization, to, now);
-                commit(put_invite(Batch::default(), None, &invite)).await;
+                let replaced = records.invite_for(organization, &invite.target_email).await.unwrap();
+                commit(put_invite(Batch::default(), replaced.as_ref(), &invite)).await;
+                if replaced.is_some() {
+                    // It does not see the one that is there now.
+                    let late = Invite { id: InviteId(Uuid::from_u128(u128::MAX)), ..invite.clone() };
+                    for stale in [None, replaced.as_ref()] {
+                        let batch = put_invite(Batch::default(), stale, &late);
+                        assert_eq!(records.store().commit(batch).await.unwrap(), Commit::Conflict);
+                    }
+                }
+                model.invites.retain(|other| Some(other) != replaced.as_ref().map(|replaced| &replaced.value));
                 model.invites.push(invite);
             }
             Step::Uninvite { place } => {
@@ -231,7 +241,8 @@ fn expected(model: &Model) -> BTreeMap<Vec<u8>, Vec<u8>> {
     for invite in &model.invites {
         keys.insert(keys::invite(invite.id), Vec::new());
         keys.insert(keys::organization_invite(invite.organization, invite.created_at, invite.id), Vec::new());
-        keys.insert(keys::email_invite(invite.target_email.as_str(), invite.id), Vec::new());
+        let by_email = keys::email_invite(invite.target_email.as_str(), invite.organization);
+        keys.insert(by_email, invite.id.as_bytes().to_vec());
     }
     keys
 }
@@ -251,6 +262,13 @@ async fn check(records: &Records, model: &Model) {
             let found = records.active_member_ids(id, Order::Descending, offset, limit).await.unwrap();
             let wanted: Vec<UserId> = members.iter().skip(offset).take(limit).map(|member| member.user).collect();
             assert_eq!(found, wanted, "{offset} {limit}");
+        }
+        members.reverse();
+        let joined: Vec<_> = members.iter().map(|member| (member.joined_at, member.user)).collect();
+        for at in 0..=joined.len() {
+            let after = at.checked_sub(1).map(|at| joined[at]);
+            let found = records.active_members_after(id, after, 2).await.unwrap();
+            assert_eq!(found, joined.iter().skip(at).take(2).copied().collect::<Vec<_>>());
         }
         for user in (0..USERS).map(user_id) {
             let others = members.iter().any(|member| member.level == Level::Owner && member.user != user);
@@ -274,7 +292,7 @@ async fn check(records: &Records, model: &Model) {
     }
     for to in [address(0), address(1)] {
         let mut sent: Vec<&Invite> = model.invites.iter().filter(|invite| invite.target_email == to).collect();
-        sent.sort_by_key(|invite| std::cmp::Reverse(invite.id));
+        sent.sort_by_key(|invite| invite.organization);
         let found = records.invites_for(&to, 100).await.unwrap();
         assert_eq!(found.iter().map(|invite| &invite.value).collect::<Vec<_>>(), sent);
     }

@@ -8,13 +8,13 @@ use uuid::Uuid;
 
 use super::codec::{self, Decode, Encode};
 use super::invites::remove_invite;
-use super::{Records, Result, Versioned, decode_entry, keys, put, trailing_user};
+use super::{Records, Result, Versioned, cursor, decode_entry, keys, put, trailing_user};
 use crate::domain::id::{MembershipId, OrganizationId, UserId};
 use crate::domain::organization::{
     Level, Membership, ORGANIZATIONS_PER_USER_MAX, Organization, TEAMS_PER_ORGANIZATION_MAX, Team,
 };
 use crate::domain::time::Timestamp;
-use crate::store::{Batch, Expect, Order};
+use crate::store::{Batch, Entry, Expect, Order};
 
 /// Records of a deleted organization removed in one batch; each takes up to five operations.
 const REMAINS_PAGE: usize = 20;
@@ -80,6 +80,22 @@ impl Records {
     ) -> Result<Vec<UserId>> {
         let found = self.window(&keys::active_member_prefix(organization), order, offset, limit).await?;
         found.iter().map(|entry| trailing_user(&entry.key)).collect()
+    }
+
+    /// The next active members in the order of joining, behind the one at `after`, with the times at which they joined.
+    pub async fn active_members_after(
+        &self,
+        organization: OrganizationId,
+        after: Option<(Timestamp, UserId)>,
+        limit: usize,
+    ) -> Result<Vec<(Timestamp, UserId)>> {
+        let after = cursor(after.map(|(at, user)| keys::active_member(organization, at, user)));
+        let prefix = keys::active_member_prefix(organization);
+        let page = self.store.scan(&prefix, after.as_ref(), limit, Order::Ascending).await?;
+        let parse = |entry: &Entry| {
+            keys::parse_active_member(&entry.key).ok_or_else(|| codec::corrupt(&entry.key, "holds no member"))
+        };
+        page.entries.iter().map(parse).collect()
     }
 
     /// How many active members an organization has.

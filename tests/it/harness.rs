@@ -875,6 +875,8 @@ impl Reply {
 #[derive(Clone, Debug)]
 pub struct Mail {
     pub to: String,
+    /// Empty when answers go nowhere else.
+    pub reply_to: String,
     pub subject: String,
     pub text: String,
     pub html: String,
@@ -885,8 +887,10 @@ impl Mail {
         let bytes = std::fs::read(path).unwrap();
         let mail = MessageParser::default().parse(&bytes).unwrap();
         let to = mail.to().and_then(|to| to.first()).and_then(|to| to.address()).unwrap();
+        let reply_to = mail.reply_to().and_then(|to| to.first()).and_then(|to| to.address()).unwrap_or_default();
         Self {
             to: to.to_owned(),
+            reply_to: reply_to.to_owned(),
             subject: mail.subject().unwrap().to_owned(),
             text: mail.body_text(0).unwrap().into_owned(),
             html: mail.body_html(0).unwrap().into_owned(),

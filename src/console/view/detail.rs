@@ -360,9 +360,8 @@ pub(super) fn entry(model: &Model, row: &AuditRow, whom: bool) -> String {
     };
     let event = if whom { fit(&event, EVENT_COLUMNS, "") } else { event };
     let room = usize::from(model.size.0).saturating_sub(WHOM_AT_COLUMN).clamp(12, WHOM_COLUMNS_MAX);
-    let target = record.target.as_ref().filter(|_| whom);
-    let target =
-        target.map_or(String::new(), |target| format!(" {}", cut_email(&shown(&target.email), room, ellipsis)));
+    let target = record.whom().filter(|_| whom);
+    let target = target.map_or(String::new(), |target| format!(" {}", cut_email(&shown(target), room, ellipsis)));
     let reason = record.reason.as_deref().map_or(String::new(), |reason| format!(": \"{}\"", shown(reason)));
     format!(
         "{} {}{}{event}{target}{reason}",
@@ -386,6 +385,7 @@ fn who(actor: &AuditActor, address: Option<&str>) -> String {
 const fn words(event: Event) -> &'static str {
     match event {
         Event::UserCreated => "user made",
+        Event::UserSignedUp => "signed up",
         Event::UserLoggedIn => "signed in",
         Event::UserLoginFailed => "sign-in failed",
         Event::UserLoggedOut => "signed out",
