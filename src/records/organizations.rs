@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::codec::{self, Decode, Encode};
 use super::invites::remove_invite;
-use super::{Records, Result, Versioned, decode_entry, keys, put, trailing_user};
+use super::{Records, Result, Versioned, cursor, decode_entry, keys, put, trailing_user};
 use crate::domain::id::{MembershipId, OrganizationId, UserId};
 use crate::domain::organization::{
     Level, Membership, ORGANIZATIONS_PER_USER_MAX, Organization, TEAMS_PER_ORGANIZATION_MAX, Team,
@@ -28,6 +28,13 @@ impl Records {
     pub async fn organizations(&self, ids: &[OrganizationId]) -> Result<Vec<Organization>> {
         let keys: Vec<Vec<u8>> = ids.iter().map(|id| keys::organization(*id)).collect();
         Ok(self.read_many(&keys).await?.into_iter().map(|organization| organization.value).collect())
+    }
+
+    /// Organizations by id, behind the id `after`.
+    pub async fn organizations_after(&self, after: Option<OrganizationId>, limit: usize) -> Result<Vec<Organization>> {
+        let after = cursor(after.map(keys::organization));
+        let page = self.store.scan(keys::ORGANIZATION, after.as_ref(), limit, Order::Ascending).await?;
+        page.entries.iter().map(|entry| Ok(decode_entry(entry)?.value)).collect()
     }
 
     pub async fn organization_id_by_slug(&self, slug: &str) -> Result<Option<OrganizationId>> {

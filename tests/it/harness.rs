@@ -466,6 +466,12 @@ impl Authenticator {
         Self { secret: decode_base32(base32), last_step: -1 }
     }
 
+    /// One whose secret is written in hexadecimal, as Django keeps it.
+    pub fn of_hex(hex: &str) -> Self {
+        let byte = |at: usize| u8::from_str_radix(&hex[at..at + 2], 16).unwrap();
+        Self { secret: (0..hex.len()).step_by(2).map(byte).collect(), last_step: -1 }
+    }
+
     /// A code that this authenticator did not show yet and that the server accepts. Lets time pass when it has to.
     pub fn code(&mut self, server: &Server) -> String {
         let now = server.now() / 30;

@@ -29,6 +29,7 @@ mod golden;
 mod harness;
 mod headers;
 mod hostile;
+mod import;
 mod layers;
 mod limits;
 mod lockout;
