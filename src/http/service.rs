@@ -312,9 +312,7 @@ fn is_api(head: &Parts) -> bool {
 fn take_fields<D>(method: &Method, endpoint: &Endpoint<D>, body: Result<Parsed, Fault>) -> Result<Fields, Fault> {
     if endpoint.has_fields {
         let mut fields = body?.into_fields()?;
-        if !endpoint.inputs.is_empty() {
-            input::keep_declared(&mut fields, endpoint.inputs);
-        }
+        input::keep_declared(&mut fields, endpoint.inputs);
         return Ok(fields);
     }
     match *method {

@@ -21,6 +21,7 @@ mod conformance;
 mod console;
 mod conventions;
 mod crash;
+mod described;
 mod email;
 mod fields;
 mod flows;

@@ -168,6 +168,12 @@ fn security_schemes() -> Value {
 
 // ---- words ------------------------------------------------------------------------------------------------------
 
+/// What is counted: the endpoint's own limits, and that of keys.
+pub fn limits(description: &Description, endpoint: &Endpoint<App>) -> Vec<&'static str> {
+    let of_keys = endpoint.needs.limits_keys().then_some("calls of one key, where `limits.api_keys` is on.");
+    description.limits.iter().copied().chain(of_keys).collect()
+}
+
 /// The description, and what follows from the table of routes, so that it stands at every endpoint in the same words.
 fn text(description: &Description, endpoint: &Endpoint<App>) -> String {
     let mut parts = vec![description.text.trim().to_owned()];
@@ -186,7 +192,7 @@ fn text(description: &Description, endpoint: &Endpoint<App>) -> String {
             rules.push("Works before a second factor that an organization demands is set up.".to_owned());
         }
     }
-    rules.extend(description.limits.iter().map(|limit| format!("**Limited**: {limit}")));
+    rules.extend(limits(description, endpoint).iter().map(|limit| format!("**Limited**: {limit}")));
     if !rules.is_empty() {
         parts.push(rules.iter().map(|rule| format!("* {rule}")).collect::<Vec<_>>().join("\n"));
     }

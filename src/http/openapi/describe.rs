@@ -150,6 +150,11 @@ impl Description {
         self.answer(status, text, Some(Shape::one::<T>()), Some(example))
     }
 
+    /// A success with an object of no fixed shape.
+    pub fn answers_object(self, status: u16, text: &'static str, example: Value) -> Self {
+        self.answer(status, text, Some(Shape::object()), Some(example))
+    }
+
     /// A success with an array of this type.
     pub fn answers_list<T: ToSchema>(self, status: u16, text: &'static str, example: Value) -> Self {
         self.answer(status, text, Some(Shape::list::<T>()), Some(example))

@@ -19,6 +19,7 @@ mod assemble;
 mod describe;
 mod failures;
 mod login;
+mod preferences;
 mod schema;
 mod sessions;
 mod users;
@@ -57,7 +58,14 @@ fn described(router: &Router<App>) -> Vec<(Description, &Endpoint<App>)> {
 }
 
 fn descriptions() -> Vec<Description> {
-    [users::descriptions(), sessions::descriptions(), login::descriptions(), api_keys::descriptions()].concat()
+    [
+        users::descriptions(),
+        preferences::descriptions(),
+        sessions::descriptions(),
+        login::descriptions(),
+        api_keys::descriptions(),
+    ]
+    .concat()
 }
 
 #[cfg(test)]
@@ -93,6 +101,16 @@ mod tests {
         assert_eq!(set.len(), described.len(), "an endpoint is described twice");
         let missing: Vec<&String> = set.difference(&existing).collect();
         assert!(missing.is_empty(), "described, but not in the table of routes: {missing:?}");
+        let undescribed: Vec<&String> = existing.difference(&set).collect();
+        assert!(undescribed.is_empty(), "not described (see the top of http/openapi/mod.rs): {undescribed:?}");
+    }
+
+    #[test]
+    fn endpoints_with_fields_declare_them() {
+        let router = Router::<App>::new().unwrap();
+        for (template, method, endpoint) in router.endpoints() {
+            assert_eq!(endpoint.has_fields, !endpoint.inputs.is_empty(), "{method} {template}: Operation::INPUTS");
+        }
     }
 
     #[test]

@@ -238,6 +238,6 @@ fn two_factor() -> Vec<Description> {
 }
 
 /// Spec §2.2.
-fn user() -> Value {
+pub fn user() -> Value {
     serde_json::from_str(include_str!("user.json")).unwrap_or_default()
 }
