@@ -8,6 +8,8 @@ use crate::app::accounts::{CreateUser, SetUser, SetUserActive};
 use crate::app::audit::{ListAudit, ReadStatus};
 use crate::app::directory::{FindUsers, InspectUser};
 use crate::app::email::{CancelEmailChangeOf, ResendVerification};
+use crate::app::export::{ExportOrganizations, ExportUsers};
+use crate::app::import::{ImportOrganizations, ImportUsers};
 use crate::app::operator_keys::{CreateApiKeyFor, ListApiKeysOf, RevokeApiKey, RollApiKeyOf, SetApiKey};
 use crate::app::permission::Who;
 use crate::app::reset::{
@@ -47,7 +49,11 @@ operations! {
     CreateApiKeyFor,
     CreateUser,
     ExplainCode,
+    ExportOrganizations,
+    ExportUsers,
     FindUsers,
+    ImportOrganizations,
+    ImportUsers,
     InspectUser,
     ListApiKeysOf,
     ListAudit,

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use utoipa::ToSchema;
 
 use super::audit::Note;
 use super::limits::Limit;
@@ -15,6 +16,7 @@ use crate::domain::audit::Event;
 use crate::domain::email::EmailAddress;
 use crate::domain::fields::{FieldError, Fields};
 use crate::domain::id::{InviteId, UserId};
+use crate::domain::input::Input;
 use crate::domain::invite::InviteForm;
 use crate::domain::mail::MailKind;
 use crate::domain::organization::{Invite, Level};
@@ -27,24 +29,32 @@ use crate::store::Batch;
 const INVITES_IN_BATCH: usize = 6;
 
 /// The invite object of spec §2.9.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[schema(as = OrganizationInvite, description = "An invite to an organization.")]
 pub struct InviteView {
+    /// Also the secret of its link.
+    #[schema(value_type = String, format = "uuid")]
     pub id: InviteId,
+    #[schema(value_type = String, format = "email")]
     pub target_email: EmailAddress,
     pub first_name: String,
     pub emailing_attempt_made: bool,
+    /// 1 member, 8 administrator, 15 owner.
+    #[schema(value_type = u8)]
     pub level: Level,
     pub is_expired: bool,
     /// `None` once there is no such user any more.
     pub created_by: Option<UserBasicView>,
+    #[schema(format = DateTime)]
     pub created_at: String,
+    #[schema(format = DateTime)]
     pub updated_at: String,
     pub message: Option<String>,
     pub private_project_access: Vec<ProjectAccess>,
 }
 
 /// What an invite allows in one project.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct ProjectAccess {
     pub id: u64,
     /// `member` or `admin`.
@@ -94,6 +104,7 @@ pub struct CreateInvite {
 impl Operation for CreateInvite {
     const NAME: &'static str = "create_invite";
     const NEEDS: Permission = Permission::USER.key(KeyRule::Scope("organization_member:write")).sensitive();
+    const INPUTS: &'static [Input] = InviteForm::INPUTS;
     type Reply = InviteView;
 
     async fn run(self, cx: &Context<'_>) -> Result<Self::Reply> {
@@ -115,6 +126,7 @@ pub struct CreateInvites {
 impl Operation for CreateInvites {
     const NAME: &'static str = "create_invites";
     const NEEDS: Permission = Permission::USER.key(KeyRule::Scope("organization_member:write")).sensitive();
+    const INPUTS: &'static [Input] = InviteForm::INPUTS;
     type Reply = Vec<InviteView>;
 
     async fn run(self, cx: &Context<'_>) -> Result<Self::Reply> {

@@ -159,7 +159,7 @@ impl Context<'_> {
     }
 
     /// The slug of a name, with letters behind it if that is taken.
-    async fn free_slug(&self, name: &str) -> Result<String> {
+    pub(super) async fn free_slug(&self, name: &str) -> Result<String> {
         let plain = slug(name);
         let mut free = plain.clone();
         while self.records().organization_id_by_slug(&free).await?.is_some() {

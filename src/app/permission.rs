@@ -67,7 +67,8 @@ impl Permission {
     }
 
     /// Whether calls with an API key count against its limit: everything but the users endpoints (spec §1.11).
-    pub(super) fn limits_keys(self) -> bool {
+    #[must_use]
+    pub fn limits_keys(self) -> bool {
         match self.key {
             KeyRule::Itself => true,
             KeyRule::Scope(scope) | KeyRule::TwoFactorScope(scope) => !scope.starts_with("user:"),

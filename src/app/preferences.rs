@@ -3,12 +3,14 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use utoipa::ToSchema;
 
 use super::audit::Note;
 use super::views::{UserRef, UserView};
 use super::{Context, Operation, Permission, Tries};
 use crate::domain::audit::Event;
 use crate::domain::fields::{FieldError, Fields};
+use crate::domain::input::Input;
 use crate::domain::preferences::{ProductIntro, SceneChoice, hedgehog_config};
 use crate::domain::user::{Preferences, User};
 use crate::error::Result;
@@ -43,6 +45,7 @@ pub struct ReplaceHedgehogConfig {
 impl Operation for ReplaceHedgehogConfig {
     const NAME: &'static str = "replace_hedgehog_config";
     const NEEDS: Permission = Permission::USER;
+    const INPUTS: &'static [Input] = &[Input::ANY];
     type Reply = Value;
 
     async fn run(self, cx: &Context<'_>) -> Result<Self::Reply> {
@@ -67,6 +70,7 @@ pub struct PersonaliseScene {
 impl Operation for PersonaliseScene {
     const NAME: &'static str = "personalise_scene";
     const NEEDS: Permission = Permission::USER;
+    const INPUTS: &'static [Input] = SceneChoice::INPUTS;
     type Reply = UserView;
 
     async fn run(self, cx: &Context<'_>) -> Result<Self::Reply> {
@@ -90,6 +94,7 @@ pub struct MarkProductIntro {
 impl Operation for MarkProductIntro {
     const NAME: &'static str = "mark_product_intro";
     const NEEDS: Permission = Permission::USER;
+    const INPUTS: &'static [Input] = ProductIntro::INPUTS;
     type Reply = Value;
 
     async fn run(self, cx: &Context<'_>) -> Result<Self::Reply> {
@@ -104,7 +109,8 @@ impl Operation for MarkProductIntro {
 }
 
 /// The answer of `github_login`: there is no social login.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[schema(description = "Never a name: there is no social login.")]
 pub struct GithubLogin {
     pub github_login: Option<String>,
 }

@@ -385,6 +385,19 @@ fn backup_code_mac(vault: &Vault, user: &User, code: &str) -> [u8; 32] {
     vault.mac(BACKUP_CODE, &[user.id.as_bytes(), code.as_bytes()])
 }
 
+/// A (folded) code as it is kept.
+pub(super) fn kept_backup_code(vault: &Vault, user: &User, code: &Secret) -> Result<BackupCode> {
+    let code = code.expose();
+    let sealed = vault.seal(BACKUP_CODE, user.id.as_bytes(), random::bytes()?, code.as_bytes());
+    Ok(BackupCode { mac: backup_code_mac(vault, user, code), sealed })
+}
+
+/// A kept code in clear.
+pub(super) fn open_backup_code(vault: &Vault, user: &User, code: &BackupCode) -> Result<Secret> {
+    let plain = vault.open(BACKUP_CODE, user.id.as_bytes(), &code.sealed).map_err(|error| unreadable(user, error))?;
+    Ok(Secret::new(String::from_utf8_lossy(&plain).into_owned()))
+}
+
 /// Makes a device the user's only one: backup codes of an older one go with it (spec §3.2), and the step of the code
 /// that proved it is used up (W-6).
 pub(super) fn install_device(user: &mut User, secret: Sealed, step: i64, now: Timestamp) {
@@ -403,7 +416,7 @@ pub(super) fn remove_factor(user: &mut User) {
     };
 }
 
-fn seal_totp(vault: &Vault, user: &User, secret: &[u8]) -> Result<Sealed> {
+pub(super) fn seal_totp(vault: &Vault, user: &User, secret: &[u8]) -> Result<Sealed> {
     Ok(vault.seal(TOTP, user.id.as_bytes(), random::bytes()?, secret))
 }
 
@@ -485,11 +498,7 @@ impl Context<'_> {
         if !self.config().two_factor.expose_backup_codes_in_status || session.session.verified_at.is_none() {
             return Ok(Vec::new());
         }
-        let open = |code: &BackupCode| {
-            let plain = self.vault().open(BACKUP_CODE, user.id.as_bytes(), &code.sealed);
-            let plain = plain.map_err(|error| unreadable(user, error))?;
-            Ok(Secret::new(String::from_utf8_lossy(&plain).into_owned()))
-        };
+        let open = |code| open_backup_code(self.vault(), user, code);
         let codes = user.second_factor.backup_codes.iter().map(open).collect::<Result<Vec<_>>>()?;
         // Once an hour for a session: clients poll this, and a read must not wait for a disk each time.
         if self.app.0.throttle.count("codes_viewed", CODES_VIEWED, &session.hash, self.now).is_ok() {
@@ -504,11 +513,9 @@ impl Context<'_> {
         let mut codes = Vec::new();
         let mut kept = Vec::new();
         while codes.len() < self.config().two_factor.backup_codes {
-            let code = backup_code::from_bytes(random::bytes()?);
-            let mac = backup_code_mac(self.vault(), user, &code);
-            let sealed = self.vault().seal(BACKUP_CODE, user.id.as_bytes(), random::bytes()?, code.as_bytes());
-            kept.push(BackupCode { mac, sealed });
-            codes.push(Secret::new(code));
+            let code = Secret::new(backup_code::from_bytes(random::bytes()?));
+            kept.push(kept_backup_code(self.vault(), user, &code)?);
+            codes.push(code);
         }
         let factor = &mut user.second_factor;
         factor.backup_codes_issued = u32::try_from(kept.len()).unwrap_or(u32::MAX);

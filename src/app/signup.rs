@@ -15,6 +15,7 @@ use crate::domain::audit::Event;
 use crate::domain::email::EmailAddress;
 use crate::domain::fields::Fields;
 use crate::domain::id::InviteId;
+use crate::domain::input::Input;
 use crate::domain::organization::{Invite, Organization};
 use crate::domain::secret::Secret;
 use crate::domain::signup::{Person, SignupForm};
@@ -58,6 +59,7 @@ pub struct SignUp {
 impl Operation for SignUp {
     const NAME: &'static str = "sign_up";
     const NEEDS: Permission = Permission::ANYONE;
+    const INPUTS: &'static [Input] = SignupForm::INPUTS;
     type Reply = SignedUp;
 
     async fn run(self, cx: &Context<'_>) -> Result<Self::Reply> {
@@ -148,6 +150,7 @@ pub struct AcceptInvite {
 impl Operation for AcceptInvite {
     const NAME: &'static str = "accept_invite";
     const NEEDS: Permission = Permission::ANYONE;
+    const INPUTS: &'static [Input] = Person::INPUTS;
     type Reply = SignedUp;
 
     async fn run(self, cx: &Context<'_>) -> Result<Self::Reply> {
@@ -274,7 +277,7 @@ impl Context<'_> {
             let usable = self.usable_invite(id, log_in_first).await.map_err(used_meanwhile)?;
             let before = self.user(caller).await?;
             let mut user = before.value.clone();
-            let batch = self.joined(Batch::default(), &mut user, &usable).await?;
+            let batch = self.invite_used(Batch::default(), &mut user, &usable).await?;
             if self.commit(put_user(batch, Some(&before), &user)).await?.is_some() {
                 return Ok(SignedUp { user: (&user).into(), redirect_url: "/".to_owned(), session: None });
             }
@@ -300,7 +303,7 @@ impl Context<'_> {
             };
             self.introduce(&mut user, &person, hash.clone());
             let batch = self.audited(batch, Note::of(Event::UserSignedUp, &user).detail("how", "invite"));
-            let batch = self.joined(batch, &mut user, &usable).await?;
+            let batch = self.invite_used(batch, &mut user, &usable).await?;
             let (batch, session) = self.settled(batch, &mut user).await?;
             if self.commit(batch).await?.is_some() {
                 let redirect_url = redirect_url(&user, session.is_none(), None);
@@ -310,7 +313,7 @@ impl Context<'_> {
     }
 
     /// Adds that the invite is used: the user joins, the others learn of it, and nobody can use it again.
-    async fn joined(&self, batch: Batch, user: &mut User, usable: &Usable) -> Result<Batch> {
+    async fn invite_used(&self, batch: Batch, user: &mut User, usable: &Usable) -> Result<Batch> {
         let Usable { invite, organization } = usable;
         let batch =
             self.join_organization(batch, user, organization, invite.value.level, invite.value.created_by).await?;

@@ -92,13 +92,16 @@ pub struct UserView {
 }
 
 /// A user as others see one: user basic of spec §2.2.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[schema(as = UserBasic, description = "An account, as others see it.")]
 pub struct UserBasicView {
     pub id: u64,
+    #[schema(value_type = String, format = "uuid")]
     pub uuid: UserId,
     pub distinct_id: String,
     pub first_name: String,
     pub last_name: String,
+    #[schema(format = Email)]
     pub email: String,
     pub is_email_verified: Option<bool>,
     pub hedgehog_config: Value,

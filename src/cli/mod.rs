@@ -5,11 +5,15 @@
 pub mod audit;
 pub mod config;
 pub mod console;
+mod dump;
+pub mod export;
 mod failure;
+pub mod import;
 pub mod key;
 mod logging;
 pub mod output;
 pub mod pages;
+mod progress;
 mod sensitive;
 pub mod serve;
 pub mod session;
@@ -182,7 +186,9 @@ impl Operate {
         let config = Arc::new(config);
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::runtime)?;
         runtime.block_on(async {
-            if let (Self::User(user::Command::Create(_)), Engine::Sled) = (&self, config.store.engine) {
+            if let (Self::User(user::Command::Create(_) | user::Command::Import(_)), Engine::Sled) =
+                (&self, config.store.engine)
+            {
                 user::make_data_dir(&config)?;
             }
             let link = Link::connect(&config, global.operator(), ROLE).await?;

@@ -40,9 +40,14 @@ impl Output {
 
     /// A remark beside the answer, on standard error; not with `--json` or `-q`.
     pub(super) fn note(self, text: &str) {
-        if !self.json && !self.quiet {
+        if self.has_notes() {
             complain(text);
         }
+    }
+
+    /// Whether there are remarks at all.
+    pub(super) fn has_notes(self) -> bool {
+        !self.json && !self.quiet
     }
 
     /// Shows why the command failed; the result is its exit code.

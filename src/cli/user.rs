@@ -6,7 +6,7 @@ use std::os::unix::fs::DirBuilderExt;
 use clap::{Args, Subcommand, ValueEnum};
 
 use super::output::{count, facts, moment, moment_or, table};
-use super::{Failure, Output, sensitive};
+use super::{Failure, Output, export, import, sensitive};
 use crate::admin::Link;
 use crate::app::accounts::{CreateUser, SetUser, SetUserActive, UserCreated};
 use crate::app::directory::{FindUsers, InspectUser, UserRows};
@@ -50,6 +50,17 @@ Examples:
         #[arg(long)]
         undo: bool,
     },
+    /// Take over users of another program, with their passwords and second factors
+    #[command(after_help = "\
+Examples:
+  doorward user import --format django dump.json --dry-run
+  doorward user import --format django dump.json
+
+A second run changes nothing, and one after an interruption goes on. docs/import.md says how to make the file.")]
+    Import(import::Arguments),
+    /// Write all users, with password hashes and second factors, for another program
+    #[command(after_help = "Example:\n  doorward user export --format django users.json")]
+    Export(export::Arguments),
 }
 
 #[derive(Debug, Args)]
@@ -143,6 +154,8 @@ impl Command {
                 output.answer(&detail, || detail_text(&detail))
             }
             Self::Set(set) => set.run(link, output).await,
+            Self::Import(arguments) => arguments.run(link, output).await,
+            Self::Export(arguments) => arguments.run(link, output).await,
             Self::Deactivate { user, reason, undo } => {
                 let done = link.call(SetUserActive { user: UserRef(user), active: undo, reason }).await?;
                 output.answer(&done, || for_display(&done.summary))

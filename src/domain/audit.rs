@@ -25,6 +25,8 @@ macro_rules! events {
 events! {
     UserCreated = "user.created",
     UserSignedUp = "user.signed_up",
+    UserImported = "user.imported",
+    UserExported = "user.exported",
     UserLoggedIn = "user.logged_in",
     UserLoginFailed = "user.login_failed",
     UserLoggedOut = "user.logged_out",

@@ -51,6 +51,9 @@ pub enum Kind {
 }
 
 impl Input {
+    /// All fields, whatever they are called.
+    pub const ANY: Self = Self::new("*", Kind::Json, "").nullable();
+
     const fn new(name: &'static str, kind: Kind, text: &'static str) -> Self {
         Self { name, kind, required: false, nullable: false, text }
     }
@@ -115,7 +118,7 @@ impl Input {
 /// and the value is gone. An operation that reads a field without declaring it therefore never gets a value.
 pub fn keep_declared(fields: &mut Fields, inputs: &[Input]) {
     for (name, value) in &mut fields.0 {
-        if !inputs.iter().any(|input| input.name == name) {
+        if !inputs.iter().any(|input| input.name == name || *input == Input::ANY) {
             value.take();
         }
     }
@@ -133,6 +136,8 @@ mod tests {
         let Value::Object(map) = json!({"a": 1, "b": {"c": 2}}) else { panic!() };
         let mut fields = Fields(map);
         keep_declared(&mut fields, INPUTS);
+        assert_eq!(Value::Object(fields.0.clone()), json!({"a": 1, "b": null}));
+        keep_declared(&mut fields, &[Input::ANY]);
         assert_eq!(Value::Object(fields.0), json!({"a": 1, "b": null}));
     }
 }

@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::email::EmailAddress;
 use super::fields::{FieldError, Fields};
+use super::input::{Input, Kind};
 use super::organization::{Invite, Level, TEAMS_PER_ORGANIZATION_MAX};
 use super::signup::check_plus;
 use super::text;
@@ -29,6 +30,18 @@ pub struct InviteForm {
 }
 
 impl InviteForm {
+    /// What [`InviteForm::read`] looks at.
+    pub const INPUTS: &'static [Input] = &[
+        Input::email("target_email", "").required(),
+        Input::text("first_name", FIRST_NAME_CHARS_MAX, ""),
+        Input::of(Kind::Integer, "level", "1 member, 8 administrator, 15 owner; not above one's own. 1 unless said."),
+        Input::text("message", MESSAGE_CHARS_MAX, "For the mail. No links.").nullable(),
+        Input::of(Kind::Json, PROJECTS, "Objects with the `id` of a project and a `level`: `member` or `admin`.")
+            .nullable(),
+        Input::boolean("send_email", "True unless said."),
+        Input::boolean("combine_pending_invites", "Keep what an older invite for the address allows."),
+    ];
+
     /// Reads a body; the first problem is reported, in the order of the table.
     pub fn read(fields: &Fields, allow_plus_addresses: bool) -> Result<Self, FieldError> {
         let target_email = fields.email("target_email")?.ok_or_else(|| FieldError::required("target_email"))?;

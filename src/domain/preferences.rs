@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::fields::{FieldError, Fields};
+use super::input::{Input, Kind};
 use super::user_patch::JSON_BYTES_MAX;
 
 /// Longest name of a scene, in characters.
@@ -35,6 +36,12 @@ pub struct SceneChoice {
 }
 
 impl SceneChoice {
+    /// Both are needed, although their absence is no error of a field (spec §3.4).
+    pub const INPUTS: &'static [Input] = &[
+        Input::filled("scene", SCENE_CHARS_MAX, "The name of the scene; needed."),
+        Input::of(Kind::Integer, "dashboard", "The id of a dashboard of the current team's; needed."),
+    ];
+
     /// `has_team`: the user has a current team, which a dashboard has to belong to.
     pub fn parse(fields: &Fields, has_team: bool) -> Result<Self, FieldError> {
         let scene = fields.limited_text("scene", SCENE_CHARS_MAX)?;
@@ -74,6 +81,11 @@ pub struct ProductIntro {
 }
 
 impl ProductIntro {
+    pub const INPUTS: &'static [Input] = &[
+        Input::filled("product_key", PRODUCT_KEY_CHARS_MAX, "The name of the product.").required(),
+        Input::boolean("seen", "Whether its introduction was seen; yes unless said."),
+    ];
+
     pub fn parse(fields: &Fields) -> Result<Self, FieldError> {
         let product_key = fields.required_text("product_key")?;
         if product_key.chars().count() > PRODUCT_KEY_CHARS_MAX {

@@ -2,6 +2,8 @@
 
 use super::email::EmailAddress;
 use super::fields::{FieldError, Fields};
+use super::input::Input;
+use super::password::PASSWORD_CHARS_MAX;
 use super::secret::Secret;
 use super::text;
 
@@ -10,6 +12,9 @@ const NAME_CHARS_MAX: usize = 128;
 /// Longest name of an organization that is made from a person's.
 const MADE_UP_NAME_CHARS_MAX: usize = 64;
 const REFERRAL_CHARS_MAX: usize = 1000;
+
+const FIRST_NAME: Input = Input::filled("first_name", NAME_CHARS_MAX, "");
+const ROLE: Input = Input::text("role_at_organization", NAME_CHARS_MAX, "");
 
 /// A new account with an organization of its own.
 #[derive(Clone, Debug)]
@@ -39,6 +44,20 @@ pub struct Read<T> {
 }
 
 impl SignupForm {
+    /// What [`SignupForm::read`] looks at.
+    pub const INPUTS: &'static [Input] = &[
+        FIRST_NAME.required(),
+        Input::text("last_name", NAME_CHARS_MAX, ""),
+        Input::email("email", "").required(),
+        Input::secret("password", PASSWORD_CHARS_MAX, "Null for an account that no password opens.")
+            .required()
+            .nullable(),
+        Input::text("organization_name", NAME_CHARS_MAX, "Unless said, one that is made of the first name."),
+        ROLE,
+        Input::text("referral_source", REFERRAL_CHARS_MAX, "Not looked at."),
+        Input::text("next_url", 0, "A path of this site that `redirect_url` leads to; anything else is ignored."),
+    ];
+
     /// Reads a body; the first problem is reported, in the order of the table.
     pub fn read(fields: &Fields, allow_plus_addresses: bool) -> Result<Read<Self>, FieldError> {
         let first_name = first_name(fields)?;
@@ -71,6 +90,9 @@ impl SignupForm {
 }
 
 impl Person {
+    /// What [`Person::read`] looks at, for those who have no account.
+    pub const INPUTS: &'static [Input] = &[FIRST_NAME, Input::secret("password", PASSWORD_CHARS_MAX, ""), ROLE];
+
     /// Reads the body of somebody without an account who accepts an invite.
     pub fn read(fields: &Fields) -> Result<Read<Self>, FieldError> {
         let first_name = first_name(fields)?;

@@ -191,6 +191,17 @@ pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }
 
+/// Reads what [`hex`] wrote, in either case; `None` for anything else.
+#[must_use]
+pub fn unhex(text: &str) -> Option<Vec<u8>> {
+    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    let pair = |pair: &[u8]| match pair {
+        [high, low] => Some(digit(*high)? << 4 | digit(*low)?),
+        _ => None,
+    };
+    text.as_bytes().chunks(2).map(pair).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -209,6 +220,15 @@ mod tests {
         assert_eq!(base62(&[255, 255]), "H31");
         assert_eq!(base62(&[0; 32]), "0".repeat(43));
         assert_eq!(base62(&[255; 32]).len(), 43);
+    }
+
+    #[test]
+    fn hexadecimal_goes_both_ways() {
+        assert_eq!(unhex(&hex(&[0, 1, 0xab, 0xff])), Some(vec![0, 1, 0xab, 0xff]));
+        assert_eq!(unhex("0A"), Some(vec![10]));
+        for text in ["0", "0g", "é", "+1", "0x"] {
+            assert_eq!(unhex(text), None, "{text}");
+        }
     }
 
     #[test]

@@ -59,6 +59,18 @@ impl Timestamp {
         format!("{}+00:00", self.to_wire())
     }
 
+    /// Reads a moment as other programs write it: RFC 3339, or without an offset, which is taken for UTC. `None` when it
+    /// is none.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let with_offset = text.parse::<jiff::Timestamp>().ok();
+        let at = with_offset.or_else(|| {
+            let date_time: jiff::civil::DateTime = text.parse().ok()?;
+            date_time.to_zoned(jiff::tz::TimeZone::UTC).ok().map(|at| at.timestamp())
+        })?;
+        Some(Self(at.as_microsecond()))
+    }
+
     fn to_wire(self) -> String {
         let at = jiff::Timestamp::from_microsecond(self.0).unwrap_or(jiff::Timestamp::MIN);
         let form = if self.0.rem_euclid(1_000_000) == 0 { "%Y-%m-%dT%H:%M:%S" } else { "%Y-%m-%dT%H:%M:%S.%6f" };
@@ -76,6 +88,23 @@ mod tests {
         assert_eq!(at.to_rfc3339_z(), "2025-09-01T12:34:56.789012Z");
         assert_eq!(at.to_rfc3339_offset(), "2025-09-01T12:34:56.789012+00:00");
         assert_eq!(Timestamp::from_seconds(1_756_730_096).to_rfc3339_z(), "2025-09-01T12:34:56Z");
+    }
+
+    #[test]
+    fn moments_of_other_programs_are_read() {
+        for (text, micros) in [
+            ("2025-09-01T12:34:56.789012Z", Some(1_756_730_096_789_012)),
+            ("2025-09-01T12:34:56.789Z", Some(1_756_730_096_789_000)),
+            ("2025-09-01T14:34:56+02:00", Some(1_756_730_096_000_000)),
+            ("2025-09-01T12:34:56", Some(1_756_730_096_000_000)),
+            ("2025-09-01 12:34:56.5", Some(1_756_730_096_500_000)),
+            ("1969-12-31T23:59:59Z", Some(-1_000_000)),
+            ("12:34", None),
+            ("yesterday", None),
+            ("", None),
+        ] {
+            assert_eq!(Timestamp::parse(text).map(Timestamp::as_micros), micros, "{text}");
+        }
     }
 
     #[test]

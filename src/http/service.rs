@@ -321,9 +321,7 @@ fn take_body<D>(
     match (endpoint.body, method) {
         (BodyRule::Fields, _) => {
             let mut fields = body?.into_fields()?;
-            if !endpoint.inputs.is_empty() {
-                input::keep_declared(&mut fields, endpoint.inputs);
-            }
+            input::keep_declared(&mut fields, endpoint.inputs);
             Ok((fields, None))
         }
         (BodyRule::List, _) => Ok((Fields::default(), body?.into_list())),

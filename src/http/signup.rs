@@ -2,6 +2,7 @@
 
 use hyper::StatusCode;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::cookies;
 use super::door::Door;
@@ -13,17 +14,21 @@ use crate::domain::email::EmailAddress;
 use crate::domain::id::InviteId;
 
 /// The answer to a sign-up: user basic, and where to go on.
-#[derive(Serialize)]
-struct NewAccount {
+#[derive(Serialize, ToSchema)]
+#[schema(description = "An account as others see it, and where a browser goes on.")]
+pub struct NewAccount {
     #[serde(flatten)]
     user: UserBasicView,
     redirect_url: String,
 }
 
 /// What somebody sees who was invited.
-#[derive(Serialize)]
-struct Invitation {
+#[derive(Serialize, ToSchema)]
+#[schema(description = "An invite, as whoever is invited sees it.")]
+pub struct Invitation {
+    #[schema(value_type = String, format = "uuid")]
     id: InviteId,
+    #[schema(value_type = String, format = "email")]
     target_email: EmailAddress,
     first_name: String,
     organization_name: String,

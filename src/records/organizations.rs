@@ -30,6 +30,13 @@ impl Records {
         Ok(self.read_many(&keys).await?.into_iter().map(|organization| organization.value).collect())
     }
 
+    /// Organizations by id, behind the id `after`.
+    pub async fn organizations_after(&self, after: Option<OrganizationId>, limit: usize) -> Result<Vec<Organization>> {
+        let after = cursor(after.map(keys::organization));
+        let page = self.store.scan(keys::ORGANIZATION, after.as_ref(), limit, Order::Ascending).await?;
+        page.entries.iter().map(|entry| Ok(decode_entry(entry)?.value)).collect()
+    }
+
     pub async fn organization_id_by_slug(&self, slug: &str) -> Result<Option<OrganizationId>> {
         let key = keys::organization_slug(slug);
         let parse = |value: &[u8]| {

@@ -39,6 +39,13 @@ impl Records {
         self.user_id_at(&keys::user_number(number)).await
     }
 
+    /// Ids of users, active or not, by `id` on the wire, behind the number `after`.
+    pub async fn user_ids_after(&self, after: u64, limit: usize) -> Result<Vec<UserId>> {
+        let after = Cursor(keys::user_number(after));
+        let page = self.store.scan(keys::USER_NUMBER, Some(&after), limit, Order::Ascending).await?;
+        page.entries.iter().map(|entry| id_from(&entry.key, &entry.value)).collect()
+    }
+
     /// Ids of active users, all or of one role, by `id` on the wire: at most `limit`, behind the first `offset`. Costs
     /// what it passes over, in index entries; no user is read.
     pub async fn active_user_ids(&self, is_staff: Option<bool>, offset: usize, limit: usize) -> Result<Vec<UserId>> {

@@ -17,6 +17,8 @@ use reqwest::Method;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::{Value, json};
 
+use crate::described::{self, Answered};
+
 /// Longest wait for anything: a start, a stop, a mail. Far beyond what a loaded machine needs.
 const PATIENCE: Duration = Duration::from_mins(1);
 
@@ -466,6 +468,12 @@ impl Authenticator {
         Self { secret: decode_base32(base32), last_step: -1 }
     }
 
+    /// One whose secret is written in hexadecimal, as Django keeps it.
+    pub fn of_hex(hex: &str) -> Self {
+        let byte = |at: usize| u8::from_str_radix(&hex[at..at + 2], 16).unwrap();
+        Self { secret: (0..hex.len()).step_by(2).map(byte).collect(), last_step: -1 }
+    }
+
     /// A code that this authenticator did not show yet and that the server accepts. Lets time pass when it has to.
     pub fn code(&mut self, server: &Server) -> String {
         let now = server.now() / 30;
@@ -692,7 +700,7 @@ impl Request {
     /// For servers that may go away in the middle.
     pub fn try_send(mut self) -> reqwest::Result<Reply> {
         self.add_credentials();
-        let (client, call) = (&self.client, self.call());
+        let (client, call, method, path) = (&self.client, self.call(), self.method.clone(), self.path.clone());
         let is_api = self.path.starts_with("/api/") && self.method != Method::HEAD;
         let url = format!("{}{}", client.shared.address.lock().unwrap(), self.path);
         let answer = http().request(self.method, url).headers(self.headers).body(self.body).send()?;
@@ -706,6 +714,14 @@ impl Request {
         if status >= 400 && is_api && !reply.text.is_empty() {
             reply.check_envelope();
         }
+        let answered = Answered {
+            method: method.as_str(),
+            path: &path,
+            status,
+            content_type: reply.headers.get("content-type").and_then(|kind| kind.to_str().ok()),
+            body: &reply.text,
+        };
+        described::check(&answered).unwrap_or_else(|error| panic!("{}: {error}", reply.call));
         Ok(reply)
     }
 

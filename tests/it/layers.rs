@@ -49,6 +49,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("clap", &["cli/"]),
     ("clap_complete", &["cli/"]),
     ("clap_mangen", &["cli/"]),
+    ("indicatif", &["cli/progress.rs"]),
     ("toml", &["config/", "cli/config.rs"]),
 ];
 

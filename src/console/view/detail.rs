@@ -386,6 +386,8 @@ const fn words(event: Event) -> &'static str {
     match event {
         Event::UserCreated => "user made",
         Event::UserSignedUp => "signed up",
+        Event::UserImported => "user imported",
+        Event::UserExported => "users exported",
         Event::UserLoggedIn => "signed in",
         Event::UserLoginFailed => "sign-in failed",
         Event::UserLoggedOut => "signed out",

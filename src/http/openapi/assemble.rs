@@ -9,7 +9,7 @@ use super::schema::{self, put, reference};
 use crate::app::App;
 use crate::app::permission::{KeyRule, Who};
 use crate::domain::input::Input;
-use crate::http::router::Endpoint;
+use crate::http::router::{BodyRule, Endpoint};
 
 /// What the description as a whole says, before any endpoint.
 const INTRODUCTION: &str = include_str!("introduction.md");
@@ -89,7 +89,7 @@ fn operation(description: &Description, endpoint: &Endpoint<App>, schemas: &mut 
     }
     let inputs: Vec<Input> = endpoint.inputs.iter().chain(description.inputs).copied().collect();
     if !inputs.is_empty() {
-        put(&mut operation, "requestBody", request_body(description, &inputs, schemas));
+        put(&mut operation, "requestBody", request_body(description, endpoint, &inputs, schemas));
     }
     let mut responses = Map::new();
     for answer in &description.answers {
@@ -168,6 +168,12 @@ fn security_schemes() -> Value {
 
 // ---- words ------------------------------------------------------------------------------------------------------
 
+/// What is counted: the endpoint's own limits, and that of keys.
+pub fn limits(description: &Description, endpoint: &Endpoint<App>) -> Vec<&'static str> {
+    let of_keys = endpoint.needs.limits_keys().then_some("calls of one key, where `limits.api_keys` is on.");
+    description.limits.iter().copied().chain(of_keys).collect()
+}
+
 /// The description, and what follows from the table of routes, so that it stands at every endpoint in the same words.
 fn text(description: &Description, endpoint: &Endpoint<App>) -> String {
     let mut parts = vec![description.text.trim().to_owned()];
@@ -186,7 +192,7 @@ fn text(description: &Description, endpoint: &Endpoint<App>) -> String {
             rules.push("Works before a second factor that an organization demands is set up.".to_owned());
         }
     }
-    rules.extend(description.limits.iter().map(|limit| format!("**Limited**: {limit}")));
+    rules.extend(limits(description, endpoint).iter().map(|limit| format!("**Limited**: {limit}")));
     if !rules.is_empty() {
         parts.push(rules.iter().map(|rule| format!("* {rule}")).collect::<Vec<_>>().join("\n"));
     }
@@ -224,11 +230,25 @@ fn query_parameter(query: &Query) -> Value {
     })
 }
 
-fn request_body(description: &Description, inputs: &[Input], schemas: &mut Map<String, Value>) -> Value {
-    let body = schema::of_body(inputs, description.required, description.example.as_ref());
-    let is_required = body.get("required").is_some();
+fn request_body(
+    description: &Description,
+    endpoint: &Endpoint<App>,
+    inputs: &[Input],
+    schemas: &mut Map<String, Value>,
+) -> Value {
     let name = format!("{}Request", camel_case(description.id));
     let content = json!({"schema": reference(&name)});
+    if endpoint.body == BodyRule::List {
+        let list = json!({
+            "type": "array",
+            "items": schema::of_body(inputs, description.required, None),
+            "examples": [description.example],
+        });
+        schemas.insert(name, list);
+        return json!({"required": true, "content": {"application/json": content}});
+    }
+    let body = schema::of_body(inputs, description.required, description.example.as_ref());
+    let is_required = body.get("required").is_some();
     schemas.insert(name, body);
     json!({
         "required": is_required,

@@ -150,6 +150,11 @@ impl Description {
         self.answer(status, text, Some(Shape::one::<T>()), Some(example))
     }
 
+    /// A success with an object of no fixed shape.
+    pub fn answers_object(self, status: u16, text: &'static str, example: Value) -> Self {
+        self.answer(status, text, Some(Shape::object()), Some(example))
+    }
+
     /// A success with an array of this type.
     pub fn answers_list<T: ToSchema>(self, status: u16, text: &'static str, example: Value) -> Self {
         self.answer(status, text, Some(Shape::list::<T>()), Some(example))
@@ -181,6 +186,15 @@ impl Description {
     /// 400 `validation_error`.
     pub fn invalid(self, code: &'static str, detail: &str, attr: impl Into<Option<&'static str>>) -> Self {
         self.error(400, "validation_error", code, detail, attr)
+    }
+
+    /// The rules for a name that others see.
+    pub fn names(self, attr: &'static str) -> Self {
+        let hidden = "Invisible or direction-override characters are not allowed in this field.";
+        self.invalid("invalid_url", "URLs are not allowed in this field.", attr)
+            .invalid("invalid_bracket", "Angle brackets are not allowed in this field.", attr)
+            .invalid("invalid_control_char", "Line breaks and control characters are not allowed in this field.", attr)
+            .invalid("invalid_invisible_char", hidden, attr)
     }
 
     /// 403 `permission_denied`.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use hyper::{Method, StatusCode};
 use serde_json::{Map, Value, json};
 
-use super::assemble::{changes, scope_of};
+use super::assemble::{changes, limits, scope_of};
 use super::describe::{Description, ErrorCase};
 use super::schema::{put, reference};
 use crate::app::App;
@@ -36,7 +36,7 @@ pub fn schema() -> Value {
 /// By status: what follows from the table of routes, what the fields can have wrong (one of each code), and the
 /// endpoint's own.
 pub fn of(description: &Description, endpoint: &Endpoint<App>, inputs: &[Input]) -> BTreeMap<u16, Vec<ErrorCase>> {
-    let mut all = everywhere(description);
+    let mut all = everywhere(description, endpoint);
     all.extend(of_body(&description.method, !inputs.is_empty()));
     all.extend(of_caller(description, endpoint));
     for case in inputs.iter().flat_map(|input| of_field(input, description.required.contains(&input.name))) {
@@ -162,12 +162,12 @@ const SHARED: &[(&str, &str, &[Case])] = &[
     ("Unavailable", "Busy, or the store is away", &[BUSY]),
 ];
 
-fn everywhere(description: &Description) -> Vec<ErrorCase> {
+fn everywhere(description: &Description, endpoint: &Endpoint<App>) -> Vec<ErrorCase> {
     let mut all = vec![NOT_ACCEPTABLE, FAULT, BUSY];
     if description.template.contains('{') {
         all.push(NOT_FOUND);
     }
-    if !description.limits.is_empty() {
+    if !limits(description, endpoint).is_empty() {
         all.push(THROTTLED);
     }
     all.iter().map(Case::owned).collect()

@@ -9,7 +9,7 @@ use crate::app::passwords::PasswordReset;
 use crate::app::views::Success;
 use crate::domain::input::Input;
 
-const SESSION: &[&str] = &["sessionid", "posthog_csrftoken"];
+pub const SESSION: &[&str] = &["sessionid", "posthog_csrftoken"];
 
 pub fn descriptions() -> Vec<Description> {
     vec![login(), complete(), precheck(), logout(), logout_to_login(), check_reset(), reset()]

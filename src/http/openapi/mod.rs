@@ -18,9 +18,12 @@ mod api_keys;
 mod assemble;
 mod describe;
 mod failures;
+mod invites;
 mod login;
+mod preferences;
 mod schema;
 mod sessions;
+mod signup;
 mod users;
 
 use serde_json::Value;
@@ -57,7 +60,16 @@ fn described(router: &Router<App>) -> Vec<(Description, &Endpoint<App>)> {
 }
 
 fn descriptions() -> Vec<Description> {
-    [users::descriptions(), sessions::descriptions(), login::descriptions(), api_keys::descriptions()].concat()
+    [
+        users::descriptions(),
+        preferences::descriptions(),
+        sessions::descriptions(),
+        login::descriptions(),
+        api_keys::descriptions(),
+        signup::descriptions(),
+        invites::descriptions(),
+    ]
+    .concat()
 }
 
 #[cfg(test)]
@@ -65,6 +77,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
+    use crate::http::router::BodyRule;
 
     /// A way for `scripts/openapi` to write the file.
     const WRITE: &str = "DOORWARD_WRITE_OPENAPI";
@@ -93,6 +106,17 @@ mod tests {
         assert_eq!(set.len(), described.len(), "an endpoint is described twice");
         let missing: Vec<&String> = set.difference(&existing).collect();
         assert!(missing.is_empty(), "described, but not in the table of routes: {missing:?}");
+        let undescribed: Vec<&String> = existing.difference(&set).collect();
+        assert!(undescribed.is_empty(), "not described (see the top of http/openapi/mod.rs): {undescribed:?}");
+    }
+
+    #[test]
+    fn endpoints_with_fields_declare_them() {
+        let router = Router::<App>::new().unwrap();
+        for (template, method, endpoint) in router.endpoints() {
+            let has_fields = endpoint.body != BodyRule::Ignored;
+            assert_eq!(has_fields, !endpoint.inputs.is_empty(), "{method} {template}: Operation::INPUTS");
+        }
     }
 
     #[test]

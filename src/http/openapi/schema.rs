@@ -23,6 +23,8 @@ pub struct Shape {
 enum ShapeKind {
     One,
     List,
+    /// Any object; the type does not matter.
+    Object,
     /// A page with this name.
     Page(&'static str),
 }
@@ -40,6 +42,10 @@ impl Shape {
         Self::new::<T>(ShapeKind::One)
     }
 
+    pub fn object() -> Self {
+        Self::new::<Value>(ShapeKind::Object)
+    }
+
     pub fn list<T: ToSchema>() -> Self {
         Self::new::<T>(ShapeKind::List)
     }
@@ -54,6 +60,9 @@ impl Shape {
 
     /// The schema, whose named parts are put into `components`.
     pub fn register(&self, components: &mut Map<String, Value>) -> Value {
+        if matches!(self.kind, ShapeKind::Object) {
+            return json!({"type": "object"});
+        }
         let mut named = vec![((self.name)().into_owned(), (self.schema)())];
         (self.inner)(&mut named);
         for (name, schema) in named {
@@ -61,7 +70,7 @@ impl Shape {
         }
         let one = reference(&(self.name)());
         match self.kind {
-            ShapeKind::One => one,
+            ShapeKind::One | ShapeKind::Object => one,
             ShapeKind::List => json!({"type": "array", "items": one}),
             ShapeKind::Page(name) => {
                 components.entry(name).or_insert_with(|| page(&one));
@@ -139,7 +148,8 @@ pub fn of_body(inputs: &[Input], required: &[&str], example: Option<&Value>) -> 
     if !names.is_empty() {
         put(&mut body, "required", names);
     }
-    let properties: Map<String, Value> = inputs.iter().map(|input| (input.name.to_owned(), of_input(input))).collect();
+    let known = inputs.iter().filter(|input| **input != Input::ANY);
+    let properties: Map<String, Value> = known.map(|input| (input.name.to_owned(), of_input(input))).collect();
     put(&mut body, "properties", properties);
     if let Some(example) = example {
         put(&mut body, "examples", json!([example]));

@@ -38,18 +38,7 @@ fn account() -> Vec<Description> {
                 "email",
             )
             .invalid("does_not_exist", "Object with id=7 does not exist.", "set_current_team")
-            .invalid("invalid_url", "URLs are not allowed in this field.", "first_name")
-            .invalid("invalid_bracket", "Angle brackets are not allowed in this field.", "first_name")
-            .invalid(
-                "invalid_control_char",
-                "Line breaks and control characters are not allowed in this field.",
-                "first_name",
-            )
-            .invalid(
-                "invalid_invisible_char",
-                "Invisible or direction-override characters are not allowed in this field.",
-                "first_name",
-            )
+            .names("first_name")
             .invalid(
                 "invalid_input",
                 "Key foo is not valid as a key for notification settings",
@@ -238,6 +227,6 @@ fn two_factor() -> Vec<Description> {
 }
 
 /// Spec §2.2.
-fn user() -> Value {
+pub fn user() -> Value {
     serde_json::from_str(include_str!("user.json")).unwrap_or_default()
 }

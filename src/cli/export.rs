@@ -1,0 +1,113 @@
+//! `doorward user export`: all users with everything that belongs to them, for another program or another server.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufWriter, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use serde::Serialize;
+
+use super::import::Format;
+use super::output::{complain, count};
+use super::progress::Progress;
+use super::{Failure, Output, sensitive};
+use crate::admin::Link;
+use crate::app::audit::ReadStatus;
+use crate::app::export::{EXPORTED_AT_ONCE_MAX, ExportOrganizations, ExportUsers};
+use crate::domain::django::{write_organization, write_user};
+use crate::domain::text::for_display;
+
+const WARNING: &str = "The export has the password hashes, authenticator secrets and backup codes of all users in clear: \
+                       who has it can log in as them.";
+
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// File to write, which must not exist [default: standard output]
+    file: Option<PathBuf>,
+    /// Which program is to read it
+    #[arg(long, value_enum, default_value = "django")]
+    format: Format,
+    /// Do not ask
+    #[arg(long)]
+    yes: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct Exported {
+    users: usize,
+    file: Option<PathBuf>,
+}
+
+impl Arguments {
+    pub async fn run(self, link: &Link, output: Output) -> Result<(), Failure> {
+        let Format::Django = self.format;
+        if !self.yes {
+            if !sensitive::can_ask() {
+                return Err(Failure::Usage(format!("{WARNING} There is no terminal to ask on: add --yes to export")));
+            }
+            complain(WARNING);
+            let answer = sensitive::ask("Export all users? Type yes:")?;
+            if !answer.eq_ignore_ascii_case("yes") {
+                return Err(Failure::Failed("nothing was exported".to_owned()));
+            }
+        }
+        let Some(path) = self.file else {
+            let users = write_all(link, output, io::stdout().lock(), "cannot write the export").await?;
+            output.note(&format!("exported {}", count(users, "user")));
+            return Ok(());
+        };
+        let failed = format!("cannot write {}", path.display());
+        let file = create(&path).map_err(Failure::io(failed.clone()))?;
+        let written = write_all(link, output, &file, &failed).await;
+        let synced = written.and_then(|users| file.sync_all().map(|()| users).map_err(Failure::io(failed)));
+        let users = synced.inspect_err(|_| {
+            // Half an export is none; there is nobody to tell when it stays.
+            let _ = std::fs::remove_file(&path);
+        })?;
+        let text = format!("exported {} to {}", count(users, "user"), for_display(&path.display().to_string()));
+        output.answer(&Exported { users, file: Some(path) }, || text)
+    }
+}
+
+/// For nobody but us to read.
+fn create(path: &Path) -> io::Result<File> {
+    OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
+}
+
+/// Writes the users as one list, an object a line; answers how many there are.
+async fn write_all(link: &Link, output: Output, to: impl Write, failed: &str) -> Result<usize, Failure> {
+    let mut to = BufWriter::new(to);
+    let io = |error| Failure::io(failed.to_owned())(error);
+    let mut progress = Progress::start(output, "exporting", link.call(ReadStatus {}).await?.users);
+    let mut separator = "[\n";
+    let mut last = None;
+    loop {
+        let page = link.call(ExportOrganizations { after: last, limit: EXPORTED_AT_ONCE_MAX }).await?;
+        for organization in &page {
+            write!(to, "{separator}{}", write_organization(organization)).map_err(io)?;
+            separator = ",\n";
+        }
+        last = page.last().map(|organization| organization.id);
+        if last.is_none() {
+            break;
+        }
+    }
+    let (mut users, mut codes, mut after) = (0, 0, Some(0));
+    while let Some(number) = after {
+        let page = link.call(ExportUsers { after: number, limit: EXPORTED_AT_ONCE_MAX }).await?;
+        for (number, user) in &page.users {
+            for object in write_user(user, *number, codes + 1) {
+                write!(to, "{separator}{object}").map_err(io)?;
+                separator = ",\n";
+            }
+            codes += user.backup_codes.len() as u64;
+        }
+        users += page.users.len();
+        progress.advance(page.users.len() as u64);
+        after = page.next;
+    }
+    let end = if separator == "[\n" { "[]\n" } else { "\n]\n" };
+    to.write_all(end.as_bytes()).and_then(|()| to.flush()).map_err(io)?;
+    Ok(users)
+}

@@ -1,0 +1,54 @@
+//! How far a long command is: a bar on a terminal, a line now and then elsewhere. The home of indicatif.
+
+use std::io::{self, IsTerminal};
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::Output;
+
+/// Steps between two lines, where there is no terminal.
+const STEPS_PER_LINE: u64 = 1_000;
+
+pub(super) struct Progress {
+    output: Output,
+    what: &'static str,
+    /// `None` where a line has to do.
+    bar: Option<ProgressBar>,
+    done: u64,
+    total: u64,
+}
+
+impl Progress {
+    /// Begins. `what` is said before the numbers: `importing`.
+    pub(super) fn start(output: Output, what: &'static str, total: u64) -> Self {
+        let bar = (output.has_notes() && io::stderr().is_terminal()).then(|| {
+            let bar = ProgressBar::new(total);
+            if let Ok(style) = ProgressStyle::with_template("{msg} [{wide_bar}] {pos}/{len}, {eta} left") {
+                bar.set_style(style.progress_chars("=> "));
+            }
+            bar.set_message(what);
+            bar
+        });
+        Self { output, what, bar, done: 0, total }
+    }
+
+    pub(super) fn advance(&mut self, steps: u64) {
+        let before = self.done;
+        self.done += steps;
+        match &self.bar {
+            Some(bar) => bar.inc(steps),
+            None if self.done / STEPS_PER_LINE > before / STEPS_PER_LINE => {
+                self.output.note(&format!("{}: {} of {}", self.what, self.done, self.total));
+            }
+            None => {}
+        }
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
