@@ -20,6 +20,7 @@ mod membership;
 pub mod operator_keys;
 pub mod outbox;
 pub mod passwords;
+pub mod pending_invites;
 pub mod permission;
 pub mod preferences;
 pub mod random;
