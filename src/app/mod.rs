@@ -23,6 +23,7 @@ pub mod operator_keys;
 pub mod organizations;
 pub mod outbox;
 pub mod passwords;
+pub mod pending_invites;
 pub mod permission;
 pub mod preferences;
 pub mod random;

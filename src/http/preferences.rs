@@ -5,6 +5,7 @@ use hyper::StatusCode;
 use super::door::Door;
 use super::reply::{self, Answer};
 use super::router::Call;
+use crate::app::pending_invites::ListPendingInvites;
 use crate::app::preferences::{
     CompleteCredentialsReview, MarkProductIntro, PersonaliseScene, ReplaceHedgehogConfig, RetrieveGithubLogin,
     RetrieveHedgehogConfig,
@@ -28,6 +29,11 @@ pub async fn personalise_scene<D: Door>(mut call: Call<D>) -> Answer {
 pub async fn mark_product_intro<D: Door>(mut call: Call<D>) -> Answer {
     let operation = MarkProductIntro { user: call.user(), fields: call.take_fields() };
     reply::json(StatusCode::OK, &call.run(operation).await?)
+}
+
+pub async fn pending_invites<D: Door>(mut call: Call<D>) -> Answer {
+    let user = call.user();
+    reply::json(StatusCode::OK, &call.run(ListPendingInvites { user }).await?)
 }
 
 pub async fn github_login<D: Door>(mut call: Call<D>) -> Answer {

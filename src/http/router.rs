@@ -21,6 +21,7 @@ use crate::app::email::{CancelEmailChange, RequestEmailVerification, VerifyEmail
 use crate::app::invites::{CreateInvite, CreateInvites, DeleteInvite, ListInvites};
 use crate::app::login::{CheckLogin, CompleteLogin, Login, Logout};
 use crate::app::passwords::{CheckResetToken, ResetPassword};
+use crate::app::pending_invites::ListPendingInvites;
 use crate::app::permission::{Permission, Who};
 use crate::app::preferences::{
     CompleteCredentialsReview, MarkProductIntro, PersonaliseScene, ReplaceHedgehogConfig, RetrieveGithubLogin,
@@ -335,6 +336,8 @@ fn preference_routes<D: Door>() -> Vec<Route<D>> {
             .fields::<PersonaliseScene>(Method::POST, |call| Box::pin(preferences::personalise_scene(call))),
         Route::api("/api/users/{uuid}/product_intro_seen")
             .fields::<MarkProductIntro>(Method::PATCH, |call| Box::pin(preferences::mark_product_intro(call))),
+        Route::api("/api/users/{uuid}/pending_invites")
+            .on::<ListPendingInvites>(Method::GET, |call| Box::pin(preferences::pending_invites(call))),
         Route::api("/api/users/{uuid}/github_login")
             .on::<RetrieveGithubLogin>(Method::GET, |call| Box::pin(preferences::github_login(call))),
         Route::api("/api/users/{uuid}/credentials_review_complete")

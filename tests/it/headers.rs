@@ -29,6 +29,7 @@ const INDEX: &[(&str, &str, u16)] = &[
     ("PATCH", "/api/users/@me/hedgehog_config", 401),
     ("POST", "/api/users/@me/scene_personalisation", 401),
     ("PATCH", "/api/users/@me/product_intro_seen", 401),
+    ("GET", "/api/users/@me/pending_invites", 401),
     ("GET", "/api/users/@me/github_login", 401),
     ("POST", "/api/users/@me/credentials_review_complete", 401),
     ("GET", "/api/users/@me/login_sessions", 401),

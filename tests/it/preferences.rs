@@ -10,12 +10,13 @@ const SCENE: &str = "/api/users/@me/scene_personalisation";
 const INTRO: &str = "/api/users/@me/product_intro_seen";
 
 /// Every route, with a body that it takes from somebody without a team.
-fn routes() -> [(&'static str, &'static str, Value, u16); 6] {
+fn routes() -> [(&'static str, &'static str, Value, u16); 7] {
     [
         ("GET", "hedgehog_config", json!({}), 200),
         ("PATCH", "hedgehog_config", json!({"color": "red"}), 200),
         ("POST", "scene_personalisation", json!({}), 400),
         ("PATCH", "product_intro_seen", json!({"product_key": "a"}), 200),
+        ("GET", "pending_invites", json!({}), 200),
         ("GET", "github_login", json!({}), 200),
         ("POST", "credentials_review_complete", json!({}), 204),
     ]

@@ -4,6 +4,7 @@ use serde_json::json;
 
 use super::describe::{Description, get, patch, post};
 use super::users::{ONLY_ONESELF, user};
+use crate::app::pending_invites::PendingInviteView;
 use crate::app::preferences::GithubLogin;
 use crate::app::views::UserView;
 
@@ -30,6 +31,17 @@ pub fn descriptions() -> Vec<Description> {
             .answers_object(200, "All marks.", json!({"surveys": true}))
             .invalid("invalid_input", "Cannot track more than 100 product intros", None)
             .invalid("max_length", "Ensure this field has no more than 14336 bytes.", "product_key"),
+        get("/api/users/{uuid}/pending_invites", "users_pending_invites_list")
+            .says("List the invites that wait for one", "To organizations one is not in; newest first, at most 25.")
+            .answers_list::<PendingInviteView>(
+                200,
+                "The invites.",
+                json!([{
+                    "id": "01990f5c-1f50-7000-8c1d-5a0f3b9d2c12", "target_email": "ada@example.com",
+                    "organization_id": "01990f5c-1f10-7000-9a8b-7c6d5e4f3a2b",
+                    "organization_name": "Analytical Engines", "created_at": "2025-09-01T12:34:56.789012Z",
+                }]),
+            ),
         get("/api/users/{uuid}/github_login", "users_github_login_retrieve")
             .says("Look at the social login", "")
             .answers::<GithubLogin>(200, "There is none.", json!({"github_login": null})),
