@@ -43,11 +43,15 @@ impl Records {
         }
     }
 
-    /// The invites for an address, those of older organizations first; also those of organizations that are gone.
+    /// The invites for an address, newest first; also those of organizations that are gone. Beyond `limit` those of the
+    /// newest organizations are left out.
     pub async fn invites_for(&self, address: &EmailAddress, limit: usize) -> Result<Vec<Versioned<Invite>>> {
         let page = self.scan(&keys::email_invite_prefix(address.as_str()), limit).await?;
         let ids: Vec<InviteId> = page.entries.iter().map(invite_id).collect::<Result<_>>()?;
-        self.read_many(&ids.into_iter().map(keys::invite).collect::<Vec<_>>()).await
+        let mut found: Vec<Versioned<Invite>> =
+            self.read_many(&ids.into_iter().map(keys::invite).collect::<Vec<_>>()).await?;
+        found.sort_by_key(|invite| std::cmp::Reverse(invite.value.created_at));
+        Ok(found)
     }
 
     async fn invites_behind(&self, index: &[Entry]) -> Result<Vec<Versioned<Invite>>> {

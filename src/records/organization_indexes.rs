@@ -292,7 +292,7 @@ async fn check(records: &Records, model: &Model) {
     }
     for to in [address(0), address(1)] {
         let mut sent: Vec<&Invite> = model.invites.iter().filter(|invite| invite.target_email == to).collect();
-        sent.sort_by_key(|invite| invite.organization);
+        sent.sort_by_key(|invite| std::cmp::Reverse(invite.created_at));
         let found = records.invites_for(&to, 100).await.unwrap();
         assert_eq!(found.iter().map(|invite| &invite.value).collect::<Vec<_>>(), sent);
     }
