@@ -15,6 +15,7 @@ use crate::app::permission::Who;
 use crate::app::reset::{
     ConfirmEnrolment, ExplainCode, ResetTwoFactor, RevokeBackupCodes, StartEnrolment, UnlockTwoFactor,
 };
+use crate::app::reset_link::SendTwoFactorResetLink;
 use crate::app::sessions::{ListSessionsOf, RevokeSessions};
 use crate::app::{Actor, App, Operation};
 use crate::error::Error;
@@ -65,6 +66,7 @@ operations! {
     RevokeBackupCodes,
     RevokeSessions,
     RollApiKeyOf,
+    SendTwoFactorResetLink,
     SetApiKey,
     SetUser,
     SetUserActive,

@@ -213,7 +213,7 @@ impl Operation for DeleteUser {
             for key in cx.records().api_keys_of(id).await? {
                 batch = remove_api_key(batch, &key.value);
             }
-            for purpose in [Purpose::VerifyEmail, Purpose::ResetPassword] {
+            for purpose in Purpose::OF_USERS {
                 batch = batch.delete(keys::token(purpose, Some(id)));
             }
             for key in cx.records().pending_totp_keys(id).await? {

@@ -6,12 +6,12 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 use zeroize::Zeroizing;
 
 use super::hashing::Hasher;
 use super::throttle::Throttle;
-use super::{App, Inner, Mode, random};
+use super::{AFTER_ANSWERING_MAX, App, Inner, Mode, random};
 use crate::clock;
 use crate::config::{Config, Engine};
 use crate::domain::text;
@@ -50,6 +50,7 @@ pub async fn open(config: Arc<Config>, role: &str) -> Result<App, OpenError> {
         hasher: Hasher::new(&config.password),
         throttle: Throttle::default(),
         outbox_bell: Notify::new(),
+        after_answering: Arc::new(Semaphore::new(AFTER_ANSWERING_MAX as usize)),
         started_at: clock::now(),
         lock: Mutex::new(Some(lock)),
         mode,
@@ -60,8 +61,9 @@ pub async fn open(config: Arc<Config>, role: &str) -> Result<App, OpenError> {
 }
 
 impl App {
-    /// Stops the store and releases the lock.
+    /// Lets what was promised be done, stops the store and releases the lock.
     pub async fn close(&self) {
+        self.settle().await;
         self.0.records.store().close().await;
         self.0.lock.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
     }
@@ -75,6 +77,7 @@ impl App {
             hasher: Hasher::new(&config.password),
             throttle: Throttle::default(),
             outbox_bell: Notify::new(),
+            after_answering: Arc::new(Semaphore::new(AFTER_ANSWERING_MAX as usize)),
             started_at: clock::now(),
             lock: Mutex::new(None),
             mode: Mode::Live,

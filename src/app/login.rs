@@ -17,6 +17,7 @@ use crate::domain::mail::MailKind;
 use crate::domain::secret::Secret;
 use crate::domain::session::{PENDING_LOGIN_SECONDS, PendingLogin, RememberedDevice, Session, public_id};
 use crate::domain::time::Timestamp;
+use crate::domain::token::RESET_LINK_SECONDS;
 use crate::domain::user::{KNOWN_DEVICES_MAX, User};
 use crate::domain::user_agent;
 use crate::domain::vault::sha256;
@@ -58,6 +59,11 @@ pub enum LoginOutcome {
     /// Answered as 401 `2fa_required`; `session` is set unless the caller's live session carries the pending login.
     SecondFactorRequired {
         session: Option<IssuedSession>,
+    },
+    /// Answered as 401 `code_based_verification_required` with the address that got the code; `session` as above.
+    EmailCodeRequired {
+        session: Option<IssuedSession>,
+        email: String,
     },
 }
 
@@ -138,7 +144,7 @@ impl Operation for CompleteLogin {
     type Reply = LoginCompleted;
 
     async fn run(self, cx: &Context<'_>) -> Result<Self::Reply> {
-        let (presented, pending) = cx.pending_login()?;
+        let (presented, pending) = cx.pending_login().ok_or_else(login_expired)?;
         cx.count(Limit::TwoFactorLogin, pending.user.as_bytes()).await?;
         let typed = self.fields.code_token("token")?.ok_or_else(|| FieldError::required("token"))?;
         let remember = self.fields.boolean("remember")?.unwrap_or(true);
@@ -149,7 +155,7 @@ impl Operation for CompleteLogin {
             // Read again: two calls may race for one pending login, and one of them has used it up.
             let session = cx.records().session(&presented.hash).await?.filter(|now| now.value.pending_login.is_some());
             let session = session.ok_or_else(login_expired)?;
-            let before = cx.user_of_pending(&pending).await?;
+            let before = cx.user_of_pending(&pending, true).await?.ok_or_else(login_expired)?;
             let mut user = before.value.clone();
             let outcome = try_code(cx.vault(), &mut user, &typed, cx.now)?;
             if !outcome.is_right() {
@@ -166,12 +172,7 @@ impl Operation for CompleteLogin {
                 );
                 batch = cx.mailed(batch, &user, MailKind::BackupCodeUsed { remaining })?;
             }
-            let mut remembered = None;
-            if remember {
-                let (device, issued) = cx.new_remembered_device(&user)?;
-                batch = records::put_remembered(batch, &sha256(issued.value.expose().as_bytes()), &device);
-                remembered = Some(issued);
-            }
+            let (batch, remembered) = cx.device_remembered(batch, &user, remember)?;
             let (batch, issued) =
                 cx.logged_in(batch, Some(&presented), Some(&before), &mut user, outcome.as_str()).await?;
             if cx.commit(batch).await?.is_some() {
@@ -247,12 +248,19 @@ impl Context<'_> {
             if let Some(hash) = &checked.becomes {
                 user.password_hash = Some(hash.clone());
             }
-            let is_remembered = user.second_factor.is_enabled() && self.is_remembered(&user, cookies).await?;
-            if user.second_factor.is_enabled() && !is_remembered {
+            let has_factor = user.second_factor.is_enabled();
+            let has_second_step = has_factor || self.wants_login_codes();
+            let is_remembered = has_second_step && self.is_remembered(&user, cookies).await?;
+            if has_second_step && !is_remembered {
                 let (batch, session) = self.pending_begun(Batch::default(), &user).await?;
                 let batch = if checked.becomes.is_some() { put_user(batch, Some(&before), &user) } else { batch };
+                let batch = if has_factor { batch } else { self.login_code_begun(batch, &user).await? };
                 if self.commit(batch).await?.is_some() {
-                    return Ok(LoginOutcome::SecondFactorRequired { session });
+                    return Ok(if has_factor {
+                        LoginOutcome::SecondFactorRequired { session }
+                    } else {
+                        LoginOutcome::EmailCodeRequired { session, email: user.email.into() }
+                    });
                 }
                 continue;
             }
@@ -329,9 +337,10 @@ impl Context<'_> {
             Some(presented) => remove_session(batch, &presented.hash, &presented.session),
             None => batch,
         };
-        // The cookie lives as any other; what it holds is of use for 600 s only.
+        // The cookie lives as any other; what it holds is of use for 600 s, with a reset link for an hour. It is known
+        // for longer, so that a late comer is told what happened.
         let (issued, hash) = self.issue_session(i64::from(self.config().auth.session_days) * 86_400)?;
-        let session = Session { pending_login: Some(pending), ..self.blank_session(&hash, 2 * PENDING_LOGIN_SECONDS) };
+        let session = Session { pending_login: Some(pending), ..self.blank_session(&hash, 2 * RESET_LINK_SECONDS) };
         Ok((put_session(batch, &hash, &session), Some(issued)))
     }
 
@@ -357,6 +366,21 @@ impl Context<'_> {
             user_agent: self.actor.user_agent.clone().unwrap_or_default(),
             pending_login: None,
         }
+    }
+
+    /// Adds a remembered device to a batch, if that is wanted.
+    pub(super) fn device_remembered(
+        &self,
+        batch: Batch,
+        user: &User,
+        remember: bool,
+    ) -> Result<(Batch, Option<IssuedRememberedDevice>)> {
+        if !remember {
+            return Ok((batch, None));
+        }
+        let (device, issued) = self.new_remembered_device(user)?;
+        let batch = records::put_remembered(batch, &sha256(issued.value.expose().as_bytes()), &device);
+        Ok((batch, Some(issued)))
     }
 
     fn new_remembered_device(&self, user: &User) -> Result<(RememberedDevice, IssuedRememberedDevice)> {
@@ -423,24 +447,29 @@ impl Context<'_> {
     }
 
     /// The pending login that the call carries (spec §3.5, second step), younger than 600 s.
-    fn pending_login(&self) -> Result<(PresentedSession, PendingLogin)> {
-        let presented = self.session().ok_or_else(login_expired)?;
-        let pending = presented.session.pending_login.as_ref().ok_or_else(login_expired)?;
-        if self.now.seconds_since(pending.started_at) >= PENDING_LOGIN_SECONDS {
-            return Err(login_expired());
-        }
-        Ok((PresentedSession::clone(presented), pending.clone()))
+    pub(super) fn pending_login(&self) -> Option<(PresentedSession, PendingLogin)> {
+        let presented = self.session()?;
+        let pending = presented.session.pending_login.as_ref()?;
+        let is_young = self.now.seconds_since(pending.started_at) < PENDING_LOGIN_SECONDS;
+        is_young.then(|| (PresentedSession::clone(presented), pending.clone()))
     }
 
-    /// The user of a pending login, unless password, activity or second factor have changed since (spec §4.3).
-    async fn user_of_pending(&self, pending: &PendingLogin) -> Result<Versioned<User>> {
-        let user = self.records().user(pending.user).await?.ok_or_else(login_expired)?;
-        let factor = &user.value.second_factor;
-        let still_holds = user.value.is_active
-            && user.value.session_epoch == pending.epoch
-            && factor.generation == pending.generation
-            && factor.is_enabled();
-        if still_holds { Ok(user) } else { Err(login_expired()) }
+    /// The user of a pending login, unless password, activity or second factor have changed since (spec §4.3). Where a
+    /// factor is there the login waits for it, and for a code by mail where there is none: `has_factor` is which of the
+    /// two is asked for.
+    pub(super) async fn user_of_pending(
+        &self,
+        pending: &PendingLogin,
+        has_factor: bool,
+    ) -> Result<Option<Versioned<User>>> {
+        let user = self.records().user(pending.user).await?;
+        Ok(user.filter(|user| {
+            let factor = &user.value.second_factor;
+            user.value.is_active
+                && user.value.session_epoch == pending.epoch
+                && factor.generation == pending.generation
+                && factor.is_enabled() == has_factor
+        }))
     }
 
     /// Rows 5 and its null case of spec §3.5: mail goes out again, and `false` does not get in.

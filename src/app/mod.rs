@@ -18,6 +18,7 @@ pub mod instance;
 pub mod invites;
 pub mod limits;
 pub mod login;
+pub mod login_code;
 mod membership;
 pub mod operator_keys;
 pub mod organizations;
@@ -29,6 +30,7 @@ pub mod preferences;
 pub mod random;
 pub mod remembered_devices;
 pub mod reset;
+pub mod reset_link;
 pub mod second_factor;
 pub mod sessions;
 pub mod signup;
@@ -48,7 +50,7 @@ use std::time::Instant;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 use tracing::debug;
 
 use crate::clock;
@@ -140,6 +142,8 @@ struct Inner {
     throttle: Throttle,
     /// Rung when a mail was queued.
     outbox_bell: Notify,
+    /// One permit for each piece of work that goes on after its call was answered.
+    after_answering: Arc<Semaphore>,
     mode: Mode,
     started_at: Timestamp,
     /// Held for as long as the store is open.
@@ -154,6 +158,9 @@ pub enum Mode {
     /// The store opened by the console or a command, no server.
     Offline,
 }
+
+/// Pieces of work that may go on after their calls were answered.
+const AFTER_ANSWERING_MAX: u32 = 64;
 
 /// Tries of one operation against concurrent changes before it gives up.
 const TRIES_MAX: u32 = 200;
@@ -175,6 +182,12 @@ impl App {
             }
         }
         result
+    }
+
+    /// Waits until everything that goes on after its call was answered is done.
+    pub async fn settle(&self) {
+        // The semaphore is never closed.
+        let _all = self.0.after_answering.acquire_many(AFTER_ANSWERING_MAX).await;
     }
 
     /// Checks permission alone, before a body is read (the order of spec §1.1). [`App::call`] checks it again.

@@ -1,6 +1,7 @@
 //! Passwords set with a single-use link, and the first staff account (spec §3.7, W-38).
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
@@ -28,6 +29,45 @@ use crate::store::{Batch, Expect};
 
 /// `server.public_url` where nobody has set it.
 const DEFAULT_PUBLIC_URL: &str = "http://127.0.0.1:8000";
+
+/// `POST /api/reset`: has a link mailed that sets a new password, which kills an older one. Field: `email`.
+///
+/// The account is looked for after the call was answered, so that neither the answer nor its time says whether there is
+/// one (W-20).
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct RequestPasswordReset {
+    pub fields: Fields,
+}
+
+impl Operation for RequestPasswordReset {
+    const NAME: &'static str = "request_password_reset";
+    const NEEDS: Permission = Permission::ANYONE;
+    const INPUTS: &'static [Input] = &[Input::email("email", "The address of the account.").required()];
+    type Reply = ();
+
+    async fn run(self, cx: &Context<'_>) -> Result<Self::Reply> {
+        let email = self.fields.email("email")?.ok_or_else(|| FieldError::required("email"))?;
+        if !cx.app.is_mail_available() {
+            return Err(Error::invalid(
+                "email_not_available",
+                "Cannot reset passwords because email is not configured for your instance. Please contact your administrator.",
+                None,
+            ));
+        }
+        cx.count(Limit::PasswordResetRequest, email.as_str().as_bytes()).await?;
+        // Where there is much to do already, the answer waits for others' work, never for this one's.
+        let permit = Arc::clone(&cx.app.0.after_answering).acquire_owned().await.map_err(|_| Error::busy())?;
+        let (app, actor, now) = (cx.app.clone(), cx.actor.clone(), cx.now);
+        tokio::spawn(async move {
+            let cx = Context { app: &app, actor: &actor, now };
+            if let Err(error) = cx.reset_mailed(&email).await {
+                tracing::error!(%error, request_id = actor.request_id, "a link to set a password was not sent");
+            }
+            drop(permit);
+        });
+        Ok(())
+    }
+}
 
 /// A password was set with a token.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
@@ -168,6 +208,27 @@ impl super::App {
 }
 
 impl Context<'_> {
+    /// Queues the mail with a new link, if there is an active user with this address.
+    async fn reset_mailed(&self, email: &EmailAddress) -> Result<()> {
+        let mut tries = Tries::default();
+        loop {
+            tries.next().await?;
+            let Some(before) = self.find_by_email(email).await?.filter(|user| user.value.is_active) else {
+                return Ok(());
+            };
+            let mut user = before.value.clone();
+            user.requested_password_reset_at = Some(self.now);
+            let (batch, token) = self.issue_token(Batch::default(), Purpose::ResetPassword, &user)?;
+            let batch = put_user(batch, Some(&before), &user);
+            let batch =
+                self.mailed(batch, &user, MailKind::ResetPassword { link: self.reset_link(user.id, &token) })?;
+            let batch = self.audited(batch, Note::of(Event::UserPasswordResetRequested, &user));
+            if self.commit(batch).await?.is_some() {
+                return Ok(());
+            }
+        }
+    }
+
     /// The active user whose live token this is. One answer for every way to be wrong.
     async fn user_of_reset(&self, uuid: &str, token: &Secret) -> Result<(Versioned<User>, Versioned<Token>)> {
         let found = match UserId::parse(&uuid.to_lowercase()) {

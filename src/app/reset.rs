@@ -542,7 +542,7 @@ pub(super) fn check_reason(reason: &str) -> Result<String> {
 }
 
 /// Where the notice of a reset goes: the address, and the one before it if that changed within 30 days.
-fn notice_addresses(user: &User, now: Timestamp) -> impl Iterator<Item = &EmailAddress> {
+pub(super) fn notice_addresses(user: &User, now: Timestamp) -> impl Iterator<Item = &EmailAddress> {
     let changed_lately = user.email_changed_at.is_some_and(|at| now.seconds_since(at) < 30 * 86_400);
     std::iter::once(&user.email).chain(user.previous_email.as_ref().filter(move |_| changed_lately))
 }

@@ -112,14 +112,18 @@ impl World {
     async fn login(&self, email: &str) -> Identity {
         match self.first_step(&Identity::Anonymous, email, Vec::new()).await.unwrap() {
             LoginOutcome::Done { session } => self.identity(&session.key).await,
-            LoginOutcome::SecondFactorRequired { .. } => panic!("a second factor is required"),
+            LoginOutcome::SecondFactorRequired { .. } | LoginOutcome::EmailCodeRequired { .. } => {
+                panic!("a second step is required")
+            }
         }
     }
 
     async fn pending(&self, email: &str) -> Identity {
         match self.first_step(&Identity::Anonymous, email, Vec::new()).await.unwrap() {
             LoginOutcome::SecondFactorRequired { session } => self.identity(&session.unwrap().key).await,
-            LoginOutcome::Done { .. } => panic!("no second factor is required"),
+            LoginOutcome::Done { .. } | LoginOutcome::EmailCodeRequired { .. } => {
+                panic!("no second factor is required")
+            }
         }
     }
 

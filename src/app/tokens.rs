@@ -5,7 +5,7 @@ use crate::config::Verification;
 use crate::domain::id::UserId;
 use crate::domain::mail::MailKind;
 use crate::domain::secret::Secret;
-use crate::domain::token::{CODE_SECONDS, Code, Purpose, TOKEN_SECONDS, Token};
+use crate::domain::token::{CODE_SECONDS, Code, Purpose, Token};
 use crate::domain::user::User;
 use crate::domain::vault::sha256;
 use crate::error::Result;
@@ -61,7 +61,7 @@ impl Context<'_> {
     fn token(&self, purpose: Purpose, user: &User, secret: &Secret, code: Option<Code>) -> Token {
         Token {
             hash: sha256(secret.expose().as_bytes()),
-            expires_at: self.now.plus_seconds(TOKEN_SECONDS),
+            expires_at: self.now.plus_seconds(purpose.seconds()),
             binding: binding(purpose, user),
             code,
         }
@@ -73,7 +73,9 @@ impl Context<'_> {
     }
 }
 
-/// Digest of the facts a token depends on (spec §3.3, §5 row 19): any of them changing kills it.
+/// Digest of the facts a token depends on (spec §3.3, §5 row 19): any of them changing kills it. What ends sessions and
+/// what changes the second factor kills all but the proof of an address (W-37). A login kills no token that it is a part
+/// of; nor may a new hash of the same password, which a login can bring.
 pub(super) fn binding(purpose: Purpose, user: &User) -> [u8; 32] {
     let facts = match purpose {
         Purpose::VerifyEmail => format!(
@@ -84,12 +86,18 @@ pub(super) fn binding(purpose: Purpose, user: &User) -> [u8; 32] {
             user.is_email_verified,
             user.last_login
         ),
-        Purpose::ResetPassword | Purpose::Setup => format!(
-            "{}\n{}\n{:?}",
+        Purpose::ResetPassword => format!(
+            "{}\n{}\n{:?}\n{}\n{}",
             user.email,
             user.password_hash.as_ref().map_or("", |hash| hash.0.as_str()),
-            user.last_login
+            user.last_login,
+            user.session_epoch,
+            user.second_factor.generation
         ),
+        Purpose::ResetTwoFactor | Purpose::LoginCode => {
+            format!("{}\n{}\n{}", user.email, user.session_epoch, user.second_factor.generation)
+        }
+        Purpose::Setup => String::new(),
     };
     sha256(facts.as_bytes())
 }

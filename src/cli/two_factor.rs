@@ -11,6 +11,7 @@ use crate::app::reset::{
     CodeExplanation, ConfirmEnrolment, Done, EnrolmentStarted, ExplainCode, ResetTwoFactor, RevokeBackupCodes,
     StartEnrolment, TwoFactorReset, UnlockTwoFactor,
 };
+use crate::app::reset_link::SendTwoFactorResetLink;
 use crate::app::views::{UserDetail, UserRef};
 use crate::domain::secret::Secret;
 use crate::domain::text::for_display;
@@ -27,7 +28,8 @@ pub enum Command {
     #[command(after_help = "\
 Examples:
   doorward 2fa reset ada@example.com --reason \"lost phone, HD-4711\" --verified-by \"call-back\"
-  doorward 2fa reset ada@example.com --reason \"lost phone, HD-4711\" --dry-run")]
+  doorward 2fa reset ada@example.com --reason \"lost phone, HD-4711\" --dry-run
+  doorward 2fa reset ada@example.com --reason \"lost phone, HD-4711\" --send-link")]
     Reset(Reset),
     /// End the waiting time after wrong codes and failed logins
     #[command(after_help = "Example:\n  doorward 2fa unlock ada@example.com --reason \"typed wrong codes, HD-4602\"")]
@@ -81,6 +83,9 @@ pub struct Reset {
     /// Only say what would go
     #[arg(long)]
     dry_run: bool,
+    /// Remove nothing: mail the user a link, valid one hour, that does so after the password was given
+    #[arg(long, conflicts_with_all = ["keep_sessions", "revoke_keys", "dry_run"])]
+    send_link: bool,
     /// Do not ask
     #[arg(long)]
     yes: bool,
@@ -151,6 +156,11 @@ fn status_text(detail: &UserDetail) -> String {
 
 impl Reset {
     async fn run(self, link: &Link, output: Output) -> Result<(), Failure> {
+        if self.send_link {
+            let (user, reason) = (UserRef(self.user), self.reason);
+            let sent = link.call(SendTwoFactorResetLink { user, reason, verified_by: self.verified_by }).await?;
+            return answer_done(output, &sent);
+        }
         if !self.dry_run && !self.yes {
             if !sensitive::can_ask() {
                 return Err(Failure::Usage(

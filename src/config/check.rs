@@ -15,6 +15,7 @@ pub(super) fn problem(config: &Config) -> Option<(&'static str, String)> {
         .or_else(|| issuer(&config.two_factor.issuer))
         .or_else(|| ranges(config))
         .or_else(|| log_level(&config.log.level))
+        .or_else(|| login_codes(config))
         .or_else(|| not_there_yet(config))
 }
 
@@ -191,11 +192,14 @@ fn log_level(level: &str) -> Problem {
     })
 }
 
+/// Codes by mail need mail: without it everybody would get in with the password alone.
+fn login_codes(config: &Config) -> Problem {
+    let is_on = config.login.email_code == OnOff::On && config.email.transport == MailTransport::Off;
+    is_on.then(|| ("login.email_code", "the codes go by mail, and email.transport is \"off\"".to_owned()))
+}
+
 /// Settings whose part of the program is still to come: taking them without effect would deceive.
 fn not_there_yet(config: &Config) -> Problem {
-    if config.login.email_code == OnOff::On {
-        return Some(("login.email_code", "codes by mail at login are not there yet: leave it \"off\"".to_owned()));
-    }
     if !config.metrics.listen.is_empty() {
         return Some(("metrics.listen", "metrics are not there yet: leave it empty".to_owned()));
     }

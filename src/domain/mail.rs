@@ -25,6 +25,18 @@ pub enum MailKind {
         link: Secret,
         code: Option<Secret>,
     },
+    /// `Reset your Doorward password`.
+    ResetPassword {
+        link: Secret,
+    },
+    /// `Your Doorward login code`: six digits.
+    LoginCode {
+        code: Secret,
+    },
+    /// An administrator lets the user reset the second factor.
+    TwoFactorResetLink {
+        link: Secret,
+    },
     /// To the old address after a change.
     EmailChangedOld,
     /// To the new address after a change.
@@ -72,6 +84,9 @@ impl MailKind {
     pub const fn template(&self) -> &'static str {
         match self {
             Self::VerifyEmail { .. } => "verify_email",
+            Self::ResetPassword { .. } => "reset_password",
+            Self::LoginCode { .. } => "login_code",
+            Self::TwoFactorResetLink { .. } => "two_factor_reset_link",
             Self::EmailChangedOld => "email_changed_old",
             Self::EmailChangedNew => "email_changed_new",
             Self::PasswordChanged => "password_changed",

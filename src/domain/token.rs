@@ -9,20 +9,42 @@ pub const CODE_SECONDS: i64 = 600;
 pub const CODE_ATTEMPTS_MAX: u32 = 5;
 /// Seconds the link to the first staff account lives.
 pub const SETUP_SECONDS: i64 = 3_600;
+/// Seconds the link that resets a second factor lives, and the login that it wants (spec §3.10).
+pub const RESET_LINK_SECONDS: i64 = 3_600;
 
 /// What a token is for; one live token per user and purpose (W-37).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Purpose {
     VerifyEmail,
     ResetPassword,
+    /// Resets the second factor, at the hand of an administrator.
+    ResetTwoFactor,
+    /// The second step of a login: a code without a token (spec §3.5, row 7).
+    LoginCode,
     /// Makes the first staff account; belongs to no user.
     Setup,
+}
+
+impl Purpose {
+    /// Those that belong to a user, and go with the user.
+    pub const OF_USERS: [Self; 4] = [Self::VerifyEmail, Self::ResetPassword, Self::ResetTwoFactor, Self::LoginCode];
+
+    /// Seconds that a token lives.
+    #[must_use]
+    pub const fn seconds(self) -> i64 {
+        match self {
+            Self::VerifyEmail | Self::ResetPassword => TOKEN_SECONDS,
+            Self::ResetTwoFactor => RESET_LINK_SECONDS,
+            Self::LoginCode => CODE_SECONDS,
+            Self::Setup => SETUP_SECONDS,
+        }
+    }
 }
 
 /// A live token, stored as a hash.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Token {
-    /// SHA-256 of the token.
+    /// SHA-256 of the token; zeroes where there is only a code.
     pub hash: [u8; 32],
     pub expires_at: Timestamp,
     /// Digest of the facts it depends on; when they change the token is dead (spec §3.3).

@@ -6,7 +6,8 @@ use super::cookies;
 use super::door::Door;
 use super::reply::{self, Answer};
 use super::router::Call;
-use crate::app::login::{CheckLogin, CompleteLogin, Login, LoginOutcome, Logout};
+use crate::app::login::{CheckLogin, CompleteLogin, Login, LoginCompleted, LoginOutcome, Logout};
+use crate::app::login_code::{CompleteLoginByCode, ResendLoginCode};
 use crate::app::views::Success;
 use crate::domain::text;
 
@@ -15,6 +16,7 @@ pub async fn login<D: Door>(mut call: Call<D>) -> Answer {
     let (mut response, session) = match call.run(operation).await? {
         LoginOutcome::Done { session } => (reply::json(StatusCode::OK, &Success::YES)?, Some(session)),
         LoginOutcome::SecondFactorRequired { session } => (reply::second_factor_required()?, session),
+        LoginOutcome::EmailCodeRequired { session, email } => (reply::login_code_required(&email)?, session),
     };
     if let Some(session) = &session {
         cookies::set_session(&mut response, session, call.service.site.is_https);
@@ -24,7 +26,19 @@ pub async fn login<D: Door>(mut call: Call<D>) -> Answer {
 
 pub async fn complete<D: Door>(mut call: Call<D>) -> Answer {
     let fields = call.take_fields();
-    let completed = call.run(CompleteLogin { fields }).await?;
+    completed(&call, &call.run(CompleteLogin { fields }).await?)
+}
+
+pub async fn complete_by_code<D: Door>(mut call: Call<D>) -> Answer {
+    let fields = call.take_fields();
+    completed(&call, &call.run(CompleteLoginByCode { fields }).await?)
+}
+
+pub async fn resend_code<D: Door>(call: Call<D>) -> Answer {
+    reply::json(StatusCode::OK, &call.run(ResendLoginCode {}).await?)
+}
+
+fn completed<D: Door>(call: &Call<D>, completed: &LoginCompleted) -> Answer {
     let mut response = reply::json(StatusCode::OK, &Success::YES)?;
     cookies::set_session(&mut response, &completed.session, call.service.site.is_https);
     if let Some(device) = &completed.remembered {

@@ -21,6 +21,7 @@ pub mod openapi;
 mod pages;
 mod paging;
 mod preferences;
+mod recovery;
 mod reply;
 mod reset;
 mod router;

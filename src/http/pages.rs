@@ -1,5 +1,6 @@
-//! The few pages for people: those that links in mails and on the terminal lead to (confirm an address, set a password,
-//! accept an invite, make the first staff account), and sign-up. Server-rendered from one template, without scripts.
+//! The few pages for people: those that links in mails and on the terminal lead to (confirm an address, accept an invite,
+//! make the first staff account), and sign-up. Rendered from one template, without scripts. `recovery` has those for who
+//! cannot get in.
 //!
 //! Nothing happens on GET, since mail scanners follow links. The forms need no CSRF token: the single-use token in the
 //! path, which a stranger does not know, stands in for it, and forms that other sites send are refused.
@@ -18,7 +19,7 @@ use super::door::Door;
 use super::reply::{self, Answer, Fault};
 use super::router::Call;
 use crate::app::email::VerifyEmail;
-use crate::app::passwords::{CheckResetToken, CompleteSetup, ResetPassword};
+use crate::app::passwords::CompleteSetup;
 use crate::domain::fields::Fields;
 use crate::error::Error;
 
@@ -26,7 +27,7 @@ const TEMPLATE: &str = include_str!("../../assets/pages/page.html");
 const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
 
 /// Where the start page sends the curious: the description of the API.
-const DOCS: &str = "/api/docs";
+const DOCS: Link = Link { label: "Documentation", href: "/api/docs" };
 
 /// The compiled template.
 pub struct Pages(Environment<'static>);
@@ -58,14 +59,21 @@ impl Pages {
 
 /// What a page shows.
 #[derive(Default, Serialize)]
-struct Page<'a> {
-    title: &'a str,
-    text: &'a str,
-    error: Option<String>,
-    inputs: Vec<Input>,
+pub(super) struct Page<'a> {
+    pub(super) title: &'a str,
+    pub(super) text: &'a str,
+    pub(super) error: Option<String>,
+    pub(super) inputs: Vec<Input>,
     /// The label of the form's button; there is a form when there is one.
-    button: Option<&'a str>,
-    docs: Option<&'a str>,
+    pub(super) button: Option<&'a str>,
+    /// Where else to go.
+    pub(super) link: Option<Link>,
+}
+
+#[derive(Serialize)]
+pub(super) struct Link {
+    pub(super) label: &'static str,
+    pub(super) href: &'static str,
 }
 
 #[derive(Serialize)]
@@ -76,7 +84,7 @@ struct Framed<'a> {
 }
 
 #[derive(Serialize)]
-struct Input {
+pub(super) struct Input {
     name: &'static str,
     label: &'static str,
     kind: &'static str,
@@ -86,7 +94,7 @@ struct Input {
 }
 
 impl Input {
-    fn new(name: &'static str, label: &'static str, kind: &'static str, autocomplete: &'static str) -> Self {
+    pub(super) fn new(name: &'static str, label: &'static str, kind: &'static str, autocomplete: &'static str) -> Self {
         Self { name, label, kind, autocomplete, value: String::new(), required: true }
     }
 
@@ -95,7 +103,7 @@ impl Input {
     }
 
     /// Filled in with what was sent before.
-    fn filled(mut self, fields: &Fields) -> Self {
+    pub(super) fn filled(mut self, fields: &Fields) -> Self {
         fields.0.get(self.name).and_then(|value| value.as_str()).unwrap_or_default().clone_into(&mut self.value);
         self
     }
@@ -104,7 +112,7 @@ impl Input {
 pub fn home<D: Door>(call: &Call<D>) -> Answer {
     let text = "This is Doorward, a server for accounts and second factors. Programs use its HTTP API under /api/; \
         people meet it through the applications that do.";
-    show(call, &Page { title: "Doorward", text, docs: Some(DOCS), ..Page::default() })
+    show(call, &Page { title: "Doorward", text, link: Some(DOCS), ..Page::default() })
 }
 
 pub fn verify_email<D: Door>(call: &Call<D>) -> Answer {
@@ -130,28 +138,6 @@ pub async fn submit_verify_email<D: Door>(call: Call<D>) -> Answer {
     Ok(response)
 }
 
-pub async fn reset<D: Door>(call: Call<D>) -> Answer {
-    let operation =
-        CheckResetToken { uuid: call.params.first.clone(), token: Some(call.params.second.as_str().into()) };
-    match call.run(operation).await {
-        Ok(()) => show(&call, &reset_page()),
-        Err(error) => fail(&call, error, dead_link()),
-    }
-}
-
-pub async fn submit_reset<D: Door>(mut call: Call<D>) -> Answer {
-    let mut fields = call.take_fields();
-    fields.0.insert("token".to_owned(), call.params.second.clone().into());
-    match call.run(ResetPassword { uuid: call.params.first.clone(), fields }).await {
-        Ok(_) => {
-            let text = "Your new password is set. You can log in with it now.";
-            show(&call, &Page { title: "Password set", text, ..Page::default() })
-        }
-        Err(error) if concerns_token(&error) => fail(&call, error, dead_link()),
-        Err(error) => fail(&call, error, reset_page()),
-    }
-}
-
 pub fn setup<D: Door>(call: &Call<D>) -> Answer {
     show(call, &setup_page(&Fields::default()))
 }
@@ -175,16 +161,6 @@ pub async fn submit_setup<D: Door>(mut call: Call<D>) -> Answer {
 
 const ASK_AGAIN: &str = "Ask for a new link and use it within a day.";
 
-fn reset_page() -> Page<'static> {
-    Page {
-        title: "Set a password",
-        text: "Choose a new password for your account.",
-        inputs: vec![Input::new("password", "New password", "password", "new-password")],
-        button: Some("Set password"),
-        ..Page::default()
-    }
-}
-
 fn setup_page(sent: &Fields) -> Page<'static> {
     Page {
         title: "Make the first staff account",
@@ -199,21 +175,22 @@ fn setup_page(sent: &Fields) -> Page<'static> {
     }
 }
 
-fn dead_link() -> Page<'static> {
+pub(super) fn dead_link() -> Page<'static> {
     Page { title: "This link does not work", text: ASK_AGAIN, ..Page::default() }
 }
 
-fn concerns_token(error: &Error) -> bool {
+/// The link itself will not do, whatever else was sent.
+pub(super) fn concerns_token(error: &Error) -> bool {
     matches!(error, Error::Invalid { attr: Some(attr), .. } if attr == "token")
         || matches!(error, Error::NotFound { .. })
 }
 
-fn show<D: Door>(call: &Call<D>, page: &Page<'_>) -> Answer {
+pub(super) fn show<D: Door>(call: &Call<D>, page: &Page<'_>) -> Answer {
     call.service.pages.render(StatusCode::OK, page, &call.actor.request_id)
 }
 
 /// The page with the error on it. Faults of ours go the usual way, which logs them.
-fn fail<D: Door>(call: &Call<D>, error: Error, page: Page<'_>) -> Answer {
+pub(super) fn fail<D: Door>(call: &Call<D>, error: Error, page: Page<'_>) -> Answer {
     if matches!(error, Error::Internal { .. }) {
         return Err(error.into());
     }
@@ -252,7 +229,7 @@ mod tests {
     #[tokio::test]
     async fn a_page_without_a_button_has_no_form() {
         assert!(!html(&dead_link()).await.contains("<form"));
-        let page = html(&reset_page()).await;
+        let page = html(&setup_page(&Fields::default())).await;
         assert!(page.contains("<form method=\"post\">"), "{page}");
         assert!(page.contains("autocomplete=\"new-password\" value=\"\" required>"), "{page}");
         assert!(page.contains("<style nonce=\"abc\">"), "{page}");

@@ -218,6 +218,40 @@ pub fn second_factor_required() -> Answer {
     Ok(response)
 }
 
+/// The same where the second step is a code by mail: the detail is the address it went to (spec §3.5, row 7).
+pub fn login_code_required(email: &str) -> Answer {
+    let code = "code_based_verification_required";
+    let envelope = Envelope { kind: "authentication_error", code, detail: email.into(), attr: None };
+    let mut response = json(StatusCode::UNAUTHORIZED, &envelope)?;
+    response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    Ok(response)
+}
+
+/// A refusal of the routes that leave the envelope (spec §3.10, W-42).
+#[derive(Serialize)]
+struct Bare<'a> {
+    success: bool,
+    error: &'a str,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    requires_login: bool,
+}
+
+/// What an operation behind such a route refuses, in their shape: bad input, no login, the wrong account. Everything else
+/// stays in the envelope.
+pub fn bare(error: Error) -> Answer {
+    let requires_login = matches!(error, Error::AuthenticationFailed { .. });
+    let is_bare = requires_login || matches!(error, Error::Invalid { .. } | Error::Denied { .. });
+    if !is_bare {
+        return Err(error.into());
+    }
+    let (status, _) = classify_error(&error);
+    let mut response = json(status, &Bare { success: false, error: &error.to_string(), requires_login })?;
+    if requires_login {
+        response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    }
+    Ok(response)
+}
+
 fn to_bytes(value: &impl Serialize) -> Result<Bytes, Error> {
     serde_json::to_vec(value).map(Bytes::from).map_err(|error| Error::internal(error.to_string()))
 }

@@ -13,14 +13,16 @@ use super::door::Door;
 use super::reply::Answer;
 use super::service::Service;
 use super::{
-    api_keys, docs, email, health, invites, login, pages, preferences, reset, sessions, signup, two_factor, users,
+    api_keys, docs, email, health, invites, login, pages, preferences, recovery, reset, sessions, signup, two_factor,
+    users,
 };
 use crate::app::accounts::{DeleteUser, ListUsers, RetrieveUser, UpdateUser};
 use crate::app::api_keys::{CreateApiKey, DeleteApiKey, ListApiKeys, RetrieveApiKey, RollApiKey, UpdateApiKey};
 use crate::app::email::{CancelEmailChange, RequestEmailVerification, VerifyEmail};
 use crate::app::invites::{CreateInvite, CreateInvites, DeleteInvite, ListInvites};
 use crate::app::login::{CheckLogin, CompleteLogin, Login, Logout};
-use crate::app::passwords::{CheckResetToken, ResetPassword};
+use crate::app::login_code::{CompleteLoginByCode, ResendLoginCode};
+use crate::app::passwords::{CheckResetToken, RequestPasswordReset, ResetPassword};
 use crate::app::pending_invites::ListPendingInvites;
 use crate::app::permission::{Permission, Who};
 use crate::app::preferences::{
@@ -28,6 +30,7 @@ use crate::app::preferences::{
     RetrieveHedgehogConfig,
 };
 use crate::app::remembered_devices::{ListRememberedDevices, RevokeRememberedDevice};
+use crate::app::reset_link::{CheckTwoFactorResetToken, ConfirmTwoFactorReset};
 use crate::app::second_factor::{
     DisableTwoFactor, RegenerateBackupCodes, RetrieveTwoFactorStatus, StartTotpSetup, ValidateTotp,
 };
@@ -351,9 +354,17 @@ fn account_routes<D: Door>() -> Vec<Route<D>> {
     vec![
         Route::api("/api/login").fields::<Login>(Method::POST, |call| Box::pin(login::login(call))),
         Route::api("/api/login/token").fields::<CompleteLogin>(Method::POST, |call| Box::pin(login::complete(call))),
+        Route::api("/api/login/code-based-verification")
+            .fields::<CompleteLoginByCode>(Method::POST, |call| Box::pin(login::complete_by_code(call))),
+        Route::api("/api/login/code-based-verification/resend")
+            .on::<ResendLoginCode>(Method::POST, |call| Box::pin(login::resend_code(call))),
         Route::api("/api/login/precheck").fields::<CheckLogin>(Method::POST, |call| Box::pin(login::precheck(call))),
         Route::api("/api/logout").on::<Logout>(Method::POST, |call| Box::pin(login::logout(call))),
         Route::api("/logout").on::<Logout>(Method::POST, |call| Box::pin(login::logout_to_login(call))),
+        Route::api("/api/reset").fields::<RequestPasswordReset>(Method::POST, |call| Box::pin(reset::request(call))),
+        Route::api("/api/reset_2fa/{uuid}")
+            .on::<CheckTwoFactorResetToken>(Method::GET, |call| Box::pin(reset::check_two_factor(call)))
+            .fields::<ConfirmTwoFactorReset>(Method::POST, |call| Box::pin(reset::confirm_two_factor(call))),
         Route::api("/api/reset/{uuid}")
             .on::<CheckResetToken>(Method::GET, |call| Box::pin(reset::check(call)))
             .fields::<ResetPassword>(Method::POST, |call| Box::pin(reset::confirm(call))),
@@ -399,9 +410,16 @@ fn open_routes<D: Door>() -> Vec<Route<D>> {
         Route::open("/verify_email/{uuid}/{token}")
             .plain(Method::GET, |call| Box::pin(async move { pages::verify_email(&call) }))
             .plain(Method::POST, |call| Box::pin(pages::submit_verify_email(call))),
+        Route::open("/reset")
+            .plain(Method::GET, |call| Box::pin(async move { recovery::ask(&call) }))
+            .plain(Method::POST, |call| Box::pin(recovery::submit_ask(call))),
         Route::open("/reset/{uuid}/{token}")
-            .plain(Method::GET, |call| Box::pin(pages::reset(call)))
-            .plain(Method::POST, |call| Box::pin(pages::submit_reset(call))),
+            .plain(Method::GET, |call| Box::pin(recovery::reset(call)))
+            .plain(Method::POST, |call| Box::pin(recovery::submit_reset(call))),
+        Route::open("/reset_2fa/{uuid}/{token}")
+            .with_session()
+            .plain(Method::GET, |call| Box::pin(recovery::reset_two_factor(call)))
+            .plain(Method::POST, |call| Box::pin(recovery::submit_reset_two_factor(call))),
         Route::open("/signup")
             .with_session()
             .plain(Method::GET, |call| Box::pin(pages::signup::show_form(call)))

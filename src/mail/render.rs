@@ -43,6 +43,9 @@ macro_rules! templates {
 const TEMPLATES: &[(&str, &str)] = &templates![
     "base",
     "verify_email",
+    "reset_password",
+    "login_code",
+    "two_factor_reset_link",
     "email_changed_old",
     "email_changed_new",
     "password_changed",
@@ -165,6 +168,13 @@ mod tests {
                 &[LINK, "    081804", "ten minutes"],
             ),
             (K::VerifyEmail { link: LINK.into(), code: None }, "Verify your email address", &[LINK, "one day"]),
+            (K::ResetPassword { link: LINK.into() }, "Reset your Doorward password", &[LINK, "one day"]),
+            (K::LoginCode { code: "081804".into() }, "Your Doorward login code", &["    081804", "ten minutes"]),
+            (
+                K::TwoFactorResetLink { link: LINK.into() },
+                "Reset your two-factor authentication",
+                &[LINK, "one hour", "password"],
+            ),
             (K::EmailChangedOld, "This is no longer your Doorward account email", &["another email address"]),
             (K::EmailChangedNew, "This is your new Doorward account email", &["Log in with it from"]),
             (K::PasswordChanged, "Your password has been changed", &["1 September 2025 at 12:34 UTC"]),

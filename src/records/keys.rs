@@ -180,6 +180,8 @@ pub fn token(purpose: Purpose, user: Option<UserId>) -> Vec<u8> {
     let purpose: &[u8] = match purpose {
         Purpose::VerifyEmail => b"verify_email/",
         Purpose::ResetPassword => b"reset_password/",
+        Purpose::ResetTwoFactor => b"reset_two_factor/",
+        Purpose::LoginCode => b"login_code/",
         Purpose::Setup => b"setup/",
     };
     join(&[TOKEN, purpose, user.as_ref().map_or(&[][..], |id| id.as_bytes())])

@@ -17,7 +17,6 @@ comments above the tests by `scripts/conformance`; a test checks that it is curr
 const WITHOUT: &[(&str, &str)] = &[
     ("§2.6", "teams are not there yet"),
     ("§2.7", "organizations are not there yet"),
-    ("§3.10", "not offered: an operator resets at the console or the command line"),
     ("§3.11", "passkeys are not offered; their constants are tested with status and user"),
     ("§4.9", "impersonation is not offered; its constants are tested with the user"),
     ("§7.4 row 37", "members are not there yet"),

@@ -19,6 +19,7 @@ type Described<'a> = (Description, &'a Endpoint<App>);
 pub fn document(described: &[Described<'_>]) -> Value {
     let mut schemas = Map::new();
     schemas.insert("Error".to_owned(), failures::schema());
+    schemas.insert("Refusal".to_owned(), failures::refusal_schema());
     let mut paths = Map::new();
     for (description, endpoint) in described {
         let path = paths.entry(path_of(description.template)).or_insert_with(|| json!({}));

@@ -62,6 +62,11 @@ pub struct ErrorCase {
     pub attr: Option<&'static str>,
 }
 
+impl ErrorCase {
+    /// In place of a type and a code: the error is a sentence alone.
+    pub const BARE: &'static str = "refusal";
+}
+
 pub fn get(template: &'static str, id: &'static str) -> Description {
     describe(Method::GET, template, id)
 }
@@ -229,6 +234,11 @@ impl Description {
     ) -> Self {
         self.errors.push(ErrorCase { status, kind, code, detail: detail.to_owned(), attr: attr.into() });
         self
+    }
+
+    /// A refusal that is not in the envelope (spec §3.10).
+    pub fn refused(self, status: u16, error: &str) -> Self {
+        self.error(status, ErrorCase::BARE, ErrorCase::BARE, error, None)
     }
 
     /// 429 `throttled`; the sentence says what is counted, and how much of it is allowed.

@@ -33,6 +33,21 @@ pub fn schema() -> Value {
     })
 }
 
+/// The refusals of spec §3.10, which leave the envelope.
+pub fn refusal_schema() -> Value {
+    json!({
+        "type": "object",
+        "description": "A refusal of the links that reset a second factor.",
+        "required": ["success", "error"],
+        "properties": {
+            "success": {"type": "boolean", "enum": [false]},
+            "error": {"type": "string", "description": "What went wrong, in one sentence."},
+            "requires_login": {"type": "boolean", "description": "Whether a login would help."},
+        },
+        "additionalProperties": false,
+    })
+}
+
 /// By status: what follows from the table of routes, what the fields can have wrong (one of each code), and the
 /// endpoint's own.
 pub fn of(description: &Description, endpoint: &Endpoint<App>, inputs: &[Input]) -> BTreeMap<u16, Vec<ErrorCase>> {
@@ -84,8 +99,16 @@ fn written(status: u16, text: &str, cases: &[ErrorCase]) -> Value {
         let numbered = (2..=99).map(|number| format!("{}_{number}", case.code));
         let mut candidates = std::iter::once(case.code.to_owned()).chain(named).chain(numbered);
         let Some(name) = candidates.find(|name| !examples.contains_key(name)) else { continue };
-        let envelope = json!({"type": case.kind, "code": case.code, "detail": case.detail, "attr": case.attr});
-        examples.insert(name, json!({"value": envelope}));
+        let example = if case.kind == ErrorCase::BARE {
+            let mut bare = json!({"success": false, "error": case.detail});
+            if status == 401 {
+                put(&mut bare, "requires_login", true);
+            }
+            bare
+        } else {
+            json!({"type": case.kind, "code": case.code, "detail": case.detail, "attr": case.attr})
+        };
+        examples.insert(name, json!({"value": example}));
         let code = format!("`{}`", case.code);
         if !codes.contains(&code) {
             codes.push(code);
@@ -103,7 +126,10 @@ fn written(status: u16, text: &str, cases: &[ErrorCase]) -> Value {
             }}),
         );
     }
-    put(&mut response, "content", json!({"application/json": {"schema": reference("Error"), "examples": examples}}));
+    let has_bare = cases.iter().any(|case| case.kind == ErrorCase::BARE);
+    let schema =
+        if has_bare { json!({"oneOf": [reference("Error"), reference("Refusal")]}) } else { reference("Error") };
+    put(&mut response, "content", json!({"application/json": {"schema": schema, "examples": examples}}));
     response
 }
 
