@@ -3,7 +3,8 @@
 use serde_json::{Value, json};
 
 use super::describe::{Description, delete, get, patch, post, put};
-use super::schema::Source;
+use super::organizations;
+use super::schema::{Source, put as put_key};
 use crate::app::second_factor::{BackupCodes, TotpSetup};
 use crate::app::views::{Success, TwoFactorStatusView, UserView};
 use crate::http::email::Verified;
@@ -228,5 +229,10 @@ fn two_factor() -> Vec<Description> {
 
 /// Spec §2.2.
 pub fn user() -> Value {
-    serde_json::from_str(include_str!("user.json")).unwrap_or_default()
+    let mut user = serde_json::from_str(include_str!("user.json")).unwrap_or_default();
+    put_key(&mut user, "team", organizations::team());
+    put_key(&mut user, "organization", organizations::full());
+    put_key(&mut user, "organizations", vec![organizations::basic()]);
+    put_key(&mut user, "is_organization_first_user", true);
+    user
 }
