@@ -67,7 +67,8 @@ fn account() -> Vec<Description> {
         get("/api/users/{uuid}", "users_retrieve")
             .says("Look at a user", "")
             .answers::<UserView>(200, "The user.", user())
-            .denied(ONLY_ONESELF),
+            .denied(ONLY_ONESELF)
+            .gated(),
         changes(
             put("/api/users/{uuid}", "users_update")
                 .says(
@@ -201,7 +202,8 @@ fn two_factor() -> Vec<Description> {
                     "method": "TOTP", "has_passkeys": false, "has_totp": true, "passkeys_enabled_for_2fa": false,
                 }),
             )
-            .denied(ONLY_ONESELF),
+            .denied(ONLY_ONESELF)
+            .gated(),
         post("/api/users/{uuid}/two_factor_backup_codes", "users_two_factor_backup_codes_create")
             .says(
                 "Make new backup codes",
@@ -220,6 +222,7 @@ fn two_factor() -> Vec<Description> {
             .example(json!({"token": "123456"}))
             .answers::<Success>(200, "The second factor is off, or was.", json!({"success": true}))
             .denied(ONLY_ONESELF)
+            .gated()
             .wants_reauth(REAUTH)
             .invalid("token_invalid", "Token is not valid", None)
             .invalid("incorrect_password", "Your current password is incorrect.", "current_password")
