@@ -19,12 +19,10 @@ fn current() -> OrganizationRef {
 
 impl World {
     /// An organization of a new user, who is logged in.
-    async fn found(&self, email: &str, name: &str) -> (Identity, OrganizationId) {
-        self.create(email, false).await;
-        let identity = self.login(email).await;
-        let create = CreateOrganization { fields: fields(&json!({"name": name})) };
-        let id = self.run(&identity, create).await.unwrap().id;
-        (self.again(&identity).await, id)
+    async fn owner(&self, email: &str, name: &str) -> (Identity, OrganizationId) {
+        let user = self.create(email, false).await;
+        let (organization, _) = self.found(user, name).await;
+        (self.login(email).await, organization)
     }
 
     /// The same session with the user as it is now.
@@ -74,7 +72,7 @@ impl World {
 #[tokio::test]
 async fn a_large_organization_goes_at_once_and_its_records_by_and_by() {
     let world = World::new();
-    let (owner, id) = world.found(EMAIL, "Acme").await;
+    let (owner, id) = world.owner(EMAIL, "Acme").await;
     world.fill(id, 250).await;
     for number in 0..30 {
         let create = CreateProject { organization: current(), fields: fields(&json!({"name": format!("P{number}")})) };
@@ -111,7 +109,7 @@ async fn a_large_organization_goes_at_once_and_its_records_by_and_by() {
 #[tokio::test]
 async fn nobody_joins_what_is_being_deleted() {
     let world = World::new();
-    let (owner, id) = world.found(EMAIL, "Acme").await;
+    let (owner, id) = world.owner(EMAIL, "Acme").await;
     let bob = world.create("bob@example.com", false).await;
     let actor = Actor { identity: operator(), address: None, user_agent: None, request_id: String::new() };
     let cx = Context { app: &world.app, actor: &actor, now: world.now };
@@ -129,7 +127,7 @@ async fn nobody_joins_what_is_being_deleted() {
 #[tokio::test]
 async fn a_key_stays_within_its_limits() {
     let world = World::new();
-    let (owner, first) = world.found(EMAIL, "First").await;
+    let (owner, first) = world.owner(EMAIL, "First").await;
     let create = CreateOrganization { fields: fields(&json!({"name": "Second"})) };
     let second = world.run(&owner, create).await.unwrap();
     let owner = world.again(&owner).await;
@@ -181,7 +179,7 @@ async fn a_key_stays_within_its_limits() {
 #[tokio::test]
 async fn members_of_a_large_organization_are_found_by_their_words() {
     let world = World::new();
-    let (owner, id) = world.found(EMAIL, "Acme").await;
+    let (owner, id) = world.owner(EMAIL, "Acme").await;
     world.fill(id, 5_001).await;
     world.create("ada.outside@example.com", false).await;
     let list = |search: Option<&str>, email: Option<&str>| ListMembers {
@@ -224,7 +222,7 @@ async fn an_organization_can_shorten_sessions() {
     let mut world = World::new();
     // The real time, which authentication goes by.
     world.now = crate::clock::now();
-    let (_, id) = world.found(EMAIL, "Acme").await;
+    let (_, id) = world.owner(EMAIL, "Acme").await;
     world.change_organization(id, |organization| organization.session_cookie_age = Some(3_600)).await;
     let LoginOutcome::Done { session } = world.first_step(&Identity::Anonymous, EMAIL, Vec::new()).await.unwrap()
     else {
