@@ -149,7 +149,7 @@ impl Operation for RetrieveUser {
         let caller = cx.require_caller()?;
         let id = cx.account(&self.user).await?;
         if id == caller.id {
-            return cx.user_view(&cx.placed_now(caller).await?).await;
+            return cx.user_view(&cx.with_current_place(caller).await?).await;
         }
         cx.user_view(&cx.user(id).await?.value).await
     }
@@ -484,7 +484,7 @@ impl Context<'_> {
 
     /// A user whose current organization and project are those that the user object shows: what was not set, or is not
     /// there any more, is chosen and stored (spec §2.2).
-    async fn placed_now(&self, user: &User) -> Result<User> {
+    async fn with_current_place(&self, user: &User) -> Result<User> {
         if self.is_settled(user).await? {
             return Ok(user.clone());
         }
