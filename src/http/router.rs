@@ -14,8 +14,8 @@ use super::paging::{Paged, Window};
 use super::reply::Answer;
 use super::service::Service;
 use super::{
-    api_keys, docs, email, health, invites, login, organizations, pages, preferences, recovery, reset, sessions, signup,
-    two_factor, users,
+    api_keys, docs, email, health, invites, login, organizations, pages, preferences, recovery, reset, sessions,
+    signup, two_factor, users,
 };
 use crate::app::accounts::{DeleteUser, ListUsers, RetrieveUser, UpdateUser};
 use crate::app::api_keys::{CreateApiKey, DeleteApiKey, ListApiKeys, RetrieveApiKey, RollApiKey, UpdateApiKey};
