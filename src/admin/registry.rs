@@ -106,8 +106,9 @@ mod tests {
     fn every_operation_for_operators_is_here() {
         let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/app");
         let mut names = Vec::new();
-        for entry in std::fs::read_dir(folder).unwrap() {
-            let text = std::fs::read_to_string(entry.unwrap().path()).unwrap();
+        let paths = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+        for path in paths.filter(|path| path.is_file()) {
+            let text = std::fs::read_to_string(path).unwrap();
             let mut name = String::new();
             for line in text.lines() {
                 if let Some(rest) = line.trim().strip_prefix("const NAME: &'static str = \"") {

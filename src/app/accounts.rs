@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::audit::Note;
 use super::email::unstage_email;
 use super::limits::Limit;
+use super::organization_views::current_of;
 use super::permission::KeyRule;
 use super::reset::{Done, UserChange, check_reason};
 use super::second_factor::incorrect_password;
@@ -14,15 +15,16 @@ use crate::config::Rate;
 use crate::domain::audit::Event;
 use crate::domain::email::EmailAddress;
 use crate::domain::fields::{FieldError, Fields};
-use crate::domain::id::UserId;
+use crate::domain::id::{OrganizationId, UserId};
 use crate::domain::input::Input;
 use crate::domain::mail::MailKind;
+use crate::domain::organization::Level;
 use crate::domain::password::{PasswordProblem, check_password};
 use crate::domain::secret::Secret;
 use crate::domain::text;
 use crate::domain::token::Purpose;
 use crate::domain::user::{PasswordHash, User};
-use crate::domain::user_patch::{NAME_CHARS_MAX, PatchRules, UserPatch, is_reauth_exempt};
+use crate::domain::user_patch::{NAME_CHARS_MAX, PatchRules, Reach, UserPatch, is_reauth_exempt, wanted_team};
 use crate::error::{Error, Result};
 use crate::records::{
     Versioned, change_activity, keys, put_user, remove_api_key, remove_remembered, remove_session, remove_user,
@@ -50,6 +52,10 @@ pub struct CreateUser {
     /// Marks the address as verified.
     pub is_verified: bool,
     pub password: Option<Secret>,
+    /// Id, slug or name of an organization to put the user into; one that is not there is founded.
+    pub organization: Option<String>,
+    /// The level there; member, or owner of a new one, when not given.
+    pub level: Option<Level>,
 }
 
 impl Operation for CreateUser {
@@ -76,7 +82,8 @@ impl Operation for CreateUser {
             user.is_email_verified = Some(self.is_verified);
             user.password_hash.clone_from(&password_hash);
             user.password_changed_at = password_hash.as_ref().map(|_| cx.now);
-            let mut batch = put_user(batch, None, &user);
+            let mut batch = cx.placed(batch, &mut user, self.organization.as_deref(), self.level).await?;
+            batch = put_user(batch, None, &user);
             let mut set_password_link = None;
             if user.password_hash.is_none() {
                 let (with_token, token) = cx.issue_token(batch, Purpose::ResetPassword, &user)?;
@@ -85,7 +92,7 @@ impl Operation for CreateUser {
             }
             let batch = cx.audited(batch, Note::of(Event::UserCreated, &user).detail("is_staff", user.is_staff));
             if cx.commit(batch).await?.is_some() {
-                return Ok(UserCreated { user: cx.user_view(&user), set_password_link });
+                return Ok(UserCreated { user: cx.user_view(&user).await?, set_password_link });
             }
         }
     }
@@ -122,8 +129,8 @@ impl Operation for ListUsers {
                 && self.is_staff.is_none_or(|is_staff| user.is_staff == is_staff)
         };
         let found: Vec<User> = found.into_iter().filter(wanted).collect();
-        let results = found.iter().skip(self.offset).take(self.limit).map(|user| cx.user_view(user)).collect();
-        Ok(UserPage { count: found.len() as u64, results })
+        let window: Vec<User> = found.iter().skip(self.offset).take(self.limit).cloned().collect();
+        Ok(UserPage { count: found.len() as u64, results: cx.user_views(&window).await? })
     }
 }
 
@@ -142,9 +149,9 @@ impl Operation for RetrieveUser {
         let caller = cx.require_caller()?;
         let id = cx.account(&self.user).await?;
         if id == caller.id {
-            return Ok(cx.user_view(caller));
+            return cx.user_view(&cx.with_current_place(caller).await?).await;
         }
-        Ok(cx.user_view(&cx.user(id).await?.value))
+        cx.user_view(&cx.user(id).await?.value).await
     }
 }
 
@@ -176,8 +183,8 @@ impl Operation for UpdateUser {
             allow_plus_addresses: cx.config().email.allow_plus_addresses,
             password_min_length: cx.config().password.min_length,
         };
-        let patch = UserPatch::parse(fields, self.replace, &before, &rules)?;
-        refuse_foreign_places(&patch)?;
+        let reach = cx.reach(fields, id).await?;
+        let patch = UserPatch::parse(fields, self.replace, &before, &reach, &rules)?;
         cx.check_new_email(&patch, &before).await?;
         let new_password = cx.check_new_password(&patch, &before, rules).await?;
         cx.limit_email_changes(&patch, &before)?;
@@ -200,6 +207,7 @@ impl Operation for DeleteUser {
     async fn run(self, cx: &Context<'_>) -> Result<Self::Reply> {
         let id = cx.account(&self.user).await?;
         cx.require_fresh("This action requires you to be recently authenticated.")?;
+        cx.require_no_membership(id).await?;
         // Sessions, devices and keys first, a bounded number in each batch; the user last. A stop in between leaves a
         // user who has to log in again, never a key without a user.
         cx.remove_belongings(id).await?;
@@ -207,6 +215,7 @@ impl Operation for DeleteUser {
         loop {
             tries.next().await?;
             let before = cx.user(id).await?;
+            cx.require_no_membership(id).await?;
             // No key may be made meanwhile.
             let guard = keys::api_key_guard(id);
             let mut batch = remove_user(cx.guarded(Batch::default(), &guard).await?.delete(guard), &before);
@@ -237,6 +246,9 @@ pub struct SetUser {
     pub is_staff: Option<bool>,
     pub is_verified: Option<bool>,
     pub password: Option<Secret>,
+    /// Id, slug or name of an organization to put the user into (or to change the level in).
+    pub organization: Option<String>,
+    pub level: Option<Level>,
 }
 
 impl Operation for SetUser {
@@ -302,14 +314,15 @@ impl Operation for SetUser {
                 batch = cx.mailed(without_staged, &user, MailKind::PasswordChanged)?;
                 batch = cx.audited(batch, note);
             }
-            if names.is_empty() && password.is_none() {
+            batch = cx.placed(batch, &mut user, self.organization.as_deref(), self.level).await?;
+            if names.is_empty() && password.is_none() && self.organization.is_none() {
                 return Err(Error::refused("nothing_to_change", "say what to change, for example --first-name"));
             }
             if !names.is_empty() {
                 batch = cx.audited(batch, Note::of(Event::UserUpdated, &user).detail("fields", names.join(" ")));
             }
             if cx.commit(put_user(batch, Some(&before), &user)).await?.is_some() {
-                return Ok(cx.user_view(&user));
+                return cx.user_view(&user).await;
             }
         }
     }
@@ -383,7 +396,7 @@ impl Context<'_> {
             let names = patch.changed_fields(&before.value);
             let mut user = before.value.clone();
             patch.apply(&mut user);
-            let mut batch = Batch::default();
+            let mut batch = self.moved(Batch::default(), patch, &mut user).await?;
             if let Some(is_staff) = patch.is_staff.filter(|is_staff| *is_staff != user.is_staff) {
                 if !is_staff {
                     batch = self.keep_one_staff(batch, id).await?;
@@ -412,9 +425,92 @@ impl Context<'_> {
                 put_user(batch, Some(&before), &user)
             };
             if self.commit(batch).await?.is_some() {
-                return Ok(self.user_view(&user));
+                return self.user_view(&user).await;
             }
         }
+    }
+
+    /// Puts a user where an operator wants; a level alone says nothing.
+    async fn placed(
+        &self,
+        batch: Batch,
+        user: &mut User,
+        organization: Option<&str>,
+        level: Option<Level>,
+    ) -> Result<Batch> {
+        match organization.map(str::trim) {
+            Some(named) => self.place(batch, user, named, level).await,
+            None if level.is_some() => Err(Error::required("organization")),
+            None => Ok(batch),
+        }
+    }
+
+    /// Where a user may go, as far as a body asks for it.
+    async fn reach(&self, fields: &Fields, id: UserId) -> Result<Reach> {
+        if !fields.contains("set_current_organization") && !fields.contains("set_current_team") {
+            return Ok(Reach::default());
+        }
+        let organizations = self.places_of(id).await?.into_iter().map(|place| place.organization.id).collect();
+        let team = match wanted_team(fields) {
+            Some(number) => self.records().team(number).await?,
+            None => None,
+        };
+        Ok(Reach { organizations, of_team: team.map(|team| team.organization) })
+    }
+
+    /// Makes another organization or project current; the user has to be a member there when the batch is applied.
+    async fn moved(&self, batch: Batch, patch: &UserPatch, user: &mut User) -> Result<Batch> {
+        let (organization, team) = match (patch.set_current_organization, patch.set_current_team) {
+            (None, None) => return Ok(batch),
+            (Some(organization), None) => (organization, self.records().first_team(organization).await?),
+            (_, Some(number)) => {
+                let gone = || FieldError::does_not_exist(&number.to_string(), "set_current_team");
+                let team = self.records().team(number).await?.ok_or_else(gone)?;
+                (team.organization, Some(team))
+            }
+        };
+        let gone = || match patch.set_current_organization {
+            Some(id) => FieldError::does_not_exist(&id.to_string(), "set_current_organization"),
+            None => FieldError::does_not_exist(
+                &patch.set_current_team.map(|team| team.to_string()).unwrap_or_default(),
+                "set_current_team",
+            ),
+        };
+        let membership = self.records().membership(organization, user.id).await?.ok_or_else(gone)?;
+        user.current_organization = Some(organization);
+        user.current_team = team.map(|team| team.number);
+        Ok(batch.expect(keys::membership(organization, user.id), Expect::Version(membership.version)))
+    }
+
+    /// A user whose current organization and project are those that the user object shows: what was not set, or is not
+    /// there any more, is chosen and stored (spec §2.2).
+    async fn with_current_place(&self, user: &User) -> Result<User> {
+        if self.is_settled(user).await? {
+            return Ok(user.clone());
+        }
+        // The version first, which whoever takes a membership away moves.
+        let before = self.user(user.id).await?;
+        let (current_organization, current_team) = self.choose_place(&before.value).await?;
+        let settled = User { current_organization, current_team, ..before.value.clone() };
+        // A conflict means that something newer is there, from which the next reader chooses.
+        self.commit(put_user(Batch::default(), Some(&before), &settled)).await?;
+        Ok(settled)
+    }
+
+    async fn is_settled(&self, user: &User) -> Result<bool> {
+        Ok(self.choose_place(user).await? == (user.current_organization, user.current_team))
+    }
+
+    async fn choose_place(&self, user: &User) -> Result<(Option<OrganizationId>, Option<u64>)> {
+        let places = self.places_of(user.id).await?;
+        let Some(place) = current_of(&places, user) else { return Ok((None, None)) };
+        let organization = place.organization.id;
+        let team = match user.current_team {
+            Some(number) => self.records().team(number).await?.filter(|team| team.organization == organization),
+            None => None,
+        };
+        let team = if team.is_some() { team } else { self.records().first_team(organization).await? };
+        Ok((Some(organization), team.map(|team| team.number)))
     }
 
     /// Stages a new address and has it verified; where mail is not available it changes at once (spec §3.4).
@@ -560,7 +656,16 @@ impl Context<'_> {
             Vec::new()
         };
         let users = self.records().users(&ids).await?;
-        Ok(UserPage { count, results: users.iter().map(|user| self.user_view(user)).collect() })
+        Ok(UserPage { count, results: self.user_views(&users).await? })
+    }
+
+    /// A member cannot be deleted (spec §3.4). Joining changes the user, so what is found here holds for the version read
+    /// before.
+    async fn require_no_membership(&self, id: UserId) -> Result<()> {
+        if self.places_of(id).await?.is_empty() {
+            return Ok(());
+        }
+        Err(Error::Conflict { detail: "Cannot delete user with organization memberships.".into() })
     }
 
     async fn remove_belongings(&self, id: UserId) -> Result<()> {
@@ -608,7 +713,7 @@ impl Context<'_> {
 
     fn check_gate_of_caller(&self) -> Result<()> {
         match &self.actor.identity {
-            Identity::Session { user, session } => Self::check_gate(user, &session.session),
+            Identity::Session { user, session } => self.check_gate(user, session),
             _ => Ok(()),
         }
     }
@@ -660,15 +765,4 @@ fn parse_name(attr: &'static str, typed: &str) -> Result<String> {
     }
     text::check_display_name(attr, name)?;
     Ok(name.to_owned())
-}
-
-/// There are no organizations or teams yet, so none that is named exists.
-fn refuse_foreign_places(patch: &UserPatch) -> Result<()> {
-    if let Some(id) = patch.set_current_organization {
-        return Err(FieldError::does_not_exist(&id.to_string(), "set_current_organization").into());
-    }
-    if let Some(id) = patch.set_current_team {
-        return Err(FieldError::does_not_exist(&id.to_string(), "set_current_team").into());
-    }
-    Ok(())
 }

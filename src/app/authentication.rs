@@ -8,10 +8,12 @@ use subtle::ConstantTimeEq;
 use super::{Actor, App, Identity, PresentedSession};
 use crate::clock;
 use crate::domain::api_key::{ApiKey, LAST_USED_SECONDS};
+use crate::domain::organization::Organization;
 use crate::domain::secret::Secret;
 use crate::domain::session::LAST_ACTIVITY_SECONDS;
 use crate::domain::text;
 use crate::domain::time::Timestamp;
+use crate::domain::user::User;
 use crate::domain::vault::sha256;
 use crate::error::{Error, Result};
 use crate::records::{self, Versioned};
@@ -130,19 +132,33 @@ impl App {
             return Ok(Identity::Anonymous);
         }
         let Some(id) = session.value.user else {
-            let presented = PresentedSession { hash, session: session.value };
+            let presented = PresentedSession { hash, session: session.value, wants_second_factor: false };
             return Ok(Identity::Pending(Arc::new(presented)));
         };
         let Some(user) = self.records().user(id).await? else { return Ok(Identity::Anonymous) };
         if !user.value.is_active || user.value.session_epoch != session.value.epoch {
             return Ok(Identity::Anonymous);
         }
+        let organization = self.current_organization(&user.value).await?;
+        let age_s = organization.as_ref().and_then(|organization| organization.session_cookie_age);
+        if age_s.is_some_and(|age_s| now.seconds_since(session.value.created_at) >= age_s.into()) {
+            return Ok(Identity::Anonymous);
+        }
+        let wants_second_factor = organization.is_some_and(|organization| organization.enforce_2fa == Some(true));
         if csrf.is_unsafe {
             self.check_csrf(cookie, csrf)?;
         }
         self.note_activity(&hash, &session, now).await;
-        let presented = PresentedSession { hash, session: session.value };
+        let presented = PresentedSession { hash, session: session.value, wants_second_factor };
         Ok(Identity::Session { user: Arc::new(user.value), session: Arc::new(presented) })
+    }
+
+    /// The organization that a user's sessions obey: the current one, if it is still there (spec §1.7, §4.8).
+    pub(super) async fn current_organization(&self, user: &User) -> Result<Option<Organization>> {
+        match user.current_organization {
+            Some(id) => Ok(self.records().organization(id).await?.map(|found| found.value)),
+            None => Ok(None),
+        }
     }
 
     /// The CSRF token that belongs to a session key: nothing to store, and a cookie planted by a neighbouring host

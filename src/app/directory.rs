@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::organization_views::OrganizationBasicView;
 use super::views::{FactorView, UserDetail, UserRef, UserRow};
 use super::{Context, Operation, Permission};
 use crate::domain::id::UserId;
@@ -99,6 +100,7 @@ impl Operation for InspectUser {
             email_changed_at: user.email_changed_at,
             password_changed_at: user.password_changed_at,
             has_password: user.password_hash.is_some(),
+            organizations: cx.places_of(user.id).await?.iter().map(OrganizationBasicView::from).collect(),
             sessions: cx.session_rows(&user).await?,
             api_keys: cx.api_key_views(&user).await?,
             remembered_devices,

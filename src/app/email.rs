@@ -151,7 +151,7 @@ impl Operation for CancelEmailChange {
                 put_user(Batch::default(), Some(&before), &user).delete(keys::token(Purpose::VerifyEmail, Some(id)));
             let batch = cx.audited(batch, Note::of(Event::UserEmailChangeCancelled, &user));
             if cx.commit(batch).await?.is_some() {
-                return Ok(cx.user_view(&user));
+                return cx.user_view(&user).await;
             }
         }
     }

@@ -27,7 +27,7 @@ use crate::domain::portable::{
 use crate::domain::secret::Secret;
 use crate::domain::text;
 use crate::domain::user::{TotpDevice, User};
-use crate::domain::user_patch::{NAME_CHARS_MAX, PatchRules, UserPatch};
+use crate::domain::user_patch::{NAME_CHARS_MAX, PatchRules, Reach, UserPatch};
 use crate::error::{Error, Result};
 use crate::records::{keys, put_membership, put_organization, put_user};
 use crate::store::{Batch, Expect};
@@ -323,7 +323,7 @@ impl Context<'_> {
                 continue;
             }
             let one = Fields(Map::from_iter([(name.clone(), value.clone())]));
-            match UserPatch::parse(&one, false, user, &rules) {
+            match UserPatch::parse(&one, false, user, &Reach::default(), &rules) {
                 Ok(patch) => patch.apply(user),
                 Err(error) => notes.push(format!("`{}` is left out: {}", text::for_message(name), error.detail)),
             }

@@ -301,13 +301,16 @@ impl Context<'_> {
             let kind = MailKind::NewDevice { device: self.device(), address: self.address_text() };
             batch = self.mailed(batch, user, kind)?;
         }
-        let (batch, issued) = self.session_begun(batch, user)?;
+        let (batch, issued) = self.session_begun(batch, user).await?;
         Ok((self.audited(batch, Note::of(Event::UserLoggedIn, user).by(user).detail("method", how)), issued))
     }
 
     /// Adds a new, verified session of a user to a batch.
-    pub(super) fn session_begun(&self, batch: Batch, user: &User) -> Result<(Batch, IssuedSession)> {
-        let max_age_s = i64::from(self.config().auth.session_days) * 86_400;
+    pub(super) async fn session_begun(&self, batch: Batch, user: &User) -> Result<(Batch, IssuedSession)> {
+        let mut max_age_s = i64::from(self.config().auth.session_days) * 86_400;
+        if let Some(organization) = self.app.current_organization(user).await? {
+            max_age_s = organization.session_cookie_age.map_or(max_age_s, |age_s| max_age_s.min(age_s.into()));
+        }
         let (issued, hash) = self.issue_session(max_age_s)?;
         let session = Session {
             user: Some(user.id),

@@ -4,15 +4,15 @@
 //! Each function changes the user in memory and adds the rest to the batch; the caller puts the user, expecting the
 //! version it read, which is also what makes two changes of one user's memberships wait for each other.
 
-#![allow(dead_code, reason = "the endpoints that use it come next")]
-
 use super::audit::Note;
 use super::{Context, random};
 use crate::domain::audit::Event;
 use crate::domain::id::{MembershipId, OrganizationId, UserId};
 use crate::domain::organization::{
-    FIRST_TEAM_NAME, Level, Membership, ORGANIZATIONS_PER_USER_MAX, Organization, Team, other_slug, slug,
+    FIRST_TEAM_NAME, Level, Membership, NAME_CHARS_MAX, ORGANIZATIONS_PER_USER_MAX, Organization, Team, check_name,
+    other_slug, slug,
 };
+use crate::domain::text;
 use crate::domain::user::User;
 use crate::error::{Error, Result};
 use crate::records::{Versioned, keys, put_membership, put_organization, put_team, remove_membership};
@@ -38,6 +38,20 @@ impl Context<'_> {
             }
         }
         Ok(places)
+    }
+
+    /// The batch that holds only as long as one more organization is allowed; `None` when it is not: where
+    /// `signup.allow_multiple_organizations` is off, the first is the only one.
+    pub(super) async fn founding_allowed(&self, batch: Batch) -> Result<Option<Batch>> {
+        if self.config().signup.allow_multiple_organizations {
+            return Ok(Some(batch));
+        }
+        let key = keys::ORGANIZATIONS_COUNTER;
+        let expect = match self.records().store().get(key).await? {
+            None => Expect::Absent,
+            Some(entry) => Expect::Version(entry.version),
+        };
+        Ok((self.records().counter(key).await? == 0).then(|| batch.expect(key, expect)))
     }
 
     /// Adds a new organization with its first project and the user as its owner, for whom both become current. The name
@@ -107,6 +121,71 @@ impl Context<'_> {
             user.current_team = None;
         }
         Ok(self.audited(batch, Note::of(Event::MemberRemoved, user).detail("organization", id)))
+    }
+
+    /// Adds that an operator puts the user into the organization of this id, slug or name, or changes the level there. One
+    /// that is not there is founded, with the user as its owner.
+    pub(super) async fn place(
+        &self,
+        batch: Batch,
+        user: &mut User,
+        named: &str,
+        level: Option<Level>,
+    ) -> Result<Batch> {
+        let Some(organization) = self.find_organization(named).await? else {
+            if level.is_some_and(|level| level != Level::Owner) || OrganizationId::parse(named).is_some() {
+                let detail = format!("no organization {}", text::for_message(named));
+                return Err(Error::NotFound { detail: detail.into() });
+            }
+            check_name("organization", named, NAME_CHARS_MAX)?;
+            return Ok(self.found_organization(batch, user, named).await?.0);
+        };
+        let Some(held) = self.records().membership(organization.value.id, user.id).await? else {
+            return self.join_organization(batch, user, &organization, level.unwrap_or(Level::Member), None).await;
+        };
+        match level {
+            Some(level) if level != held.value.level => self.set_level(batch, user, &held, level).await,
+            _ => Ok(batch),
+        }
+    }
+
+    /// Adds that a member has another level. The last owner stays one.
+    pub(super) async fn set_level(
+        &self,
+        mut batch: Batch,
+        user: &User,
+        before: &Versioned<Membership>,
+        level: Level,
+    ) -> Result<Batch> {
+        let id = before.value.organization;
+        if before.value.level == Level::Owner {
+            batch = self.guarded(batch, &keys::owner_guard(id)).await?;
+            if !self.records().has_other_owner(id, user.id).await? {
+                return Err(Error::denied("The last owner of an organization stays its owner."));
+            }
+        }
+        let membership = Membership { level, updated_at: self.now, ..before.value.clone() };
+        let note = Note::of(Event::MemberLevelChanged, user)
+            .detail("organization", id)
+            .detail("old", before.value.level.number())
+            .detail("new", level.number());
+        Ok(self.audited(put_membership(batch, Some(before), &membership, user.is_active), note))
+    }
+
+    async fn find_organization(&self, named: &str) -> Result<Option<Versioned<Organization>>> {
+        let id = match OrganizationId::parse(named) {
+            Some(id) => Some(id),
+            None => self.records().organization_id_by_slug(&slug(named)).await?,
+        };
+        let Some(id) = id else { return Ok(None) };
+        let found = self.records().organization(id).await?;
+        // Different names may make the same slug.
+        let is_meant = |found: &Organization| {
+            found.id.to_string() == named.to_lowercase()
+                || found.slug == named
+                || found.name.to_lowercase() == named.to_lowercase()
+        };
+        Ok(found.filter(|found| is_meant(&found.value)))
     }
 
     /// Adds a new project; the caller sees to it that the organization stays.

@@ -19,14 +19,17 @@ pub mod invites;
 pub mod limits;
 pub mod login;
 pub mod login_code;
+pub mod members;
 mod membership;
 pub mod operator_keys;
+pub mod organization_views;
 pub mod organizations;
 pub mod outbox;
 pub mod passwords;
 pub mod pending_invites;
 pub mod permission;
 pub mod preferences;
+pub mod projects;
 pub mod random;
 pub mod remembered_devices;
 pub mod reset;
@@ -108,6 +111,8 @@ pub enum Identity {
 pub struct PresentedSession {
     pub hash: [u8; 32],
     pub session: Session,
+    /// The user's current organization demands a second factor (spec §4.8).
+    pub wants_second_factor: bool,
 }
 
 /// One thing the program can do. The list of implementors is the list of what it can do.

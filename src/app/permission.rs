@@ -1,6 +1,6 @@
 //! What an operation needs of its caller. Checked at the single door, so that nobody can forget it.
 
-use super::{Context, Identity};
+use super::{Context, Identity, PresentedSession};
 use crate::domain::api_key::ApiKey;
 use crate::domain::session::{REAUTH_SECONDS, Session};
 use crate::domain::user::User;
@@ -85,7 +85,7 @@ impl Context<'_> {
             | (Who::OperatorRead | Who::OperatorWrite, Identity::Operator { .. } | Identity::System) => Ok(()),
             (Who::User, Identity::Session { user, session }) => {
                 if !needs.passes_gate {
-                    Self::check_gate(user, &session.session)?;
+                    self.check_gate(user, session)?;
                 }
                 if needs.sensitive { self.check_reauth(&session.session) } else { Ok(()) }
             }
@@ -97,19 +97,20 @@ impl Context<'_> {
         }
     }
 
-    /// The gate (spec §4.8): a user of whom a second factor is demanded gets no further without one, and not without
-    /// having proved it in this session.
-    pub(super) fn check_gate(user: &User, session: &Session) -> Result<()> {
-        if !user.second_factor.must_enrol {
+    /// The gate (spec §4.8): a user of whom a second factor is demanded, by the current organization or by an operator,
+    /// gets no further without one, and not without having proved it in this session.
+    pub(super) fn check_gate(&self, user: &User, presented: &PresentedSession) -> Result<()> {
+        if !user.second_factor.must_enrol && !presented.wants_second_factor {
             return Ok(());
         }
         if !user.second_factor.is_enabled() {
             return Err(Error::TwoFactorSetupRequired);
         }
-        if session.verified_at.is_none() {
-            return Err(Error::TwoFactorVerificationRequired);
+        let lasts_s = i64::from(self.config().auth.session_days) * 86_400;
+        match presented.session.verified_at {
+            Some(at) if self.now.seconds_since(at) < lasts_s => Ok(()),
+            _ => Err(Error::TwoFactorVerificationRequired),
         }
-        Ok(())
     }
 
     /// The re-authentication window (spec §1.9).

@@ -80,7 +80,7 @@ impl Operation for PersonaliseScene {
             Ok(())
         };
         let user = cx.change_preference(&self.user, "scene_personalisation", change).await?;
-        Ok(cx.user_view(&user))
+        cx.user_view(&user).await
     }
 }
 

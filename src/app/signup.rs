@@ -22,8 +22,8 @@ use crate::domain::signup::{Person, SignupForm};
 use crate::domain::text;
 use crate::domain::user::{PasswordHash, User};
 use crate::error::{Error, Result};
-use crate::records::{Versioned, keys, put_user, remove_invite};
-use crate::store::{Batch, Expect};
+use crate::records::{Versioned, put_user, remove_invite};
+use crate::store::Batch;
 
 const UNKNOWN_INVITE: &str = "The provided invite ID is not valid.";
 
@@ -179,26 +179,13 @@ impl Context<'_> {
 
     /// Whether the settings allow a new organization by sign-up; the batch holds only as long as they do.
     async fn organization_may_be_founded(&self, batch: Batch) -> Result<Batch> {
-        let settings = &self.config().signup;
-        let mut is_open = settings.enabled;
-        let mut batch = batch;
-        if is_open && !settings.allow_multiple_organizations {
-            let key = keys::ORGANIZATIONS_COUNTER;
-            let expect = match self.records().store().get(key).await? {
-                None => Expect::Absent,
-                Some(entry) => Expect::Version(entry.version),
-            };
-            batch = batch.expect(key, expect);
-            is_open = self.records().counter(key).await? == 0;
-        }
-        if is_open {
-            Ok(batch)
-        } else if self.caller().is_some() {
-            Err(Error::denied(
+        let allowed = if self.config().signup.enabled { self.founding_allowed(batch).await? } else { None };
+        match allowed {
+            Some(batch) => Ok(batch),
+            None if self.caller().is_some() => Err(Error::denied(
                 "New organizations cannot be created in this instance. Contact your administrator if you think this is a mistake.",
-            ))
-        } else {
-            Err(Error::NotAuthenticated)
+            )),
+            None => Err(Error::NotAuthenticated),
         }
     }
 

@@ -1,5 +1,7 @@
 //! The use cases on a store in memory, at moments of our choice.
 
+mod organizations;
+
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -87,6 +89,8 @@ impl World {
             is_staff,
             is_verified: true,
             password: Some(PASSWORD.into()),
+            organization: None,
+            level: None,
         };
         self.run(&operator(), create).await.unwrap().user.uuid
     }
@@ -96,7 +100,7 @@ impl World {
         let hash = sha256(key.expose().as_bytes());
         let session = self.app.records().session(&hash).await.unwrap().unwrap().value;
         let user = session.user;
-        let session = Arc::new(PresentedSession { hash, session });
+        let session = Arc::new(PresentedSession { hash, session, wants_second_factor: false });
         match user {
             None => Identity::Pending(session),
             Some(user) => Identity::Session { user: Arc::new(self.user(user).await), session },
@@ -852,7 +856,10 @@ impl World {
         let sessions = self.app.records().sessions_of(id).await.unwrap();
         let latest = sessions.into_iter().max_by_key(|(_, session)| session.created_at);
         let (hash, session) = latest.unwrap();
-        Identity::Session { user: Arc::new(self.user(id).await), session: Arc::new(PresentedSession { hash, session }) }
+        Identity::Session {
+            user: Arc::new(self.user(id).await),
+            session: Arc::new(PresentedSession { hash, session, wants_second_factor: false }),
+        }
     }
 
     /// The same session as the program reads it now.
@@ -860,7 +867,10 @@ impl World {
         let Identity::Session { session, .. } = identity else { panic!() };
         let live = self.app.records().session(&session.hash).await.unwrap().unwrap().value;
         let user = Arc::new(self.user(live.user.unwrap()).await);
-        Identity::Session { user, session: Arc::new(PresentedSession { hash: session.hash, session: live }) }
+        Identity::Session {
+            user,
+            session: Arc::new(PresentedSession { hash: session.hash, session: live, wants_second_factor: false }),
+        }
     }
 }
 

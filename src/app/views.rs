@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use super::organization_views::{OrganizationBasicView, OrganizationView, PlacesView, Seen, TeamView};
 use super::{Context, Identity};
 use crate::domain::id::{SessionId, UserId};
 use crate::domain::notification;
@@ -13,6 +14,7 @@ use crate::domain::session::{FRESH_REAUTH_SECONDS, REAUTH_SECONDS};
 use crate::domain::time::Timestamp;
 use crate::domain::user::FactorState;
 use crate::domain::user::User;
+use crate::error::Result;
 
 /// Names a user: `@me`, a UUID, a numeric id or an e-mail address. What is allowed where is the operation's matter.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,9 +54,9 @@ pub struct UserView {
     /// Until then this session may do what wants a recent login; null without a session.
     #[schema(format = DateTime)]
     pub sensitive_session_expires_at: Option<String>,
-    pub team: Value,
-    pub organization: Value,
-    pub organizations: Vec<Value>,
+    pub team: Option<TeamView>,
+    pub organization: Option<OrganizationView>,
+    pub organizations: Vec<OrganizationBasicView>,
     pub events_column_config: Value,
     /// Whether logging in takes a second factor.
     pub is_2fa_enabled: bool,
@@ -118,7 +120,7 @@ impl From<&User> for UserBasicView {
             last_name: user.last_name.clone(),
             email: user.email.as_str().to_owned(),
             is_email_verified: user.is_email_verified,
-            hedgehog_config: user.preferences.hedgehog_config.clone(),
+            hedgehog_config: basic_hedgehog(&user.preferences.hedgehog_config),
             role_at_organization: user.preferences.role_at_organization.clone(),
         }
     }
@@ -213,6 +215,7 @@ pub struct UserDetail {
     pub email_changed_at: Option<Timestamp>,
     pub password_changed_at: Option<Timestamp>,
     pub has_password: bool,
+    pub organizations: Vec<OrganizationBasicView>,
     pub sessions: Vec<SessionRow>,
     pub api_keys: Vec<ApiKeyView>,
     pub remembered_devices: usize,
@@ -311,9 +314,27 @@ pub struct AuditRow {
 }
 
 impl Context<'_> {
-    /// The wire object of a user (spec §2.2). What belongs to features that are not there is constant.
-    pub(super) fn user_view(&self, user: &User) -> UserView {
+    /// The wire object of a user (spec §2.2).
+    pub(super) async fn user_view(&self, user: &User) -> Result<UserView> {
+        let places = self.places_view(user, &mut Seen::default()).await?;
+        Ok(self.user_view_in(user, places))
+    }
+
+    /// The wire objects of several users.
+    pub(super) async fn user_views(&self, users: &[User]) -> Result<Vec<UserView>> {
+        let mut seen = Seen::default();
+        let mut views = Vec::with_capacity(users.len());
+        for user in users {
+            let places = self.places_view(user, &mut seen).await?;
+            views.push(self.user_view_in(user, places));
+        }
+        Ok(views)
+    }
+
+    /// What belongs to features that are not there is constant.
+    fn user_view_in(&self, user: &User, places: PlacesView) -> UserView {
         let preferences = &user.preferences;
+        let is_self = self.caller().is_some_and(|caller| caller.id == user.id);
         let window = |seconds| match &self.actor.identity {
             Identity::Session { session, .. } => {
                 Some(session.session.authenticated_at.plus_seconds(seconds).to_rfc3339_offset())
@@ -338,9 +359,9 @@ impl Context<'_> {
             is_impersonated: false,
             is_impersonated_until: None,
             sensitive_session_expires_at: window(REAUTH_SECONDS),
-            team: Value::Null,
-            organization: Value::Null,
-            organizations: Vec::new(),
+            team: places.team,
+            organization: places.organization,
+            organizations: places.organizations,
             events_column_config: preferences.events_column_config.clone(),
             is_2fa_enabled: user.second_factor.is_enabled(),
             has_social_auth: false,
@@ -363,7 +384,7 @@ impl Context<'_> {
             requires_credential_review: false,
             notification_locks: Vec::new(),
             active_realtime_notification_types: Vec::new(),
-            is_organization_first_user: None,
+            is_organization_first_user: places.is_first_user.filter(|_| is_self),
             onboarding_skipped_at: None,
             onboarding_skipped_reason: None,
             onboarding_skipped_organization_id: None,
@@ -372,4 +393,16 @@ impl Context<'_> {
             onboarding_delegation_accepted_at: None,
         }
     }
+}
+
+/// The part of the preference that others see (spec §2.2).
+fn basic_hedgehog(config: &Value) -> Value {
+    let Value::Object(config) = config else { return Value::Null };
+    let part = |name: &str| config.get(name).cloned().unwrap_or_default();
+    serde_json::json!({
+        "use_as_profile": part("use_as_profile"),
+        "color": part("color"),
+        "accessories": part("accessories"),
+        "skin": part("skin"),
+    })
 }

@@ -10,8 +10,10 @@ use super::{Failure, Output, export, import, sensitive};
 use crate::admin::Link;
 use crate::app::accounts::{CreateUser, SetUser, SetUserActive, UserCreated};
 use crate::app::directory::{FindUsers, InspectUser, UserRows};
+use crate::app::organization_views::OrganizationBasicView;
 use crate::app::views::{UserDetail, UserRef, UserRow, UserView};
 use crate::config::Config;
+use crate::domain::organization::Level;
 use crate::domain::secret::Secret;
 use crate::domain::text::for_display;
 use crate::domain::user::FactorState;
@@ -25,7 +27,8 @@ pub enum Command {
     #[command(after_help = "\
 Examples:
   doorward user create --email ada@example.com --staff --verified
-  doorward user create --email ada@example.com --password-stdin < password.txt")]
+  doorward user create --email ada@example.com --password-stdin < password.txt
+  doorward user create --email ada@example.com --organization \"Analytical Engines\" --level admin")]
     Create(Create),
     /// List users by e-mail address
     #[command(after_help = "Examples:\n  doorward user list anna.s\n  doorward user list --state locked --staff")]
@@ -34,7 +37,10 @@ Examples:
     #[command(after_help = "Example:\n  doorward user show ada@example.com")]
     Show { user: String },
     /// Change fields of a user; what is not named stays
-    #[command(after_help = "Example:\n  doorward user set ada@example.com --first-name Ada --staff true")]
+    #[command(after_help = "\
+Examples:
+  doorward user set ada@example.com --first-name Ada --staff true
+  doorward user set ada@example.com --organization analytical-engines --level owner")]
     Set(Set),
     /// Lock a user out and end the sessions, or take that back
     #[command(after_help = "\
@@ -83,6 +89,37 @@ pub struct Create {
     /// Read the password from the first line of standard input
     #[arg(long)]
     password_stdin: bool,
+    #[command(flatten)]
+    place: Place,
+}
+
+/// Where a user belongs.
+#[derive(Debug, Args)]
+pub struct Place {
+    /// Name, slug or id of an organization to put the user into; a name that is new founds one
+    #[arg(long, value_name = "NAME_OR_ID")]
+    organization: Option<String>,
+    /// What the user may do there [default: member, or owner of a new one]
+    #[arg(long, requires = "organization")]
+    level: Option<MemberLevel>,
+}
+
+/// [`Level`] as an argument.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum MemberLevel {
+    Member,
+    Admin,
+    Owner,
+}
+
+impl From<MemberLevel> for Level {
+    fn from(level: MemberLevel) -> Self {
+        match level {
+            MemberLevel::Member => Self::Member,
+            MemberLevel::Admin => Self::Administrator,
+            MemberLevel::Owner => Self::Owner,
+        }
+    }
 }
 
 #[derive(Debug, Args)]
@@ -122,6 +159,8 @@ pub struct Set {
     /// Read the password from the first line of standard input
     #[arg(long)]
     password_stdin: bool,
+    #[command(flatten)]
+    place: Place,
 }
 
 /// [`FactorState`] as an argument.
@@ -186,6 +225,8 @@ impl Create {
                 is_staff: self.staff,
                 is_verified: self.verified,
                 password,
+                organization: self.place.organization,
+                level: self.place.level.map(Level::from),
             })
             .await?;
         output.answer(&created_json(&created)?, || created_text(&created))
@@ -202,7 +243,14 @@ fn created_json(created: &UserCreated) -> Result<serde_json::Value, Failure> {
 }
 
 fn created_text(created: &UserCreated) -> String {
-    let made = format!("created {}\n", user_line(&created.user));
+    let place = match &created.user.organization {
+        Some(organization) => {
+            let members = count(usize::try_from(organization.member_count).unwrap_or(usize::MAX), "member");
+            format!("in {} ({}, {members})\n", for_display(&organization.name), organization.slug)
+        }
+        None => String::new(),
+    };
+    let made = format!("created {}\n{place}", user_line(&created.user));
     match &created.set_password_link {
         Some(link) => format!("{made}set a password here, once: {}\n", for_display(link.expose())),
         None => made,
@@ -216,7 +264,9 @@ fn user_line(user: &UserView) -> String {
 
 impl Set {
     async fn run(self, link: &Link, output: Output) -> Result<(), Failure> {
-        let nothing = [&self.email, &self.first_name, &self.last_name].iter().all(|field| field.is_none())
+        let nothing = [&self.email, &self.first_name, &self.last_name, &self.place.organization]
+            .iter()
+            .all(|field| field.is_none())
             && self.staff.is_none()
             && self.verified.is_none()
             && !self.password_stdin;
@@ -233,6 +283,8 @@ impl Set {
                 is_staff: self.staff,
                 is_verified: self.verified,
                 password,
+                organization: self.place.organization,
+                level: self.place.level.map(Level::from),
             })
             .await?;
         output.answer(&user, || format!("changed {}", user_line(&user)))
@@ -315,6 +367,7 @@ fn detail_text(detail: &UserDetail) -> String {
         ("verified", verified.to_owned()),
         ("change to", detail.pending_email.clone().unwrap_or_default()),
         ("password", if detail.has_password { "set" } else { "none" }.to_owned()),
+        ("organizations", organizations_text(&detail.organizations)),
         ("joined", moment(row.date_joined)),
         ("last login", moment_or(row.last_login, "never")),
         ("2fa", row.state.as_str().to_owned()),
@@ -333,4 +386,14 @@ fn detail_text(detail: &UserDetail) -> String {
         text.push_str(&super::audit::rows_text(&detail.audit));
     }
     text
+}
+
+fn organizations_text(organizations: &[OrganizationBasicView]) -> String {
+    let level = |organization: &OrganizationBasicView| match organization.membership_level {
+        Some(Level::Owner) => "owner",
+        Some(Level::Administrator) => "admin",
+        Some(Level::Member) | None => "member",
+    };
+    let shown: Vec<String> = organizations.iter().map(|one| format!("{} ({})", one.name, level(one))).collect();
+    shown.join(", ")
 }

@@ -16,6 +16,7 @@ pub mod key_patch;
 pub mod mail;
 pub mod notification;
 pub mod organization;
+pub mod organization_patch;
 pub mod password;
 pub mod password_hash;
 pub mod portable;

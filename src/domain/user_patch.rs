@@ -49,6 +49,15 @@ pub struct PatchRules {
     pub password_min_length: usize,
 }
 
+/// Where the user may go, as far as the body asks for it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reach {
+    /// Organizations of the user.
+    pub organizations: Vec<OrganizationId>,
+    /// The organization of the project that `set_current_team` names, if there is such a project.
+    pub of_team: Option<OrganizationId>,
+}
+
 /// What is to change; `None` stays. Checked in itself, so applying it cannot fail.
 #[derive(Clone, Debug, Default)]
 pub struct UserPatch {
@@ -79,6 +88,12 @@ pub struct UserPatch {
     pub shortcut_position: Option<Option<String>>,
     pub hide_mcp_hints: Option<bool>,
     pub ui_configuration: Option<Value>,
+}
+
+/// The number of a project that a body wants to be current, if it is one.
+#[must_use]
+pub fn wanted_team(fields: &Fields) -> Option<u64> {
+    fields.text("set_current_team").ok().flatten()?.parse().ok()
 }
 
 /// Whether a body changes only what needs no recent authentication; an empty one does (spec §1.9).
@@ -116,7 +131,13 @@ impl UserPatch {
 
     /// Reads a body. Reports the first problem in the declared order of spec §2.2, then those between fields.
     /// `replace` is PUT, which wants an address and a password.
-    pub fn parse(fields: &Fields, replace: bool, user: &User, rules: &PatchRules) -> Result<Self, FieldError> {
+    pub fn parse(
+        fields: &Fields,
+        replace: bool,
+        user: &User,
+        reach: &Reach,
+        rules: &PatchRules,
+    ) -> Result<Self, FieldError> {
         let patch = Self {
             first_name: display_name(fields, "first_name")?,
             last_name: display_name(fields, "last_name")?,
@@ -125,8 +146,8 @@ impl UserPatch {
             anonymize_data: fields.nullable_boolean("anonymize_data")?,
             toolbar_mode: fields.choice("toolbar_mode", TOOLBAR_MODES, true, true)?,
             is_staff: fields.boolean("is_staff")?,
-            set_current_organization: organization(fields, "set_current_organization")?,
-            set_current_team: team(fields, "set_current_team")?,
+            set_current_organization: organization(fields, "set_current_organization", reach)?,
+            set_current_team: team(fields, "set_current_team", reach)?,
             password: password(fields, replace)?,
             current_password: fields.secret("current_password")?,
             events_column_config: json(fields, "events_column_config")?,
@@ -141,6 +162,12 @@ impl UserPatch {
             hide_mcp_hints: fields.boolean("hide_mcp_hints")?,
             ui_configuration: nullable_object(fields, "ui_configuration")?,
         };
+        if patch.set_current_team.is_some()
+            && patch.set_current_organization.is_some_and(|organization| reach.of_team != Some(organization))
+        {
+            let detail = "Team must belong to the same organization in set_current_organization.";
+            return Err(FieldError::invalid(detail, "set_current_team"));
+        }
         if patch.password.is_some() && patch.current_password.is_none() && user.password_hash.is_some() {
             let detail = "This field is required when updating your password.";
             return Err(FieldError::new("required", detail, "current_password"));
@@ -268,24 +295,26 @@ fn notification_settings(fields: &Fields, user: &User) -> Result<Option<Value>, 
     Ok(Some(change.clone()))
 }
 
-fn organization(fields: &Fields, name: &'static str) -> Result<Option<OrganizationId>, FieldError> {
+fn organization(fields: &Fields, name: &'static str, reach: &Reach) -> Result<Option<OrganizationId>, FieldError> {
     let Some(text) = fields.text(name)? else { return Ok(None) };
     if text.is_empty() {
         return Err(FieldError::blank(name));
     }
-    uuid::Uuid::try_parse(&text).map(|id| Some(OrganizationId(id))).map_err(|_| {
+    let id = uuid::Uuid::try_parse(&text).map(OrganizationId).map_err(|_| {
         let detail = format!("\u{201c}{}\u{201d} is not a valid UUID.", text::for_message(&text));
         FieldError::invalid(detail, name)
-    })
+    })?;
+    if reach.organizations.contains(&id) { Ok(Some(id)) } else { Err(FieldError::does_not_exist(&text, name)) }
 }
 
 /// What is not a number is no team's id (W-7).
-fn team(fields: &Fields, name: &'static str) -> Result<Option<u64>, FieldError> {
+fn team(fields: &Fields, name: &'static str, reach: &Reach) -> Result<Option<u64>, FieldError> {
     let Some(text) = fields.text(name)? else { return Ok(None) };
     if text.is_empty() {
         return Err(FieldError::blank(name));
     }
-    text.parse().map(Some).map_err(|_| FieldError::does_not_exist(&text, name))
+    let is_reachable = reach.of_team.is_some_and(|organization| reach.organizations.contains(&organization));
+    wanted_team(fields).filter(|_| is_reachable).map(Some).ok_or_else(|| FieldError::does_not_exist(&text, name))
 }
 
 fn password(fields: &Fields, replace: bool) -> Result<Option<Secret>, FieldError> {
@@ -355,13 +384,18 @@ mod tests {
         }
     }
 
+    fn reach() -> Reach {
+        let organization = OrganizationId(Uuid::from_u128(5));
+        Reach { organizations: vec![organization], of_team: Some(organization) }
+    }
+
     fn fields(body: Value) -> Fields {
         let Value::Object(body) = body else { panic!("not an object: {body}") };
         Fields(body)
     }
 
     fn patch(body: Value) -> Result<UserPatch, FieldError> {
-        UserPatch::parse(&fields(body), false, &ada(), &RULES)
+        UserPatch::parse(&fields(body), false, &ada(), &reach(), &RULES)
     }
 
     fn refused(body: Value) -> (String, String, String) {
@@ -503,7 +537,7 @@ mod tests {
 
     #[test]
     fn put_wants_an_address_and_a_password() {
-        let put = |body: Value| UserPatch::parse(&fields(body), true, &ada(), &RULES);
+        let put = |body: Value| UserPatch::parse(&fields(body), true, &ada(), &reach(), &RULES);
         let required = |attr| FieldError::required(attr);
         assert_eq!(put(json!({})).unwrap_err(), required("email"));
         assert_eq!(put(json!({"email": "ada@example.com"})).unwrap_err(), required("password"));
@@ -577,6 +611,35 @@ mod tests {
     }
 
     #[test]
+    fn only_places_of_the_user_can_become_current() {
+        let [own, other] = [5, 6].map(|number| OrganizationId(Uuid::from_u128(number)));
+        let organizations = vec![own];
+        let both = json!({"set_current_organization": own.to_string(), "set_current_team": 7});
+        let foreign = json!({"set_current_organization": other.to_string(), "set_current_team": 7, "theme_mode": "x"});
+        let team = json!({"set_current_team": 7, "password": "x"});
+        for (body, of_team, expected) in [
+            (&both, Some(own), Ok(())),
+            (&both, None, Err(("does_not_exist", "set_current_team"))),
+            (&both, Some(other), Err(("does_not_exist", "set_current_team"))),
+            (&foreign, Some(own), Err(("does_not_exist", "set_current_organization"))),
+            (&team, Some(other), Err(("does_not_exist", "set_current_team"))),
+        ] {
+            let reach = Reach { organizations: organizations.clone(), of_team };
+            let parsed = UserPatch::parse(&fields(body.clone()), false, &ada(), &reach, &RULES);
+            let found = parsed.map(|_| ()).map_err(|error| (error.code.into_owned(), error.attr.unwrap().into_owned()));
+            assert_eq!(
+                found,
+                expected.map_err(|(code, attr): (&str, &str)| (code.to_owned(), attr.to_owned())),
+                "{body}"
+            );
+        }
+        let reach = Reach { organizations: vec![own, other], of_team: Some(other) };
+        let error = UserPatch::parse(&fields(both), false, &ada(), &reach, &RULES).unwrap_err();
+        assert_eq!(error.detail, "Team must belong to the same organization in set_current_organization.");
+        assert_eq!((&*error.code, error.attr.as_deref()), ("invalid_input", Some("set_current_team")));
+    }
+
+    #[test]
     fn an_address_is_new_only_when_it_differs() {
         assert!(patch(json!({"email": "ADA@example.com"})).unwrap().new_email(&ada()).is_none());
         let other = patch(json!({"email": "countess@example.com"})).unwrap();
@@ -589,10 +652,10 @@ mod tests {
         let mut user = ada();
         user.email = EmailAddress::parse("ada+x@example.com").unwrap();
         let body = fields(json!({"email": "ada+x@example.com"}));
-        assert!(UserPatch::parse(&body, false, &user, &RULES).is_ok());
-        assert!(UserPatch::parse(&body, false, &ada(), &RULES).is_err());
+        assert!(UserPatch::parse(&body, false, &user, &reach(), &RULES).is_ok());
+        assert!(UserPatch::parse(&body, false, &ada(), &reach(), &RULES).is_err());
         let allowed = PatchRules { allow_plus_addresses: true, ..RULES };
-        assert!(UserPatch::parse(&body, false, &ada(), &allowed).is_ok());
+        assert!(UserPatch::parse(&body, false, &ada(), &reach(), &allowed).is_ok());
     }
 
     #[test]
@@ -625,7 +688,7 @@ mod tests {
     fn who_has_no_password_may_set_one() {
         let mut user = ada();
         user.password_hash = None;
-        assert!(UserPatch::parse(&fields(json!({"password": STRONG})), false, &user, &RULES).is_ok());
+        assert!(UserPatch::parse(&fields(json!({"password": STRONG})), false, &user, &reach(), &RULES).is_ok());
     }
 
     #[test]

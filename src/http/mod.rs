@@ -18,6 +18,7 @@ mod health;
 mod invites;
 mod login;
 pub mod openapi;
+mod organizations;
 mod pages;
 mod paging;
 mod preferences;

@@ -10,11 +10,12 @@ use hyper::Method;
 use serde_json::Value;
 
 use super::door::Door;
+use super::paging::{Paged, Window};
 use super::reply::Answer;
 use super::service::Service;
 use super::{
-    api_keys, docs, email, health, invites, login, pages, preferences, recovery, reset, sessions, signup, two_factor,
-    users,
+    api_keys, docs, email, health, invites, login, organizations, pages, preferences, recovery, reset, sessions,
+    signup, two_factor, users,
 };
 use crate::app::accounts::{DeleteUser, ListUsers, RetrieveUser, UpdateUser};
 use crate::app::api_keys::{CreateApiKey, DeleteApiKey, ListApiKeys, RetrieveApiKey, RollApiKey, UpdateApiKey};
@@ -22,6 +23,11 @@ use crate::app::email::{CancelEmailChange, RequestEmailVerification, VerifyEmail
 use crate::app::invites::{CreateInvite, CreateInvites, DeleteInvite, ListInvites};
 use crate::app::login::{CheckLogin, CompleteLogin, Login, Logout};
 use crate::app::login_code::{CompleteLoginByCode, ResendLoginCode};
+use crate::app::members::{ListMembers, RemoveMember, UpdateMember};
+use crate::app::organizations::{
+    CreateOrganization, DeleteOrganization, ListOrganizations, OrganizationRef, RetrieveOrganization,
+    UpdateOrganization,
+};
 use crate::app::passwords::{CheckResetToken, RequestPasswordReset, ResetPassword};
 use crate::app::pending_invites::ListPendingInvites;
 use crate::app::permission::{Permission, Who};
@@ -29,6 +35,7 @@ use crate::app::preferences::{
     CompleteCredentialsReview, MarkProductIntro, PersonaliseScene, ReplaceHedgehogConfig, RetrieveGithubLogin,
     RetrieveHedgehogConfig,
 };
+use crate::app::projects::{CreateProject, ListProjects};
 use crate::app::remembered_devices::{ListRememberedDevices, RevokeRememberedDevice};
 use crate::app::reset_link::{CheckTwoFactorResetToken, ConfirmTwoFactorReset};
 use crate::app::second_factor::{
@@ -70,6 +77,28 @@ impl<D: Door> Call<D> {
     /// The user that the path names.
     pub fn user(&mut self) -> UserRef {
         UserRef(std::mem::take(&mut self.params.first))
+    }
+
+    /// The organization that the path names.
+    pub fn organization(&mut self) -> OrganizationRef {
+        OrganizationRef(std::mem::take(&mut self.params.first))
+    }
+
+    /// The user that the path names behind something else.
+    pub fn member(&mut self) -> UserRef {
+        UserRef(std::mem::take(&mut self.params.second))
+    }
+
+    /// The page that the query asks for.
+    #[must_use]
+    pub fn window(&self) -> Window {
+        Window::of(&self.query)
+    }
+
+    /// A page as it is sent, with its links.
+    pub fn page<T>(&self, count: u64, results: Vec<T>) -> Paged<T> {
+        let base = format!("{}{}", self.service.site.public_url, self.path);
+        self.window().page(&base, &self.query, count, results)
     }
 
     pub fn take_fields(&mut self) -> Fields {
@@ -241,7 +270,8 @@ impl<D: Door> Router<D> {
         let mut values = found.params.iter().map(|(_, value)| value.to_owned());
         let params = Params { first: values.next().unwrap_or_default(), second: values.next().unwrap_or_default() };
         // A segment of the API never has a dot in it (spec §1.1).
-        (route.kind == Kind::Open || !params.first.contains('.')).then_some((route, params))
+        let has_dot = params.first.contains('.') || params.second.contains('.');
+        (route.kind == Kind::Open || !has_dot).then_some((route, params))
     }
 }
 
@@ -276,6 +306,7 @@ fn routes<D: Door>() -> Vec<Route<D>> {
     routes.extend(session_routes());
     routes.extend(preference_routes());
     routes.extend(account_routes());
+    routes.extend(organization_routes());
     routes.extend(open_routes());
     routes
 }
@@ -372,12 +403,12 @@ fn account_routes<D: Door>() -> Vec<Route<D>> {
         Route::api("/api/signup/{invite_id}")
             .on::<CheckInvite>(Method::GET, |call| Box::pin(signup::check_invite(call)))
             .fields::<AcceptInvite>(Method::POST, |call| Box::pin(signup::accept_invite(call))),
-        Route::api("/api/organizations/{id}/invites")
+        Route::api("/api/organizations/{organization_id}/invites")
             .on::<ListInvites>(Method::GET, |call| Box::pin(invites::list(call)))
             .fields::<CreateInvite>(Method::POST, |call| Box::pin(invites::create(call))),
-        Route::api("/api/organizations/{id}/invites/bulk")
+        Route::api("/api/organizations/{organization_id}/invites/bulk")
             .list::<CreateInvites>(Method::POST, |call| Box::pin(invites::create_many(call))),
-        Route::api("/api/organizations/{id}/invites/{invite_id}")
+        Route::api("/api/organizations/{organization_id}/invites/{invite_id}")
             .on::<DeleteInvite>(Method::DELETE, |call| Box::pin(invites::delete(call))),
         Route::api("/api/personal_api_keys")
             .key_first()
@@ -392,6 +423,26 @@ fn account_routes<D: Door>() -> Vec<Route<D>> {
         Route::api("/api/personal_api_keys/{id}/roll")
             .key_first()
             .on::<RollApiKey>(Method::POST, |call| Box::pin(api_keys::roll(call))),
+    ]
+}
+
+fn organization_routes<D: Door>() -> Vec<Route<D>> {
+    vec![
+        Route::api("/api/organizations")
+            .on::<ListOrganizations>(Method::GET, |call| Box::pin(organizations::list(call)))
+            .fields::<CreateOrganization>(Method::POST, |call| Box::pin(organizations::create(call))),
+        Route::api("/api/organizations/{organization_id}")
+            .on::<RetrieveOrganization>(Method::GET, |call| Box::pin(organizations::retrieve(call)))
+            .fields::<UpdateOrganization>(Method::PATCH, |call| Box::pin(organizations::update(call)))
+            .on::<DeleteOrganization>(Method::DELETE, |call| Box::pin(organizations::delete(call))),
+        Route::api("/api/organizations/{organization_id}/members")
+            .on::<ListMembers>(Method::GET, |call| Box::pin(organizations::list_members(call))),
+        Route::api("/api/organizations/{organization_id}/members/{user_uuid}")
+            .fields::<UpdateMember>(Method::PATCH, |call| Box::pin(organizations::update_member(call)))
+            .on::<RemoveMember>(Method::DELETE, |call| Box::pin(organizations::remove_member(call))),
+        Route::api("/api/organizations/{organization_id}/projects")
+            .on::<ListProjects>(Method::GET, |call| Box::pin(organizations::list_projects(call)))
+            .fields::<CreateProject>(Method::POST, |call| Box::pin(organizations::create_project(call))),
     ]
 }
 

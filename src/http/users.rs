@@ -3,13 +3,13 @@
 use hyper::StatusCode;
 
 use super::door::Door;
-use super::paging::{self, Window};
+use super::paging;
 use super::reply::{self, Answer};
 use super::router::Call;
 use crate::app::accounts::{DeleteUser, ListUsers, RetrieveUser, UpdateUser};
 
 pub async fn list<D: Door>(call: Call<D>) -> Answer {
-    let window = Window::of(&call.query);
+    let window = call.window();
     let page = call
         .run(ListUsers {
             email: paging::parameter(&call.query, "email"),
@@ -18,8 +18,7 @@ pub async fn list<D: Door>(call: Call<D>) -> Answer {
             offset: window.offset,
         })
         .await?;
-    let base = format!("{}{}", call.service.site.public_url, call.path);
-    reply::json(StatusCode::OK, &window.page(&base, &call.query, page.count, page.results))
+    reply::json(StatusCode::OK, &call.page(page.count, page.results))
 }
 
 pub async fn retrieve<D: Door>(mut call: Call<D>) -> Answer {

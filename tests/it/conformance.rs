@@ -15,11 +15,8 @@ comments above the tests by `scripts/conformance`; a test checks that it is curr
 
 /// What has no black-box test, and why. What gets one is taken out; a test checks that.
 const WITHOUT: &[(&str, &str)] = &[
-    ("§2.6", "teams are not there yet"),
-    ("§2.7", "organizations are not there yet"),
     ("§3.11", "passkeys are not offered; their constants are tested with status and user"),
     ("§4.9", "impersonation is not offered; its constants are tested with the user"),
-    ("§7.4 row 37", "members are not there yet"),
     ("§1.5: 503 and 500", "the store cannot be made to fail from outside; the answers are tested beside their code"),
     ("§3.5: `is_email_verified` null", "no way of making an account leaves it so"),
     ("W-42", "the harness checks that every error of every test is in the envelope"),

@@ -254,6 +254,18 @@ impl Server {
         self.person(email, &["--verified", "--staff"])
     }
 
+    /// The owner of a new organization of this name, logged in.
+    pub fn owner(&self, email: &str, organization: &str) -> (Person, Client) {
+        let person = self.person(email, &["--verified", "--organization", organization]);
+        let client = self.login(&person);
+        (person, client)
+    }
+
+    /// A member of an organization.
+    pub fn member(&self, email: &str, organization: &str, level: &str) -> Person {
+        self.person(email, &["--verified", "--organization", organization, "--level", level])
+    }
+
     /// An account with these further options of `user create`.
     pub fn person(&self, email: &str, options: &[&str]) -> Person {
         let password = format!("{PASSWORD} of {email}");
@@ -865,7 +877,13 @@ impl Reply {
 
     #[track_caller]
     pub fn is_not_found(self) -> Self {
-        self.is_error(404, "invalid_request", "not_found", "Not found.", None)
+        self.is_missing("Not found.")
+    }
+
+    /// A 404 with its sentence.
+    #[track_caller]
+    pub fn is_missing(self, detail: &str) -> Self {
+        self.is_error(404, "invalid_request", "not_found", detail, None)
     }
 
     /// The 429 of spec §1.11, with the seconds in words and in `Retry-After`.

@@ -102,6 +102,7 @@ pub fn detail(row: UserRow) -> UserDetail {
         verified: true,
     };
     UserDetail {
+        organizations: Vec::new(),
         factor: FactorView {
             state: row.state,
             method: has_device.then(|| "TOTP".to_owned()),

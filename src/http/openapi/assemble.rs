@@ -212,6 +212,7 @@ fn path_parameters(template: &str) -> Vec<Value> {
                     ("The user: `@me` for the caller, or a UUID. Only staff may name somebody else.", "@me")
                 }
                 "uuid" => ("The UUID of the user.", "01990f5c-1f2e-7000-9b1d-5a0f3b9d2c11"),
+                "user_uuid" => ("The member: `@me` for the caller, or a UUID.", "@me"),
                 "organization_id" => ("The organization: its UUID, or `@current` for the caller's.", "@current"),
                 _ => ("Its id.", "@current"),
             };

@@ -10,14 +10,14 @@ const NOT_A_MEMBER: &str = "You do not have permission to perform this action.";
 
 pub fn descriptions() -> Vec<Description> {
     let all = vec![
-        get("/api/organizations/{id}/invites", "invites_list")
+        get("/api/organizations/{organization_id}/invites", "invites_list")
             .says("List the invites of an organization", "For members. Newest first, expired ones included.")
             .answers_page::<InviteView>(
                 "PaginatedOrganizationInviteList",
                 "The invites.",
                 json!({"count": 1, "next": null, "previous": null, "results": [invite()]}),
             ),
-        refusals(post("/api/organizations/{id}/invites", "invites_create"))
+        refusals(post("/api/organizations/{organization_id}/invites", "invites_create"))
             .says(
                 "Invite somebody",
                 "For members, or administrators where `members_can_invite` is off. It lasts three days and takes the \
@@ -25,13 +25,13 @@ pub fn descriptions() -> Vec<Description> {
             )
             .example(json!({"target_email": "ada@example.com", "first_name": "Ada", "level": 1}))
             .answers::<InviteView>(201, "The invite.", invite()),
-        refusals(post("/api/organizations/{id}/invites/bulk", "invites_bulk_create"))
+        refusals(post("/api/organizations/{organization_id}/invites/bulk", "invites_bulk_create"))
             .says("Invite several people", "At most 20. All are checked before the first invite is made.")
             .example(json!([{"target_email": "ada@example.com"}, {"target_email": "bob@example.com", "level": 8}]))
             .answers_list::<InviteView>(201, "The invites, in the order of the body.", json!([invite()]))
             .invalid("max_length", "A maximum of 20 invites can be sent in a single request.", None)
             .invalid("invalid_input", "This endpoint needs an array of data for bulk invite creation.", None),
-        delete("/api/organizations/{id}/invites/{invite_id}", "invites_destroy")
+        delete("/api/organizations/{organization_id}/invites/{invite_id}", "invites_destroy")
             .says("Delete an invite", "For administrators, and whoever made it. Its link stops working at once.")
             .answers_empty(204, "It is gone.")
             .denied(INSUFFICIENT),

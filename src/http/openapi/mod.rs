@@ -20,6 +20,7 @@ mod describe;
 mod failures;
 mod invites;
 mod login;
+mod organizations;
 mod preferences;
 mod schema;
 mod sessions;
@@ -68,6 +69,7 @@ fn descriptions() -> Vec<Description> {
         api_keys::descriptions(),
         signup::descriptions(),
         invites::descriptions(),
+        organizations::descriptions(),
     ]
     .concat()
 }

@@ -3,7 +3,8 @@
 use serde_json::{Value, json};
 
 use super::describe::{Description, delete, get, patch, post, put};
-use super::schema::Source;
+use super::organizations;
+use super::schema::{Source, put as put_key};
 use crate::app::second_factor::{BackupCodes, TotpSetup};
 use crate::app::views::{Success, TwoFactorStatusView, UserView};
 use crate::http::email::Verified;
@@ -66,7 +67,8 @@ fn account() -> Vec<Description> {
         get("/api/users/{uuid}", "users_retrieve")
             .says("Look at a user", "")
             .answers::<UserView>(200, "The user.", user())
-            .denied(ONLY_ONESELF),
+            .denied(ONLY_ONESELF)
+            .gated(),
         changes(
             put("/api/users/{uuid}", "users_update")
                 .says(
@@ -200,7 +202,8 @@ fn two_factor() -> Vec<Description> {
                     "method": "TOTP", "has_passkeys": false, "has_totp": true, "passkeys_enabled_for_2fa": false,
                 }),
             )
-            .denied(ONLY_ONESELF),
+            .denied(ONLY_ONESELF)
+            .gated(),
         post("/api/users/{uuid}/two_factor_backup_codes", "users_two_factor_backup_codes_create")
             .says(
                 "Make new backup codes",
@@ -219,6 +222,7 @@ fn two_factor() -> Vec<Description> {
             .example(json!({"token": "123456"}))
             .answers::<Success>(200, "The second factor is off, or was.", json!({"success": true}))
             .denied(ONLY_ONESELF)
+            .gated()
             .wants_reauth(REAUTH)
             .invalid("token_invalid", "Token is not valid", None)
             .invalid("incorrect_password", "Your current password is incorrect.", "current_password")
@@ -228,5 +232,10 @@ fn two_factor() -> Vec<Description> {
 
 /// Spec §2.2.
 pub fn user() -> Value {
-    serde_json::from_str(include_str!("user.json")).unwrap_or_default()
+    let mut user = serde_json::from_str(include_str!("user.json")).unwrap_or_default();
+    put_key(&mut user, "team", organizations::team());
+    put_key(&mut user, "organization", organizations::full());
+    put_key(&mut user, "organizations", vec![organizations::basic()]);
+    put_key(&mut user, "is_organization_first_user", true);
+    user
 }
