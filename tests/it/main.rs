@@ -51,6 +51,7 @@ mod reset_link;
 mod secrets;
 mod sessions;
 mod signup;
+mod snippets;
 mod tour;
 mod two_factor;
 mod users;

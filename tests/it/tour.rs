@@ -57,7 +57,7 @@ fn steps() -> Vec<Step> {
 }
 
 /// A shell that keeps its variables from step to step, as a person's does.
-struct Shell {
+pub struct Shell {
     child: Child,
     input: ChildStdin,
     output: BufReader<ChildStdout>,
@@ -66,7 +66,7 @@ struct Shell {
 const END: &str = "-- end of the answer --";
 
 impl Shell {
-    fn start(server: &Server) -> Self {
+    pub fn start(server: &Server) -> Self {
         let stand_ins = server.data_dir().with_file_name("bin");
         std::fs::create_dir(&stand_ins).unwrap();
         write_stand_in(&stand_ins.join("oathtool"));
@@ -83,8 +83,18 @@ impl Shell {
         Self { child, input, output }
     }
 
-    fn run(&mut self, commands: &str) -> String {
-        writeln!(self.input, "{{\n{commands}\n}} < /dev/null; echo '{END}'").unwrap();
+    /// What the commands print. They are asked for nothing.
+    pub fn run(&mut self, commands: &str) -> String {
+        self.run_with(&format!("{{\n{commands}\n}} < /dev/null"), std::iter::empty())
+    }
+
+    /// What the commands print, when these lines are typed while they run.
+    pub fn run_with(&mut self, commands: &str, lines: impl Iterator<Item = String>) -> String {
+        // The shell reads the braces whole before it begins, so that what follows is left for `read`.
+        writeln!(self.input, "{{\n{commands}\n}}; echo '{END}'").unwrap();
+        for line in lines {
+            writeln!(self.input, "{line}").unwrap();
+        }
         let mut answer = String::new();
         loop {
             let mut line = String::new();
@@ -105,7 +115,7 @@ impl Drop for Shell {
 }
 
 /// Whether a text is what another describes.
-fn fits(text: &str, pattern: &str) -> bool {
+pub fn fits(text: &str, pattern: &str) -> bool {
     let words = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
     text.lines().count() == pattern.lines().count()
         && text.lines().zip(pattern.lines()).all(|(line, pattern)| line_fits(&words(line), &words(pattern)))
