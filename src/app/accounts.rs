@@ -484,7 +484,7 @@ impl Context<'_> {
 
     /// A user whose current organization and project are those that the user object shows: what was not set, or is not
     /// there any more, is chosen and stored (spec §2.2).
-    async fn with_current_place(&self, user: &User) -> Result<User> {
+    pub(super) async fn with_current_place(&self, user: &User) -> Result<User> {
         if self.is_settled(user).await? {
             return Ok(user.clone());
         }

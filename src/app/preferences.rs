@@ -50,7 +50,7 @@ impl Operation for ReplaceHedgehogConfig {
 
     async fn run(self, cx: &Context<'_>) -> Result<Self::Reply> {
         let config = hedgehog_config(self.fields)?;
-        let change = |_: &User, preferences: &mut Preferences| {
+        let change = |preferences: &mut Preferences| {
             preferences.hedgehog_config.clone_from(&config);
             Ok(())
         };
@@ -74,8 +74,10 @@ impl Operation for PersonaliseScene {
     type Reply = UserView;
 
     async fn run(self, cx: &Context<'_>) -> Result<Self::Reply> {
-        let change = |user: &User, preferences: &mut Preferences| {
-            let choice = SceneChoice::parse(&self.fields, user.current_team.is_some())?;
+        cx.own_account(&self.user)?;
+        let has_team = cx.with_current_place(cx.require_caller()?).await?.current_team.is_some();
+        let choice = SceneChoice::parse(&self.fields, has_team)?;
+        let change = |preferences: &mut Preferences| {
             preferences.scene_personalisation = choice.merge(&preferences.scene_personalisation)?;
             Ok(())
         };
@@ -99,7 +101,7 @@ impl Operation for MarkProductIntro {
 
     async fn run(self, cx: &Context<'_>) -> Result<Self::Reply> {
         let intro = ProductIntro::parse(&self.fields)?;
-        let change = |_: &User, preferences: &mut Preferences| {
+        let change = |preferences: &mut Preferences| {
             preferences.has_seen_product_intro_for = intro.merge(&preferences.has_seen_product_intro_for)?;
             Ok(())
         };
@@ -154,7 +156,7 @@ impl Context<'_> {
         &self,
         user: &UserRef,
         field: &'static str,
-        change: impl Fn(&User, &mut Preferences) -> Result<(), FieldError> + Send + Sync,
+        change: impl Fn(&mut Preferences) -> Result<(), FieldError> + Send + Sync,
     ) -> Result<User> {
         let id = self.own_account(user)?;
         let mut tries = Tries::default();
@@ -162,7 +164,7 @@ impl Context<'_> {
             tries.next().await?;
             let before = self.user(id).await?;
             let mut user = before.value.clone();
-            change(&before.value, &mut user.preferences)?;
+            change(&mut user.preferences)?;
             // A change that changes nothing still waits until what it saw is on disk.
             let batch = if user == before.value {
                 Batch::default().expect(keys::user(id), Expect::Version(before.version))

@@ -1,6 +1,7 @@
 //! The use cases on a store in memory, at moments of our choice.
 
 mod organizations;
+mod pending_invites;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -27,17 +28,14 @@ use crate::config::{MailTransport, Rate, Verification};
 use crate::domain::api_key::KEYS_PER_USER_MAX;
 use crate::domain::audit::{AuditActor, Event};
 use crate::domain::backoff::Failures;
-use crate::domain::email::EmailAddress;
 use crate::domain::fields::Fields;
-use crate::domain::id::{InviteId, OrganizationId};
 use crate::domain::mail::MailKind;
-use crate::domain::organization::{INVITE_SECONDS, Invite, Level};
 use crate::domain::secret::Secret;
 use crate::domain::token::Purpose;
 use crate::domain::totp;
 use crate::domain::user::FactorState;
 use crate::domain::vault::sha256;
-use crate::records::{keys, put_invite, put_user};
+use crate::records::{keys, put_user};
 use crate::store::Order;
 
 const EMAIL: &str = "ada@example.com";
@@ -155,17 +153,6 @@ impl World {
         let (batch, token) = cx.issue_token(Batch::default(), Purpose::ResetPassword, &self.user(id).await).unwrap();
         self.commit(batch).await;
         token.expose().to_owned()
-    }
-
-    /// A new organization of this user, and its first project.
-    async fn found(&self, id: UserId, name: &str) -> (OrganizationId, i64) {
-        let actor = Actor { identity: operator(), address: None, user_agent: None, request_id: String::new() };
-        let cx = Context { app: &self.app, actor: &actor, now: self.now };
-        let before = cx.user(id).await.unwrap();
-        let mut user = before.value.clone();
-        let (batch, organization) = cx.found_organization(Batch::default(), &mut user, name).await.unwrap();
-        self.commit(put_user(batch, Some(&before), &user)).await;
-        (organization.id, user.current_team.unwrap().cast_signed())
     }
 
     async fn user(&self, id: UserId) -> User {
@@ -310,96 +297,6 @@ async fn a_session_that_was_bound_again_goes_on() {
     // Let in before the enrolment ended the other sessions.
     let theme = UpdateUser { user: me(), fields: fields(&json!({"theme_mode": "dark"})), replace: false };
     assert_eq!(world.run(&session, theme).await.unwrap().theme_mode.as_deref(), Some("dark"));
-}
-
-/// Spec §2.10: only where its owner is a member may a key be said to be good for.
-#[tokio::test]
-async fn a_key_is_limited_to_places_of_its_owner() {
-    const TEAMS: &str = "You must be a member of all teams that you are scoping the key to.";
-    const ORGANIZATIONS: &str = "You must be a member of all organizations that you are scoping the key to.";
-    let world = World::new();
-    let (ada, bob) = (world.create(EMAIL, false).await, world.create("bob@example.com", false).await);
-    let ((own, own_team), (other, other_team)) = (world.found(ada, "Own").await, world.found(bob, "Other").await);
-    let (second, second_team) = world.found(ada, "Second").await;
-    let live = world.login(EMAIL).await;
-    let made = async |teams: &[i64], organizations: &[OrganizationId]| {
-        let body = json!({
-            "label": "CI", "scopes": ["*"], "scoped_teams": teams, "scoped_organizations": organizations,
-        });
-        world.run(&live, CreateApiKey { fields: fields(&body) }).await
-    };
-    let both = made(&[own_team, second_team], &[second, own]).await.unwrap();
-    assert_eq!(both.scoped_teams, [own_team, second_team]);
-    assert_eq!(both.scoped_organizations, [second.to_string(), own.to_string()]);
-    for (teams, organizations, detail) in [
-        (vec![own_team, other_team], vec![], TEAMS),
-        (vec![999], vec![], TEAMS),
-        (vec![-1], vec![], TEAMS),
-        (vec![], vec![own, other], ORGANIZATIONS),
-        (vec![], vec![OrganizationId(uuid::Uuid::nil())], ORGANIZATIONS),
-    ] {
-        let refused = Error::invalid(
-            "invalid_input",
-            detail,
-            Some(if detail == TEAMS { "scoped_teams" } else { "scoped_organizations" }),
-        );
-        assert_eq!(made(&teams, &organizations).await.unwrap_err(), refused);
-        let change = json!({"scoped_teams": teams, "scoped_organizations": organizations});
-        let update = UpdateApiKey { id: both.id.clone(), fields: fields(&change), replace: false };
-        assert_eq!(world.run(&live, update).await.unwrap_err(), refused);
-    }
-    let lifted = UpdateApiKey { id: both.id.clone(), fields: fields(&json!({"scoped_teams": []})), replace: false };
-    let lifted = world.run(&live, lifted).await.unwrap();
-    assert_eq!((lifted.scoped_teams.len(), lifted.scoped_organizations.len()), (0, 2));
-}
-
-/// Spec §3.4: unexpired, for the user's address, and for organizations that the user is not in.
-#[tokio::test]
-async fn invites_wait_for_whom_they_are_for() {
-    let mut world = World::new();
-    let (ada, bob) = (world.create(EMAIL, false).await, world.create("bob@example.com", false).await);
-    let (own, _) = world.found(ada, "Own").await;
-    let (other, _) = world.found(bob, "Other").await;
-    let (third, _) = world.found(bob, "Third").await;
-    let live = world.login(EMAIL).await;
-    let mut number = 0;
-    let mut invite = |organization, address: &str, age_s: i64| {
-        number += 1;
-        let created_at = START.plus_seconds(1_000 - age_s);
-        Invite {
-            id: InviteId(uuid::Uuid::from_u128(number)),
-            organization,
-            target_email: EmailAddress::parse(address).unwrap(),
-            first_name: String::new(),
-            level: Level::Member,
-            emailing_attempt_made: false,
-            created_by: Some(bob),
-            created_at,
-            updated_at: created_at,
-            message: None,
-            private_project_access: Vec::new(),
-        }
-    };
-    let invites = [
-        invite(other, "ADA@example.com", 0),
-        invite(own, EMAIL, 0),
-        invite(third, EMAIL, INVITE_SECONDS),
-        invite(OrganizationId(uuid::Uuid::nil()), EMAIL, 0),
-        invite(third, "bob@example.com", 0),
-    ];
-    for invite in &invites {
-        world.commit(put_invite(Batch::default(), None, invite)).await;
-    }
-    world.pass(1_000);
-    let waiting = world.run(&live, ListPendingInvites { user: me() }).await.unwrap();
-    let expected = PendingInviteView {
-        id: invites[0].id,
-        target_email: EMAIL.to_owned(),
-        organization_id: other,
-        organization_name: "Other".to_owned(),
-        created_at: invites[0].created_at.to_rfc3339_z(),
-    };
-    assert_eq!(waiting, [expected]);
 }
 
 /// Neither codes nor the factor itself are for a session that has not proved it (W-11).

@@ -6,6 +6,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::organization_views::{OrganizationBasicView, OrganizationView, PlacesView, Seen, TeamView};
+use super::pending_invites::PendingInviteView;
 use super::{Context, Identity};
 use crate::domain::id::{SessionId, UserId};
 use crate::domain::notification;
@@ -78,7 +79,8 @@ pub struct UserView {
     /// Until then it may do what wants one just now; null without a session.
     #[schema(format = DateTime)]
     pub fresh_reauth_expires_at: Option<String>,
-    pub pending_invites: Vec<Value>,
+    /// Only for oneself; at most 25.
+    pub pending_invites: Vec<PendingInviteView>,
     pub requires_credential_review: bool,
     pub notification_locks: Vec<Value>,
     pub active_realtime_notification_types: Vec<String>,
@@ -316,8 +318,7 @@ pub struct AuditRow {
 impl Context<'_> {
     /// The wire object of a user (spec §2.2).
     pub(super) async fn user_view(&self, user: &User) -> Result<UserView> {
-        let places = self.places_view(user, &mut Seen::default()).await?;
-        Ok(self.user_view_in(user, places))
+        self.user_view_after(user, &mut Seen::default()).await
     }
 
     /// The wire objects of several users.
@@ -325,16 +326,23 @@ impl Context<'_> {
         let mut seen = Seen::default();
         let mut views = Vec::with_capacity(users.len());
         for user in users {
-            let places = self.places_view(user, &mut seen).await?;
-            views.push(self.user_view_in(user, places));
+            views.push(self.user_view_after(user, &mut seen).await?);
         }
         Ok(views)
     }
 
-    /// What belongs to features that are not there is constant.
-    fn user_view_in(&self, user: &User, places: PlacesView) -> UserView {
-        let preferences = &user.preferences;
+    async fn user_view_after(&self, user: &User, seen: &mut Seen) -> Result<UserView> {
+        let places = self.places_view(user, seen).await?;
         let is_self = self.caller().is_some_and(|caller| caller.id == user.id);
+        // The id of an invite lets in whoever knows it, so nobody else is told.
+        let pending_invites = if is_self { self.pending_invites(user).await? } else { Vec::new() };
+        let is_first_user = places.is_first_user.filter(|_| is_self);
+        Ok(self.user_view_of(user, PlacesView { is_first_user, ..places }, pending_invites))
+    }
+
+    /// What belongs to features that are not there is constant.
+    fn user_view_of(&self, user: &User, places: PlacesView, pending_invites: Vec<PendingInviteView>) -> UserView {
+        let preferences = &user.preferences;
         let window = |seconds| match &self.actor.identity {
             Identity::Session { session, .. } => {
                 Some(session.session.authenticated_at.plus_seconds(seconds).to_rfc3339_offset())
@@ -380,11 +388,11 @@ impl Context<'_> {
             hide_mcp_hints: preferences.hide_mcp_hints,
             ui_configuration: preferences.ui_configuration.clone(),
             fresh_reauth_expires_at: window(FRESH_REAUTH_SECONDS),
-            pending_invites: Vec::new(),
+            pending_invites,
             requires_credential_review: false,
             notification_locks: Vec::new(),
             active_realtime_notification_types: Vec::new(),
-            is_organization_first_user: places.is_first_user.filter(|_| is_self),
+            is_organization_first_user: places.is_first_user,
             onboarding_skipped_at: None,
             onboarding_skipped_reason: None,
             onboarding_skipped_organization_id: None,

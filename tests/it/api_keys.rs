@@ -392,6 +392,62 @@ fn a_rolled_key_has_a_new_value() {
     server.with_key(other["value"].as_str().unwrap()).get(ME).is(200);
 }
 
+/// Spec §2.10, §3.8, §1.6: a key reaches no further than its owner, and no further than it is said to.
+#[test]
+fn a_key_can_be_limited_to_places() {
+    let server = Server::start();
+    let (_, owner) = server.owner("ada@example.com", "Acme");
+    let (_, other) = server.owner("bob@example.com", "Other");
+    let acme = owner.me();
+    let second = owner.post("/api/organizations", json!({"name": "Second"})).is(201).json();
+    let foreign = other.me();
+    let (id, team) = (acme["organization"]["id"].clone(), acme["team"]["id"].clone());
+    let (second_id, second_team) = (second["id"].clone(), second["teams"][0]["id"].clone());
+    let of = |id: &Value| format!("/api/organizations/{}", id.as_str().unwrap());
+
+    let teams = "You must be a member of all teams that you are scoping the key to.";
+    let organizations = "You must be a member of all organizations that you are scoping the key to.";
+    let made = make(&owner, "CI", &["*"]);
+    let path = format!("{KEYS}/{}", made["id"].as_str().unwrap());
+    for (name, values, detail) in [
+        ("scoped_teams", json!([team, foreign["team"]["id"]]), teams),
+        ("scoped_teams", json!([999_999]), teams),
+        ("scoped_teams", json!([-1]), teams),
+        ("scoped_organizations", json!([id, foreign["organization"]["id"]]), organizations),
+        ("scoped_organizations", json!(["01990f5c-1f10-7000-9a8b-7c6d5e4f3a2b"]), organizations),
+    ] {
+        let mut sent = body("test", &["*"]);
+        sent[name] = values.clone();
+        owner.post(KEYS, sent).is_invalid("invalid_input", detail, Some(name));
+        owner.patch(&path, json!({name: values})).is_invalid("invalid_input", detail, Some(name));
+    }
+
+    let mut sent = body("test", &["*"]);
+    sent["scoped_organizations"] = json!([id]);
+    let limited = owner.post(KEYS, sent).is(201).json();
+    assert_eq!((&limited["scoped_organizations"], &limited["scoped_teams"]), (&json!([id]), &json!([])));
+    let key = server.with_key(limited["value"].as_str().unwrap());
+    key.get(&of(&id)).is(200);
+    let detail =
+        format!("API key does not have access to the requested organization: ID {}.", second_id.as_str().unwrap());
+    key.get(&of(&second_id)).is_denied(&detail);
+    key.get(ME).is(200);
+    // What is not said stays: no key gets wider by a PUT.
+    let path = format!("{KEYS}/{}", limited["id"].as_str().unwrap());
+    let replaced = owner.put(&path, json!({"label": "x", "scopes": ["*"]})).is(200).json();
+    assert_eq!(replaced["scoped_organizations"], json!([id]));
+
+    let change = json!({"scoped_organizations": [], "scoped_teams": [team, second_team, team.to_string()]});
+    let changed = owner.patch(&path, change).is(200).json();
+    assert_eq!(changed["scoped_teams"], json!([team, second_team]));
+    let detail = "API keys with scoped projects are only supported on project-based endpoints.";
+    key.get(&of(&id)).is_denied(detail);
+    key.get(&format!("{}/projects", of(&second_id))).is(200);
+    key.get(ME).is(200);
+    owner.patch(&path, json!({"scoped_teams": []})).is(200);
+    key.get(&of(&second_id)).is(200);
+}
+
 /// W-43: what a client sent comes back cut and without control characters.
 #[test]
 fn an_unknown_scope_is_repeated_in_short() {
@@ -421,6 +477,22 @@ fn the_command_line_makes_keys() {
     assert!(set(&["--description", "", "--any-team"]).is(0).out.contains("build server"));
     set(&["--scope", "nonsense"]).is(4);
     server.cli(&["key", "set", "ada@example.com", "nonsense", "--label", "x"]).is(3);
+
+    server.cli(&["user", "set", "ada@example.com", "--organization", "Acme"]).is(0);
+    let me = client.me();
+    let (place, team) = (me["organization"]["id"].as_str().unwrap(), me["team"]["id"].to_string());
+    let limits = ["--organization", place, "--team", &team, "--json"];
+    let limited = set(&limits).json();
+    assert_eq!((&limited["scoped_organizations"], &limited["scoped_teams"][0]), (&json!([place]), &me["team"]["id"]));
+    let create = ["key", "create", "--user", "ada@example.com", "--label", "new", "--scope", "*", "--description", "d"];
+    let new = server.cli(&[&create[..], &limits].concat()).json();
+    assert_eq!(new["scoped_organizations"], json!([place]));
+    let list = server.cli(&["key", "list", "ada@example.com"]).is(0).out;
+    assert!(list.contains(&format!("organization {place}, team {team}")), "{list}");
+    let lifted = set(&["--any-organization", "--any-team", "--json"]).json();
+    assert_eq!((&lifted["scoped_organizations"], &lifted["scoped_teams"]), (&json!([]), &json!([])));
+    set(&["--team", "999"]).is(4);
+    set(&["--team", "1", "--any-team"]).is(2);
 
     server.cli(&["key", "roll", "ada@example.com", id, "--reason", "short"]).is(4);
     let reason = ["--reason", "leaked in a log", "--json"];

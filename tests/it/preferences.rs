@@ -97,6 +97,19 @@ fn a_scene_wants_a_dashboard_of_the_current_team() {
     let body = json!({"scene": "Person", "dashboard": 7});
     client.post(SCENE, body).is_invalid("invalid_input", detail, Some("dashboard"));
     assert_eq!(client.me()["scene_personalisation"], json!([]));
+
+    // A team is current as soon as there is one.
+    let acme = ["user", "set", "ada@example.com", "--organization", "Acme"];
+    server.cli(&acme).is(0);
+    let choose = |scene: &str, dashboard: Value| {
+        let me = client.post(SCENE, json!({"scene": scene, "dashboard": dashboard})).is(200).json();
+        assert_eq!(me, client.me());
+        me["scene_personalisation"].clone()
+    };
+    assert_eq!(choose("Person", json!(7)), json!([{"scene": "Person", "dashboard": 7}]));
+    assert_eq!(choose("Person", json!("8")), json!([{"scene": "Person", "dashboard": 8}]));
+    let both = json!([{"scene": "Person", "dashboard": 8}, {"scene": "Group", "dashboard": 9}]);
+    assert_eq!(choose("Group", json!(9)), both);
 }
 
 /// Spec §3.4: `github_login` and `credentials_review_complete`.

@@ -19,10 +19,14 @@ fn current() -> OrganizationRef {
 
 impl World {
     /// An organization of a new user, who is logged in.
-    async fn owner(&self, email: &str, name: &str) -> (Identity, OrganizationId) {
-        let user = self.create(email, false).await;
-        let (organization, _) = self.found(user, name).await;
-        (self.login(email).await, organization)
+    pub(super) async fn owner(&self, email: &str, name: &str) -> (Identity, OrganizationId) {
+        let actor = Actor { identity: operator(), address: None, user_agent: None, request_id: String::new() };
+        let cx = Context { app: &self.app, actor: &actor, now: self.now };
+        let before = cx.user(self.create(email, false).await).await.unwrap();
+        let mut user = before.value.clone();
+        let (batch, organization) = cx.found_organization(Batch::default(), &mut user, name).await.unwrap();
+        self.commit(put_user(batch, Some(&before), &user)).await;
+        (self.login(email).await, organization.id)
     }
 
     /// The same session with the user as it is now.
