@@ -2,11 +2,12 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::Server;
+use crate::harness::{Client, Server};
 
 const ME: &str = "/api/users/@me";
 const HEDGEHOG: &str = "/api/users/@me/hedgehog_config";
 const SCENE: &str = "/api/users/@me/scene_personalisation";
+const WAITING: &str = "/api/users/@me/pending_invites";
 const INTRO: &str = "/api/users/@me/product_intro_seen";
 
 /// Every route, with a body that it takes from somebody without a team.
@@ -112,6 +113,46 @@ fn a_scene_wants_a_dashboard_of_the_current_team() {
     assert_eq!(choose("Group", json!(9)), both);
 }
 
+/// Spec §2.2, §3.4: `pending_invites`, by itself and in the user object; for the one who is invited alone.
+#[test]
+fn invites_wait_for_whom_they_are_for() {
+    let server = Server::start();
+    let (_, acme) = server.owner("grace@example.com", "Acme");
+    let (_, other) = server.owner("eve@example.com", "Other");
+    let (person, client) = server.logged_in("ada@example.com");
+    let staff = server.login(&server.staff("staff@example.com"));
+    let waiting = |client: &Client| {
+        let list = client.get(WAITING).is(200).json();
+        assert_eq!(client.me()["pending_invites"], list);
+        list
+    };
+    let invite = |owner: &Client, email: &str| {
+        let body = json!({"target_email": email, "send_email": false});
+        owner.post("/api/organizations/@current/invites", body).is(201).json()
+    };
+    assert_eq!(waiting(&client), json!([]));
+    invite(&acme, "bob@example.com");
+    let first = invite(&acme, "Ada@Example.com");
+    server.advance(60);
+    let second = invite(&other, "ada@example.com");
+    let seen = |invite: &Value, organization: &Client, name: &str| {
+        json!({
+            "id": invite["id"], "target_email": "ada@example.com",
+            "organization_id": organization.me()["organization"]["id"], "organization_name": name,
+            "created_at": invite["created_at"],
+        })
+    };
+    let (from_acme, from_other) = (seen(&first, &acme, "Acme"), seen(&second, &other, "Other"));
+    assert_eq!(waiting(&client), json!([from_other, from_acme]));
+    assert_eq!(waiting(&acme), json!([]));
+    assert_eq!(staff.get(&person.path("")).is(200).json()["pending_invites"], json!([]));
+
+    client.post(&format!("/api/signup/{}", second["id"].as_str().unwrap()), json!({})).is(201);
+    assert_eq!(waiting(&client), json!([from_acme]));
+    server.advance(3 * 86_400);
+    assert_eq!(waiting(&client), json!([]));
+}
+
 /// Spec §3.4: `github_login` and `credentials_review_complete`.
 #[test]
 fn there_is_no_github_and_nothing_to_review() {
@@ -133,8 +174,7 @@ fn preferences_are_for_sessions_and_oneself() {
     let key = server.key_of(&client, &["*"]);
     let only_me = "As a non-staff user you're only allowed to access the `@me` user instance.";
     for (method, path, body, status) in routes() {
-        let call =
-            |client: &crate::harness::Client, path: String| client.request(method, &path).json(body.clone()).send();
+        let call = |client: &Client, path: String| client.request(method, &path).json(body.clone()).send();
         call(&client, format!("{ME}/{path}")).is(status);
         call(&client, format!("{ME}/{path}/")).is(status);
         call(&client, person.path(&format!("/{path}"))).is(status);
