@@ -20,8 +20,15 @@ DOORWARD = os.environ["DOORWARD_API_TEST_PROGRAM"]
 WAY = os.environ["DOORWARD_API_TEST_WAY"]
 PASSWORD = "correct horse battery staple"
 
-# Calls that end the session, the account or the key when they succeed.
-ENDING = {"logout_create", "logout_redirect_create", "users_destroy", "personal_api_keys_destroy"}
+# Calls that end the session, or something else of the account's that other calls need, when they succeed.
+ENDING = {
+    "logout_create",
+    "logout_redirect_create",
+    "users_destroy",
+    "personal_api_keys_destroy",
+    "organizations_destroy",
+    "members_destroy",
+}
 
 SEEN: dict[str, collections.Counter[int]] = collections.defaultdict(collections.Counter)
 
@@ -70,6 +77,7 @@ class Person:
         key = {"label": "a key of the tester's", "scopes": ["user:read"]}
         made = caller.post(f"{URL}/api/personal_api_keys/", json=key, headers=headers, timeout=30)
         self.key_id = made.json()["id"]
+        # The server lets everybody found organizations.
         caller.post(f"{URL}/api/organizations/", json={"name": "Testers"}, headers=headers, timeout=30)
         cookies = "; ".join(f"{cookie.name}={cookie.value}" for cookie in caller.cookies)
         return {"Cookie": cookies, **headers}
@@ -81,8 +89,8 @@ PERSON = Person()
 @schemathesis.hook
 def map_path_parameters(context: HookContext, path_parameters: dict[str, Any] | None) -> dict[str, Any] | None:
     """Most made-up ids name nothing. Three of four become the caller's own, so that calls get further than that."""
-    of_organizations = context.operation is not None and context.operation.path.startswith("/api/organizations/")
-    for name, own in (("uuid", "@me"), ("id", "@current" if of_organizations else PERSON.key_id)):
+    own_names = {"uuid": "@me", "user_uuid": "@me", "organization_id": "@current", "id": PERSON.key_id}
+    for name, own in own_names.items():
         value = str((path_parameters or {}).get(name, ""))
         if value and zlib.crc32(value.encode("utf-8", "replace")) % 4 != 0:
             path_parameters[name] = own
