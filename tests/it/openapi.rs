@@ -3,7 +3,8 @@
 use serde_json::{Value, json};
 
 use crate::described;
-use crate::harness::{Client, PASSWORD, Server};
+use crate::harness::{Client, PASSWORD, Server, wait_for};
+use crate::snippets::{self, Browser};
 
 const KEPT: &str = include_str!("../../assets/openapi.json");
 
@@ -36,6 +37,30 @@ fn the_page_loads_from_this_server_only() {
     let viewer = client.get("/api/docs/viewer.js").is(200);
     assert_eq!(viewer.header("content-encoding"), "gzip");
     assert_eq!(viewer.header("cache-control"), "public, max-age=3600");
+}
+
+/// In a real browser: every call is on it, nothing is said on the console, and nothing is loaded from elsewhere.
+#[test]
+fn the_page_shows_every_call() {
+    if !snippets::is_there("chromedriver") {
+        return snippets::leave_out("no chromedriver");
+    }
+    let server = Server::start();
+    let browser = Browser::start(&server);
+    browser.call("/url", &json!({"url": format!("{}/api/docs", server.url())}));
+    let paths = described::document()["paths"].as_object().unwrap();
+    let calls: usize = paths.values().map(|item| item.as_object().unwrap().len()).sum();
+    wait_for("the calls", || {
+        let shown = browser.script("return document.querySelectorAll('.opblock').length", json!([]));
+        (shown.as_u64() == Some(calls as u64)).then_some(())
+    });
+    let mut log = browser.call("/se/log", &json!({"type": "browser"}));
+    // The browser looked at another page first, which has no icon.
+    log.as_array_mut().unwrap().retain(|entry| !entry["message"].as_str().unwrap().contains("/favicon.ico"));
+    assert_eq!(log, json!([]));
+    let foreign = "return performance.getEntriesByType('resource').map((one) => one.name)\
+        .filter((name) => !name.startsWith(location.origin) && !name.startsWith('data:'))";
+    assert_eq!(browser.script(foreign, json!([])), json!([]));
 }
 
 // ---- bodies -----------------------------------------------------------------------------------------------------

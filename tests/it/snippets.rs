@@ -47,12 +47,12 @@ fn server() -> Server {
     Server::with_mail()
 }
 
-fn is_there(program: &str) -> bool {
+pub fn is_there(program: &str) -> bool {
     Command::new(program).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok()
 }
 
 #[allow(clippy::print_stderr, reason = "whoever runs the tests should see it")]
-fn leave_out(why: &str) {
+pub fn leave_out(why: &str) {
     assert!(std::env::var_os("DOORWARD_TEST_EVERYTHING").is_none(), "{why}");
     eprintln!("left out: {why}");
 }
@@ -240,7 +240,7 @@ impl Drop for Python {
 // ---- browser ----------------------------------------------------------------------------------------------------
 
 /// A real browser, driven over the protocol of W3C's `WebDriver`.
-struct Browser {
+pub struct Browser {
     driver: Child,
     http: reqwest::blocking::Client,
     /// The address of the session.
@@ -263,7 +263,7 @@ const ask = async () => {
 ";
 
 impl Browser {
-    fn start(server: &Server) -> Self {
+    pub fn start(server: &Server) -> Self {
         let profile = tempfile::tempdir().unwrap();
         let mut command = server.program("chromedriver");
         let mut driver = command.arg("--port=0").stdout(Stdio::piped()).spawn().unwrap();
@@ -289,7 +289,8 @@ impl Browser {
             "--disable-dev-shm-usage",
             &format!("--user-data-dir={}", profile.path().display()),
         ];
-        let wanted = json!({"capabilities": {"alwaysMatch": {"goog:chromeOptions": {"args": arguments}}}});
+        let options = json!({"goog:chromeOptions": {"args": arguments}, "goog:loggingPrefs": {"browser": "ALL"}});
+        let wanted = json!({"capabilities": {"alwaysMatch": options}});
         let http = reqwest::blocking::Client::new();
         let mut browser = Self { driver, http, session: format!("http://127.0.0.1:{port}"), _profile: profile };
         let made = browser.call("/session", &wanted);
@@ -299,14 +300,14 @@ impl Browser {
         browser
     }
 
-    fn call(&self, path: &str, body: &Value) -> Value {
+    pub fn call(&self, path: &str, body: &Value) -> Value {
         let answer = self.http.post(format!("{}{path}", self.session)).json(body).send().unwrap();
         let mut answer: Value = answer.json().unwrap();
         assert!(answer["value"]["error"].is_null(), "{path}: {answer}");
         answer["value"].take()
     }
 
-    fn script(&self, script: &str, arguments: Value) -> Value {
+    pub fn script(&self, script: &str, arguments: Value) -> Value {
         self.call("/execute/sync", &json!({"script": script, "args": arguments}))
     }
 

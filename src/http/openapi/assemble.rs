@@ -58,6 +58,18 @@ fn tag_of(template: &str) -> &str {
     rest.split('/').next().unwrap_or(rest)
 }
 
+/// What the resources are.
+const TAGS: &[(&str, &str)] = &[
+    ("users", "Accounts: what is known of a user, the e-mail address, the second factor, sessions, preferences."),
+    ("login", "Logging in, in one step or two."),
+    ("logout", "Logging out."),
+    ("reset", "Forgotten passwords: a link by mail, and the new password."),
+    ("reset_2fa", "Lost second factors: a link by mail, for which staff or an operator asked."),
+    ("personal_api_keys", "Keys for programs that act for a user."),
+    ("signup", "New accounts, on their own or with an invite."),
+    ("organizations", "Organizations, their members, invites and projects."),
+];
+
 fn tags(described: &[Described<'_>]) -> Vec<Value> {
     let mut names: Vec<&str> = Vec::new();
     for (description, _) in described {
@@ -66,7 +78,8 @@ fn tags(described: &[Described<'_>]) -> Vec<Value> {
             names.push(name);
         }
     }
-    names.into_iter().map(|name| json!({"name": name})).collect()
+    let text = |name| TAGS.iter().find(|(tag, _)| *tag == name).map_or("", |(_, text)| *text);
+    names.into_iter().map(|name| json!({"name": name, "description": text(name)})).collect()
 }
 
 fn operation(description: &Description, endpoint: &Endpoint<App>, schemas: &mut Map<String, Value>) -> Value {
