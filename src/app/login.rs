@@ -301,6 +301,10 @@ impl Context<'_> {
             let kind = MailKind::NewDevice { device: self.device(), address: self.address_text() };
             batch = self.mailed(batch, user, kind)?;
         }
+        // With the login, which kills what was mailed before.
+        if user.is_email_verified.is_none() {
+            batch = self.verification_asked(batch, user).await?;
+        }
         let (batch, issued) = self.session_begun(batch, user).await?;
         Ok((self.audited(batch, Note::of(Event::UserLoggedIn, user).by(user).detail("method", how)), issued))
     }
@@ -475,28 +479,33 @@ impl Context<'_> {
         }))
     }
 
-    /// Rows 5 and its null case of spec §3.5: mail goes out again, and `false` does not get in.
+    /// Row 5 of spec §3.5: who has not verified the address does not get in, and the mail goes out again. Its null case,
+    /// accounts from before addresses were verified, is asked too, but gets in: see [`Context::logged_in`].
     async fn refuse_unverified(&self, user: &User) -> Result<()> {
-        if user.is_email_verified == Some(true) || !self.app.is_mail_available() {
+        if user.is_email_verified != Some(false) || !self.app.is_mail_available() {
             return Ok(());
+        }
+        let batch = self.verification_asked(Batch::default(), user).await?;
+        if batch != Batch::default() {
+            self.commit(batch).await?;
+        }
+        let detail = "Your account is awaiting verification. Please check your email for a verification link.";
+        Err(Error::invalid("not_verified", detail, None))
+    }
+
+    /// Adds the mail with which a user verifies the address, unless there is no mail or it was asked for too often: then
+    /// only the mailbox is spared.
+    async fn verification_asked(&self, batch: Batch, user: &User) -> Result<Batch> {
+        if !self.app.is_mail_available() {
+            return Ok(batch);
         }
         match self.count(Limit::EmailVerificationRequest, user.id.to_string().as_bytes()).await {
             Ok(()) => {
-                let batch = self.audited(Batch::default(), Note::of(Event::UserVerificationRequested, user));
-                let batch = self.verification_mailed(batch, user)?;
-                self.commit(batch).await?;
+                let batch = self.audited(batch, Note::of(Event::UserVerificationRequested, user));
+                self.verification_mailed(batch, user)
             }
-            // The answer stays the same; only the mailbox is spared.
-            Err(Error::Throttled { .. }) => {}
-            Err(error) => return Err(error),
-        }
-        match user.is_email_verified {
-            Some(false) => Err(Error::invalid(
-                "not_verified",
-                "Your account is awaiting verification. Please check your email for a verification link.",
-                None,
-            )),
-            Some(true) | None => Ok(()),
+            Err(Error::Throttled { .. }) => Ok(batch),
+            Err(error) => Err(error),
         }
     }
 }

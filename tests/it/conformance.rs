@@ -18,7 +18,6 @@ const WITHOUT: &[(&str, &str)] = &[
     ("§3.11", "passkeys are not offered; their constants are tested with status and user"),
     ("§4.9", "impersonation is not offered; its constants are tested with the user"),
     ("§1.5: 503 and 500", "the store cannot be made to fail from outside; the answers are tested beside their code"),
-    ("§3.5: `is_email_verified` null", "no way of making an account leaves it so"),
     ("W-42", "the harness checks that every error of every test is in the envelope"),
 ];
 

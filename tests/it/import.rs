@@ -197,6 +197,32 @@ fn people_of_a_django_site_log_in_as_before() {
     }
 }
 
+/// Spec §3.5, row 5, §2.2: an account of a site that verified no addresses is an old one. The user gets in, and at each login
+/// a mail goes out, whose link works, although the login has brought a new hash and more.
+#[test]
+fn an_old_account_need_not_verify() {
+    let server = Server::with_mail();
+    import(&server, &file(&server, "dump.json", &lines(&[user(1, "ada@example.com", json!({}))])));
+    let credentials = json!({"email": "ada@example.com", "password": OLD_PASSWORD});
+    let log_in = |count: usize| {
+        let client = server.client();
+        client.post("/api/login", credentials.clone()).is(200);
+        let me = client.me();
+        assert_eq!(me["is_email_verified"], json!(null));
+        let mail = server.wait_for_mails("ada@example.com", "Verify your email address", count).pop().unwrap();
+        json!({"uuid": me["uuid"], "token": mail.token()})
+    };
+    let verify = |body: &Value| server.client().post("/api/users/verify_email", body.clone());
+    let first = log_in(1);
+    let second = log_in(2);
+    verify(&first).is(400);
+    verify(&second).is(200);
+    let client = server.client();
+    client.post("/api/login", credentials.clone()).is(200);
+    assert_eq!(client.me()["is_email_verified"], true);
+    assert_eq!(server.count_mails("ada@example.com", "Verify", "w@example.com"), 2);
+}
+
 /// Issue 3, point 5: what is left out is said, with its line; what cannot be honoured is not guessed. Without a server.
 #[test]
 fn the_report_names_what_is_left_out() {
