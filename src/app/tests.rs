@@ -194,7 +194,7 @@ impl World {
         let mails = self.mails().await;
         let found = mails.into_iter().rev().find_map(|(_, kind)| match kind {
             MailKind::VerifyEmail { link, code } => {
-                let token = link.expose().rsplit('/').next().unwrap().to_owned();
+                let token = link.unwrap().expose().rsplit('/').next().unwrap().to_owned();
                 Some((token, code.map(|code| code.expose().to_owned())))
             }
             _ => None,

@@ -39,8 +39,13 @@ impl Context<'_> {
         });
         let token = self.token(Purpose::VerifyEmail, user, &secret, stored);
         let batch = put_token(batch, Purpose::VerifyEmail, Some(user.id), &token);
-        let link =
-            Secret::new(format!("{}/verify_email/{}/{}", self.config().server.public_url, user.id, secret.expose()));
+        let link = match self.config().email.verification {
+            Verification::Code => None,
+            Verification::Token | Verification::Both => {
+                let public_url = &self.config().server.public_url;
+                Some(Secret::new(format!("{public_url}/verify_email/{}/{}", user.id, secret.expose())))
+            }
+        };
         let to = user.pending_email.as_ref().unwrap_or(&user.email).clone();
         self.mailed_to(batch, user, &to, MailKind::VerifyEmail { link, code })
     }

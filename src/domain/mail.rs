@@ -20,9 +20,9 @@ pub struct Mail {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum MailKind {
-    /// `Verify your email address`: link, and a six-digit code where codes are on.
+    /// `Verify your email address`: a link, a six-digit code, or both.
     VerifyEmail {
-        link: Secret,
+        link: Option<Secret>,
         code: Option<Secret>,
     },
     /// `Reset your Doorward password`.

@@ -163,11 +163,16 @@ mod tests {
         let device = K::NewDevice { device: "Firefox on Linux".into(), address: "192.0.2.7".into() };
         vec![
             (
-                K::VerifyEmail { link: LINK.into(), code: Some("081804".into()) },
+                K::VerifyEmail { link: Some(LINK.into()), code: Some("081804".into()) },
                 "Verify your email address",
                 &[LINK, "    081804", "ten minutes"],
             ),
-            (K::VerifyEmail { link: LINK.into(), code: None }, "Verify your email address", &[LINK, "one day"]),
+            (K::VerifyEmail { link: Some(LINK.into()), code: None }, "Verify your email address", &[LINK, "one day"]),
+            (
+                K::VerifyEmail { link: None, code: Some("081804".into()) },
+                "Verify your email address",
+                &["Enter this code", "    081804", "ten minutes"],
+            ),
             (K::ResetPassword { link: LINK.into() }, "Reset your Doorward password", &[LINK, "one day"]),
             (K::LoginCode { code: "081804".into() }, "Your Doorward login code", &["    081804", "ten minutes"]),
             (

@@ -185,7 +185,8 @@ mod tests {
     }
 
     fn mail(to: &str) -> Mail {
-        let kind = MailKind::VerifyEmail { link: "https://doorward.example/v/abc".into(), code: Some("081804".into()) };
+        let link = Some("https://doorward.example/v/abc".into());
+        let kind = MailKind::VerifyEmail { link, code: Some("081804".into()) };
         let at = Timestamp::from_micros(1_756_730_096_789_012);
         Mail { to: EmailAddress::parse(to).unwrap(), name: "Ada Lovelace".into(), kind, at }
     }

@@ -229,13 +229,16 @@ fn a_code_may_be_typed_in_many_ways() {
 /// Spec §5, settings: what a verification mail carries.
 #[test]
 fn a_verification_mail_carries_what_is_set() {
-    for (setting, has_code) in [("token", false), ("code", true), ("both", true)] {
+    for (setting, has_link, has_code) in [("token", true, false), ("code", false, true), ("both", true, true)] {
         let server = Server::builder().mail_file().setting("email.verification", setting).start();
         let person = server.person("ada@example.com", &[]);
         server.client().post(REQUEST, json!({"uuid": person.uuid})).is(200);
         let mail = server.wait_for_mail("ada@example.com", SUBJECT);
         let is_code = |line: &str| line.trim().len() == 6 && line.trim().bytes().all(|byte| byte.is_ascii_digit());
         assert_eq!(mail.text.lines().any(is_code), has_code, "{setting}: {}", mail.text);
+        for text in [&mail.text, &mail.html] {
+            assert_eq!(text.contains("verify_email"), has_link, "{setting}: {text}");
+        }
     }
 }
 
