@@ -89,7 +89,7 @@ fn a_body_beyond_the_limit_is_refused() {
     client.get(ME).is(200);
 }
 
-/// Spec §1.2: the table of content types.
+/// Spec §1.2: the table of content types; §7.4 row 46.
 #[test]
 fn a_body_may_be_json_or_a_form() {
     let server = Server::start();

@@ -44,7 +44,7 @@ fn stage(server: &Server, client: &Client, email: &str) -> Mail {
     server.wait_for_mail(email, SUBJECT)
 }
 
-/// Spec §3.3, §4.1.
+/// Spec §3.3, §4.1, §7.4 row 17: a token is used once.
 #[test]
 fn a_token_verifies_and_logs_in_once() {
     let server = Server::with_mail();

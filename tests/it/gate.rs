@@ -60,7 +60,8 @@ fn is_closed(client: &Client) {
     for path in ["/api/users", "/api/users/", "/api/personal_api_keys", "/api/personal_api_keys/nonsense"] {
         client.get(path).wants_setup();
     }
-    for path in ["login_sessions", "login_sessions/", "remembered_devices", "hedgehog_config", "github_login"] {
+    let own = ["login_sessions", "login_sessions/", "remembered_devices", "hedgehog_config", "github_login"];
+    for path in own.into_iter().chain(["pending_invites"]) {
         client.get(&format!("{ME}/{path}")).wants_setup();
     }
     client.delete(&format!("{ME}/login_sessions/nonsense")).wants_setup();
@@ -70,11 +71,17 @@ fn is_closed(client: &Client) {
     client.post(&format!("{ME}/scene_personalisation"), json!({})).wants_setup();
     client.patch(&format!("{ME}/product_intro_seen"), json!({})).wants_setup();
     client.post(&format!("{ME}/credentials_review_complete"), json!({})).wants_setup();
-    for below in ["", "/", "/@current", "/@current/members", "/@current/projects/"] {
+    for below in ["", "/", "/@current", "/@current/members", "/@current/projects/", "/@current/invites"] {
         client.get(&format!("/api/organizations{below}")).wants_setup();
     }
     client.patch(CURRENT, json!({"enforce_2fa": false})).wants_setup();
-    client.delete("/api/organizations/@current/members/@me").wants_setup();
+    client.delete(CURRENT).wants_setup();
+    client.patch(&format!("{CURRENT}/members/@me"), json!({"level": 1})).wants_setup();
+    client.delete(&format!("{CURRENT}/members/@me")).wants_setup();
+    client.post(&format!("{CURRENT}/projects"), json!({"name": "A way round"})).wants_setup();
+    client.post(&format!("{CURRENT}/invites"), json!({"target_email": "eve@example.com"})).wants_setup();
+    client.post(&format!("{CURRENT}/invites/bulk"), json!([])).wants_setup();
+    client.delete(&format!("{CURRENT}/invites/nonsense")).wants_setup();
     client.post("/api/organizations", json!({"name": "A way round"})).wants_setup();
     client.patch(ME, json!({"first_name": "Ada"})).wants_setup();
     client.patch(ME, json!({"email": "eve@example.com"})).wants_setup();
@@ -84,6 +91,8 @@ fn is_closed(client: &Client) {
     client.delete(ME).wants_setup();
     client.post("/api/personal_api_keys", json!({})).wants_setup();
     client.patch("/api/personal_api_keys/nonsense", json!({})).wants_setup();
+    client.put("/api/personal_api_keys/nonsense", json!({})).wants_setup();
+    client.delete("/api/personal_api_keys/nonsense").wants_setup();
     client.post("/api/personal_api_keys/nonsense/roll", json!({})).wants_setup();
     client.patch("/api/users/cancel_email_change_request", json!({})).wants_setup();
 }
@@ -116,6 +125,14 @@ fn leads_out(server: &Server, person: &Person, client: &Client) {
         }
         client.post(&format!("/api/login/precheck{slash}"), json!({"email": person.email})).is(200);
         client.post(&format!("/api/login/token{slash}"), json!({"token": "1"})).is(400);
+        client.post(&format!("/api/login/code-based-verification{slash}"), json!({"code": "1"})).is(400);
+        client.post(&format!("/api/login/code-based-verification/resend{slash}"), json!({})).is(400);
+        client.post(&format!("/api/reset{slash}"), json!({})).is(400);
+        client.post(&format!("/api/signup{slash}"), json!({})).is(400);
+        for below in ["reset", "reset_2fa", "signup"] {
+            client.get(&format!("/api/{below}/nonsense{slash}")).is(400);
+            client.post(&format!("/api/{below}/nonsense{slash}"), json!({})).is(400);
+        }
         client.post(&format!("/api/users/verify_email{slash}"), json!({})).is(400);
         client.post(&format!("/api/users/request_email_verification{slash}"), json!({})).is(400);
         client.get(&format!("/_health{slash}")).is(200);
@@ -141,7 +158,7 @@ fn enrolling_opens_the_gate() {
 }
 
 /// Spec §4.8: the typical path with an organization: whoever throws the switch is gated as well, all members are, and
-/// enrolling opens the gate for each; §7.4 row 27.
+/// enrolling opens the gate for each; §7.4 rows 27 and 45.
 #[test]
 fn an_organization_demands_a_second_factor_of_its_members() {
     let server = Server::start();
@@ -158,11 +175,15 @@ fn an_organization_demands_a_second_factor_of_its_members() {
     as_owner.enrol(&server);
     as_owner.get("/api/organizations").is(200);
     as_admin.get("/api/organizations").wants_setup();
+    let codes = as_owner.new_backup_codes();
+    let status = || as_owner.get(&format!("{ME}/two_factor_status")).is(200).json();
+    assert_eq!(status()["backup_codes"], json!(codes));
 
     // A login that waits for the second step, in a live session: not verified.
     as_owner.login(&owner).wants_second_factor();
     as_owner.get("/api/organizations").wants_verification();
     as_owner.get(ME).is(200);
+    assert_eq!((&status()["backup_codes"], &status()["backup_codes_remaining"]), (&json!([]), &json!(10)));
 
     // The same as before for all, by null as by false.
     for off in [json!(false), json!(null)] {
@@ -224,7 +245,7 @@ fn staff_are_gated_as_well() {
     client.get(&person.path("")).is(200);
 }
 
-/// Spec §4.8: keys and anonymous calls never meet the gate.
+/// Spec §4.8: keys and anonymous calls never meet the gate; §7.4 row 27.
 #[test]
 fn a_key_does_not_meet_the_gate() {
     let server = Server::start();

@@ -486,6 +486,11 @@ impl Authenticator {
         Self { secret: (0..hex.len()).step_by(2).map(byte).collect(), last_step: -1 }
     }
 
+    /// The bytes of its secret.
+    pub fn secret(&self) -> &[u8] {
+        &self.secret
+    }
+
     /// A code that this authenticator did not show yet and that the server accepts. Lets time pass when it has to.
     pub fn code(&mut self, server: &Server) -> String {
         let now = server.now() / 30;

@@ -544,7 +544,7 @@ fn the_trail_knows_invites() {
     assert!(listed.contains("ada@example.com") && listed.contains("bob@example.com"), "{listed}");
 }
 
-/// Spec §3.6: an invite that many accept at once is used once.
+/// Spec §3.6, §7.4 row 35: an invite that many accept at once is used once.
 #[test]
 fn an_invite_is_used_once() {
     let server = server(&[]);

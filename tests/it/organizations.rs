@@ -430,6 +430,46 @@ fn keys_need_their_scope_and_the_organizations_leave() {
     member.get(&path).is(200);
 }
 
+/// Spec §1.6: keys that are limited to organizations or projects; the user object is exempt.
+#[test]
+fn keys_may_be_limited_to_places() {
+    let server = Server::start();
+    let (_, client) = server.owner("ada@example.com", "First");
+    let first = client.me();
+    let (first_id, first_team) = (&first["organization"]["id"], &first["team"]["id"]);
+    let second = found(&client, "Second");
+    let more = client.post(&format!("{ORGANIZATIONS}/@current/projects"), json!({"name": "More"})).is(201).json();
+    let path = |organization: &Value, below: &str| format!("{ORGANIZATIONS}/{}{below}", organization.as_str().unwrap());
+    let key = |teams: Value, organizations: Value| {
+        let body =
+            json!({"label": "CI", "scopes": ["*"], "scoped_teams": teams, "scoped_organizations": organizations});
+        let made = client.post("/api/personal_api_keys", body).is(201).json();
+        server.with_key(made["value"].as_str().unwrap())
+    };
+
+    let of_first = key(json!([]), json!([first_id]));
+    of_first.get(&path(first_id, "")).is(200);
+    of_first.get(&path(first_id, "/members")).is(200);
+    let detail =
+        format!("API key does not have access to the requested organization: ID {}.", second["id"].as_str().unwrap());
+    for below in ["", "/members", "/projects", "/invites"] {
+        of_first.get(&path(&second["id"], below)).is_denied(&detail);
+    }
+    assert_eq!(of_first.get(ORGANIZATIONS).is(200).json()["count"], json!(1));
+    assert_eq!(of_first.me()["organizations"].as_array().unwrap().len(), 2);
+
+    let of_project = key(json!([more["id"]]), json!([]));
+    let detail = "API keys with scoped projects are only supported on project-based endpoints.";
+    of_project.get(ORGANIZATIONS).is_denied(detail);
+    for below in ["", "/members", "/invites"] {
+        of_project.get(&path(&second["id"], below)).is_denied(detail);
+    }
+    of_project.post(&path(&second["id"], "/projects"), json!({"name": "x"})).is_denied(detail);
+    assert_eq!(of_project.get(&path(&second["id"], "/projects")).is(200).json()["results"], json!([more]));
+    assert_eq!(of_project.me()["organizations"].as_array().unwrap().len(), 2);
+    key(json!([first_team]), json!([first_id]));
+}
+
 /// Spec §3.4: DELETE of a user with and without memberships; §7.4 row 33.
 #[test]
 fn a_member_cannot_be_deleted() {

@@ -43,9 +43,13 @@ fn a_forgotten_password_is_set_anew() {
     let reply = check(&server, &found).is_body(200, "");
     assert_eq!((reply.header("content-length"), reply.header("content-type")), ("0", ""), "{reply:?}");
     let (api, token) = &found;
-    let short = server.client().post(api, json!({"token": token, "password": "short"}));
-    let detail = "This password is too short. It must contain at least 8 characters.";
-    short.is_invalid("invalid_input", detail, Some("password"));
+    for (bad, detail) in [
+        ("short", "This password is too short. It must contain at least 8 characters."),
+        ("password", "Add another word or two. Uncommon words are better."),
+    ] {
+        let refused = server.client().post(api, json!({"token": token, "password": bad}));
+        refused.is_invalid("invalid_input", detail, Some("password"));
+    }
     check(&server, &found).is(200);
     let password = format!("{PASSWORD} anew");
     let set = server.client().post(api, json!({"token": token, "password": password}));
@@ -140,7 +144,7 @@ fn resets_are_limited_by_client_address_too() {
     ask(&server, "somebody@example.com").is_throttled();
 }
 
-/// Spec §3.7, W-37: a link dies with a newer one and with every change of what it could replace: a login, an address, a
+/// Spec §3.7, §7.4 row 36; W-37: a link dies of age, with a newer one and with every change of what it could replace: a login, an address, a
 /// second factor, the sessions.
 #[test]
 fn reset_links_die_with_what_they_were_for() {

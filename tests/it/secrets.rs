@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::json;
 
-use crate::harness::Server;
+use crate::harness::{Authenticator, Server};
 
 /// Every byte under a folder.
 fn contents(folder: &Path) -> Vec<u8> {
@@ -30,9 +30,19 @@ fn has(bytes: &[u8], secret: &[u8]) -> bool {
 fn the_store_has_no_secret_in_clear() {
     let mut server = Server::with_mail();
     let (person, client) = server.logged_in("ada@example.com");
-    let pending = client.get("/api/users/@me/two_factor_start_setup").is(200).json();
-    client.enrol(&server);
+    let start = || client.get("/api/users/@me/two_factor_start_setup").is(200).json()["secret"].clone();
+    let enrolled = start();
+    let mut authenticator = Authenticator::new(enrolled.as_str().unwrap());
+    client.post("/api/users/@me/two_factor_validate", json!({"token": authenticator.code(&server)})).is(200);
+    let pending = start();
     let codes = client.new_backup_codes();
+    let login = server.client();
+    login.login(&person).wants_second_factor();
+    let remembered = login.post("/api/login/token", json!({"token": authenticator.code(&server)})).is(200);
+    let remembered = remembered.set_cookie("remember-cookie_").unwrap();
+    let remembered = remembered.split_once('=').unwrap().1.split(';').next().unwrap();
+    server.client().post("/api/reset", json!({"email": person.email})).is(204);
+    let reset = server.wait_for_mail(&person.email, "Reset your Doorward password");
     let key = server.key_of(&client, &["*"]);
     client.patch("/api/users/@me", json!({"email": "new@example.com"})).is(200);
     let mail = server.wait_for_mail("new@example.com", "Verify");
@@ -41,11 +51,14 @@ fn the_store_has_no_secret_in_clear() {
 
     let bytes = contents(&server.data_dir().join("store"));
     assert!(has(&bytes, b"ada@example.com"), "the store is where this test looks");
-    let mut secrets =
-        vec![person.password.as_str(), key.key(), &cookie, mail.token(), pending["secret"].as_str().unwrap()];
+    let mut secrets = vec![person.password.as_str(), key.key(), &cookie, mail.token(), reset.token(), remembered];
+    secrets.extend([&enrolled, &pending].map(|secret| secret.as_str().unwrap()));
     secrets.extend(codes.iter().map(String::as_str));
     for secret in secrets {
         assert!(!has(&bytes, secret.as_bytes()), "`{secret}` is in the store");
+    }
+    for secret in [&authenticator, &Authenticator::new(pending.as_str().unwrap())] {
+        assert!(!has(&bytes, secret.secret()), "the bytes of a secret are in the store");
     }
 }
 

@@ -187,7 +187,7 @@ fn enrolment_ends_the_other_sessions() {
     assert_eq!(status(&client)["backup_codes"].as_array().unwrap().len(), 10, "this session is verified");
 }
 
-/// Spec §3.2, §7.4 row 22: the three bodies.
+/// Spec §3.2, §7.4 rows 22 and 45: the three bodies.
 #[test]
 fn status_tells_what_is_on() {
     let server = Server::start();
@@ -456,8 +456,11 @@ fn keys_can_be_kept_from_two_factor_calls() {
     let detail = "This action does not support personal API key access";
     key.get(STATUS).is_denied(detail);
     key.get(START).is_denied(detail);
+    key.get("/api/users/@me/start_2fa_setup").is_denied(detail);
     key.post(VALIDATE, json!({"token": "123456"})).is_denied(detail);
+    key.post("/api/users/@me/validate_2fa", json!({"token": "123456"})).is_denied(detail);
     key.post(DISABLE, json!({})).is_denied(detail);
+    key.patch("/api/users/cancel_email_change_request", json!({})).is_denied(detail);
     key.get("/api/users/@me").is(200);
 }
 

@@ -267,7 +267,7 @@ fn notification_settings_are_merged() {
     assert_eq!(after, settings, "a refused change changes nothing");
 }
 
-/// Spec §2.2, §7.4 row 9, as far as there are no organizations.
+/// Spec §2.2, §7.4 row 9: somebody without an organization.
 #[test]
 fn an_organization_one_is_not_in_does_not_exist() {
     let server = Server::start();
@@ -429,7 +429,7 @@ fn an_email_change_wants_a_fresh_login() {
     assert_eq!(client.patch(ME, json!({"email": "eve@example.com"})).is(200).json()["email"], "eve@example.com");
 }
 
-/// Spec §3.4, §7.4 row 33, as far as there are no organizations; W-44.
+/// Spec §3.4, §7.4 row 33: without a membership, of somebody else, with a key; W-44.
 #[test]
 fn deleting_an_account_takes_everything_with_it() {
     let server = Server::with_mail();
