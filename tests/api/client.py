@@ -40,6 +40,12 @@ POST /api/users/{uuid}/validate_2fa/ users_validate_2fa_create
 PATCH /api/users/cancel_email_change_request/ users_cancel_email_change_request_partial_update
 POST /api/users/request_email_verification/ users_request_email_verification_create
 POST /api/users/verify_email/ users_verify_email_create
+GET /api/organizations/{organization_id}/invites/ invites_list
+POST /api/organizations/{organization_id}/invites/ invites_create
+POST /api/organizations/{organization_id}/invites/bulk/ invites_bulk_create
+GET /api/organizations/{organization_id}/members/ members_list
+GET /api/organizations/{organization_id}/projects/ organizations_projects_list
+POST /api/organizations/{organization_id}/projects/ organizations_projects_create
 """
 
 

@@ -89,10 +89,10 @@ fn members() -> Vec<Description> {
 
 fn projects() -> Vec<Description> {
     vec![
-        below(get("/api/organizations/{organization_id}/projects", "projects_list"))
+        below(get("/api/organizations/{organization_id}/projects", "organizations_projects_list"))
             .says("List projects", "A key that is limited to projects sees those.")
             .answers_page::<TeamView>("PaginatedTeamBasicList", "A page of projects.", page(&team())),
-        named(below(post("/api/organizations/{organization_id}/projects", "projects_create")))
+        named(below(post("/api/organizations/{organization_id}/projects", "organizations_projects_create")))
             .says("Make a project", "For administrators. An organization has at most 100.")
             .example(json!({"name": "Rockets"}))
             .answers::<TeamView>(201, "The project.", team())
