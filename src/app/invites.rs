@@ -11,11 +11,11 @@ use super::limits::Limit;
 use super::organizations::{OrganizationRef, Standing};
 use super::permission::KeyRule;
 use super::views::UserBasicView;
-use super::{Context, Operation, Permission, Tries, random};
+use super::{Context, Identity, Operation, Permission, Tries, random};
 use crate::domain::audit::Event;
 use crate::domain::email::EmailAddress;
 use crate::domain::fields::{FieldError, Fields};
-use crate::domain::id::{InviteId, UserId};
+use crate::domain::id::{InviteId, OrganizationId, UserId};
 use crate::domain::input::Input;
 use crate::domain::invite::InviteForm;
 use crate::domain::mail::MailKind;
@@ -27,6 +27,10 @@ use crate::store::Batch;
 
 /// Invites made in one batch: each takes up to 15 operations.
 const INVITES_IN_BATCH: usize = 6;
+/// Newest invites of an organization among which those are found that a caller is shown who is not shown all.
+const LOOKED_AT_MAX: usize = 1_000;
+/// What a key needs to make an invite, and to be shown one.
+const WRITE_SCOPE: &str = "organization_member:write";
 
 /// The invite object of spec §2.9.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
@@ -68,7 +72,8 @@ pub struct InvitePage {
     pub results: Vec<InviteView>,
 }
 
-/// `GET /api/organizations/{id}/invites`.
+/// `GET /api/organizations/{id}/invites`: those that the caller has made or could make. The id of an invite is the secret
+/// of its link: whoever sees it can accept it in the place of the one who is meant.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ListInvites {
     pub organization: OrganizationRef,
@@ -82,14 +87,16 @@ impl Operation for ListInvites {
     type Reply = InvitePage;
 
     async fn run(self, cx: &Context<'_>) -> Result<Self::Reply> {
-        let organization = cx.standing_below(&self.organization).await?.organization;
-        let count = cx.records().invites(organization.value.id).await?;
-        let invites = if (self.offset as u64) < count {
-            cx.records().invites_of(organization.value.id, self.offset, self.limit).await?
-        } else {
-            Vec::new()
-        };
-        let invites: Vec<Invite> = invites.into_iter().map(|invite| invite.value).collect();
+        let standing = cx.standing_below(&self.organization).await?;
+        let id = standing.organization.value.id;
+        if standing.level() == Level::Owner && cx.holds_write_scope() {
+            return cx.all_invites(id, &self).await;
+        }
+        let mut invites = cx.records().invites_of(id, 0, LOOKED_AT_MAX).await?;
+        invites.retain(|invite| cx.is_shown(&standing, &invite.value));
+        let count = invites.len() as u64;
+        let window = invites.into_iter().skip(self.offset).take(self.limit);
+        let invites: Vec<Invite> = window.map(|invite| invite.value).collect();
         Ok(InvitePage { count, results: cx.invite_views(&invites).await? })
     }
 }
@@ -103,7 +110,7 @@ pub struct CreateInvite {
 
 impl Operation for CreateInvite {
     const NAME: &'static str = "create_invite";
-    const NEEDS: Permission = Permission::USER.key(KeyRule::Scope("organization_member:write")).sensitive();
+    const NEEDS: Permission = Permission::USER.key(KeyRule::Scope(WRITE_SCOPE)).sensitive();
     const INPUTS: &'static [Input] = InviteForm::INPUTS;
     type Reply = InviteView;
 
@@ -125,7 +132,7 @@ pub struct CreateInvites {
 
 impl Operation for CreateInvites {
     const NAME: &'static str = "create_invites";
-    const NEEDS: Permission = Permission::USER.key(KeyRule::Scope("organization_member:write")).sensitive();
+    const NEEDS: Permission = Permission::USER.key(KeyRule::Scope(WRITE_SCOPE)).sensitive();
     const INPUTS: &'static [Input] = InviteForm::INPUTS;
     type Reply = Vec<InviteView>;
 
@@ -148,7 +155,7 @@ pub struct DeleteInvite {
 
 impl Operation for DeleteInvite {
     const NAME: &'static str = "delete_invite";
-    const NEEDS: Permission = Permission::USER.key(KeyRule::Scope("organization_member:write")).sensitive();
+    const NEEDS: Permission = Permission::USER.key(KeyRule::Scope(WRITE_SCOPE)).sensitive();
     type Reply = ();
 
     async fn run(self, cx: &Context<'_>) -> Result<Self::Reply> {
@@ -174,6 +181,32 @@ impl Operation for DeleteInvite {
 }
 
 impl Context<'_> {
+    async fn all_invites(&self, id: OrganizationId, list: &ListInvites) -> Result<InvitePage> {
+        let count = self.records().invites(id).await?;
+        let invites = if (list.offset as u64) < count {
+            self.records().invites_of(id, list.offset, list.limit).await?
+        } else {
+            Vec::new()
+        };
+        let invites: Vec<Invite> = invites.into_iter().map(|invite| invite.value).collect();
+        Ok(InvitePage { count, results: self.invite_views(&invites).await? })
+    }
+
+    /// Whether the caller has made this invite, or could make one like it, so that its secret is of no use to them.
+    fn is_shown(&self, standing: &Standing, invite: &Invite) -> bool {
+        let level = standing.level();
+        let could_make = standing.organization.value.lets_invite(level) && invite.level <= level;
+        self.holds_write_scope() && (could_make || invite.created_by == Some(standing.membership.value.user))
+    }
+
+    /// Sessions may do what their user may.
+    fn holds_write_scope(&self) -> bool {
+        match &self.actor.identity {
+            Identity::ApiKey { key, .. } => key.allows(WRITE_SCOPE),
+            _ => true,
+        }
+    }
+
     /// The organization, and the caller in it, if the caller may invite.
     async fn may_invite(&self, organization: &OrganizationRef) -> Result<Standing> {
         let standing = self.standing_below(organization).await?;

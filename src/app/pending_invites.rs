@@ -47,9 +47,13 @@ impl Operation for ListPendingInvites {
 }
 
 impl Context<'_> {
-    /// The invites that wait for a user.
+    /// The invites that wait for a user: none for who has not shown that the address is theirs, since the id of an invite
+    /// lets its reader in.
     pub(super) async fn pending_invites(&self, user: &User) -> Result<Vec<PendingInviteView>> {
         let mut told = Vec::new();
+        if user.is_email_verified != Some(true) {
+            return Ok(told);
+        }
         for invite in self.records().invites_for(&user.email, LOOKED_AT_MAX).await? {
             let invite = invite.value;
             if invite.is_expired(self.now) || self.records().membership(invite.organization, user.id).await?.is_some() {

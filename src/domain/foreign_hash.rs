@@ -4,7 +4,7 @@
 //! Django's Argon2 hashes are not among them: behind their first word they are PHC strings, and kept as such.
 //!
 //! Whoever writes the file that is imported chooses the cost of a hash, and the server pays it at a login. So each has
-//! limits, some times what Django asks for today: at most 256 MiB, and a few seconds on a slow core.
+//! limits, some times what Django asks for today: some 256 MiB at most, and a few seconds on a slow core.
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -24,6 +24,8 @@ pub const BCRYPT_COST_MAX: u32 = 15;
 /// Most blocks of 128 bytes that scrypt may fill, `N * r` (256 MiB), and mix, `N * r * p`.
 pub const SCRYPT_BLOCKS_MAX: u64 = 1 << 21;
 pub const SCRYPT_WORK_MAX: u64 = 1 << 23;
+/// Most blocks that its lanes may hold besides, `r * p` (8 MiB).
+pub const SCRYPT_LANE_BLOCKS_MAX: u64 = 1 << 16;
 
 const PBKDF2_BYTES: usize = 32;
 const SCRYPT_BYTES: usize = 64;
@@ -70,6 +72,9 @@ impl<'a> ForeignHash<'a> {
         let blocks = u64::from(n).checked_mul(u64::from(r))?;
         let work = blocks.checked_mul(u64::from(p))?;
         if n < 2 || !n.is_power_of_two() || blocks > SCRYPT_BLOCKS_MAX || work > SCRYPT_WORK_MAX {
+            return None;
+        }
+        if u64::from(r) * u64::from(p) > SCRYPT_LANE_BLOCKS_MAX {
             return None;
         }
         let parameters = scrypt::Params::new(u8::try_from(n.ilog2()).ok()?, r, p).ok()?;
@@ -169,6 +174,7 @@ mod tests {
             scrypt.replace("$16$", "$1$"),
             scrypt.replace("$16$", "$524288$"),
             scrypt.replace("$8$1$", "$8$4294967295$"),
+            scrypt.replace("$16$", "$2$").replace("$8$1$", "$1$2097153$"),
             scrypt.replace("$8$1$", "$0$1$"),
             scrypt.replace("$8$1$", "$8$0$"),
             scrypt.replace("==", ""),

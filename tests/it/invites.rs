@@ -188,6 +188,48 @@ fn members_invite_and_administrators_delete() {
     client.get(INVITES).is(200);
 }
 
+/// Spec §2.9, §3.9: the id is the secret of the link, so nobody is shown an invite that they could not have made.
+#[test]
+fn an_invite_is_shown_to_who_could_have_made_it() {
+    let server = server(&[]);
+    let client = owner(&server, "grace@example.com", "Engines");
+    let one = member(&server, &client, "one@example.com", 1);
+    let administrator = member(&server, &client, "eight@example.com", 8);
+    let all = ["c@example.com", "b@example.com", "a@example.com"];
+    for (email, level) in [("a@example.com", 15), ("b@example.com", 8), ("c@example.com", 1)] {
+        invite(&client, json!({"target_email": email, "level": level}));
+    }
+    assert_eq!(invited(&client), all);
+    assert_eq!(invited(&administrator), all[..2]);
+    assert_eq!(invited(&one), all[..1]);
+    let page = administrator.get(&format!("{INVITES}?limit=1&offset=1")).is(200).json();
+    assert_eq!((&page["count"], &page["results"][0]["target_email"]), (&json!(2), &json!("b@example.com")));
+    assert_eq!(invited(&server.key_of(&client, &["organization_member:write"])), all);
+    assert_eq!(invited(&server.key_of(&client, &["organization_member:read"])), [""; 0], "it could make none");
+
+    invite(&one, json!({"target_email": "d@example.com"}));
+    client.patch("/api/organizations/@current", json!({"members_can_invite": false})).is(200);
+    assert_eq!(invited(&one), ["d@example.com"], "which they made");
+    assert_eq!(invited(&administrator), ["d@example.com", "c@example.com", "b@example.com"]);
+}
+
+/// Spec §3.4: who has not shown that an address is theirs is not told of the invites to it. Without mail, an account with
+/// any address is one sign-up away.
+#[test]
+fn an_address_that_is_only_claimed_has_no_invites_waiting() {
+    let server = server(&[]);
+    let client = owner(&server, "grace@example.com", "Engines");
+    let path = invite(&client, json!({"target_email": "ada@example.com", "level": 15}));
+    let waiting = format!("{ME}/pending_invites");
+    let claimed = owner(&server, "ada@example.com", "Others");
+    claimed.get(&waiting).is_body(200, "[]");
+    claimed.post(&path, json!({})).is(201);
+
+    let (_, bob) = server.logged_in("bob@example.com");
+    let path = invite(&client, json!({"target_email": "bob@example.com"}));
+    assert_eq!(bob.get(&waiting).is(200).json()[0]["id"], id(&path), "an operator says that it is theirs");
+}
+
 /// Spec §3.9, §1.10: newest first, in pages.
 #[test]
 fn invites_are_listed_newest_first() {

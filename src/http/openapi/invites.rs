@@ -11,7 +11,12 @@ const NOT_A_MEMBER: &str = "You do not have permission to perform this action.";
 pub fn descriptions() -> Vec<Description> {
     let all = vec![
         get("/api/organizations/{organization_id}/invites", "invites_list")
-            .says("List the invites of an organization", "For members. Newest first, expired ones included.")
+            .says(
+                "List the invites of an organization",
+                "Newest first, expired ones included. The `id` of an invite is the secret of its link, so members are shown \
+                 those that they have made or could make: none above their own level, and none of others' where they may \
+                 not invite. A key is shown none without `organization_member:write`.",
+            )
             .answers_page::<InviteView>(
                 "PaginatedOrganizationInviteList",
                 "The invites.",

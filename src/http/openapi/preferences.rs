@@ -32,7 +32,10 @@ pub fn descriptions() -> Vec<Description> {
             .invalid("invalid_input", "Cannot track more than 100 product intros", None)
             .invalid("max_length", "Ensure this field has no more than 14336 bytes.", "product_key"),
         get("/api/users/{uuid}/pending_invites", "users_pending_invites_list")
-            .says("List the invites that wait for one", "To organizations one is not in; newest first, at most 25.")
+            .says(
+                "List the invites that wait for one",
+                "To organizations one is not in; newest first, at most 25. None while the address is not verified.",
+            )
             .answers_list::<PendingInviteView>(
                 200,
                 "The invites.",
