@@ -24,7 +24,7 @@ use crate::domain::secret::Secret;
 use crate::domain::text;
 use crate::domain::token::Purpose;
 use crate::domain::user::{PasswordHash, User};
-use crate::domain::user_patch::{NAME_CHARS_MAX, PatchRules, Reach, UserPatch, is_reauth_exempt, wanted_team};
+use crate::domain::user_patch::{self, NAME_CHARS_MAX, PatchRules, Reach, UserPatch, is_reauth_exempt, wanted_team};
 use crate::error::{Error, Result};
 use crate::records::{
     Versioned, change_activity, keys, put_user, remove_api_key, remove_remembered, remove_session, remove_user,
@@ -183,9 +183,8 @@ impl Operation for UpdateUser {
             allow_plus_addresses: cx.config().email.allow_plus_addresses,
             password_min_length: cx.config().password.min_length,
         };
-        let reach = cx.reach(fields, id).await?;
+        let reach = cx.reach(fields, &before).await?;
         let patch = UserPatch::parse(fields, self.replace, &before, &reach, &rules)?;
-        cx.check_new_email(&patch, &before).await?;
         let new_password = cx.check_new_password(&patch, &before, rules).await?;
         cx.limit_email_changes(&patch, &before)?;
         let change = Change { patch: &patch, password: new_password, checked_hash: &before };
@@ -445,17 +444,21 @@ impl Context<'_> {
         }
     }
 
-    /// Where a user may go, as far as a body asks for it.
-    async fn reach(&self, fields: &Fields, id: UserId) -> Result<Reach> {
+    /// What there is of that which a body asks for.
+    async fn reach(&self, fields: &Fields, user: &User) -> Result<Reach> {
+        let is_email_taken = match fields.email("email") {
+            Ok(Some(email)) if email != user.email => self.find_by_email(&email).await?.is_some(),
+            _ => false,
+        };
         if !fields.contains("set_current_organization") && !fields.contains("set_current_team") {
-            return Ok(Reach::default());
+            return Ok(Reach { is_email_taken, ..Reach::default() });
         }
-        let organizations = self.places_of(id).await?.into_iter().map(|place| place.organization.id).collect();
+        let organizations = self.places_of(user.id).await?.into_iter().map(|place| place.organization.id).collect();
         let team = match wanted_team(fields) {
             Some(number) => self.records().team(number).await?,
             None => None,
         };
-        Ok(Reach { organizations, of_team: team.map(|team| team.organization) })
+        Ok(Reach { is_email_taken, organizations, of_team: team.map(|team| team.organization) })
     }
 
     /// Makes another organization or project current; the user has to be a member there when the batch is applied.
@@ -562,13 +565,6 @@ impl Context<'_> {
             self.require_fresh("This action requires you to be recently authenticated.")?;
         }
         Ok(())
-    }
-
-    async fn check_new_email(&self, patch: &UserPatch, user: &User) -> Result<()> {
-        match patch.new_email(user) {
-            Some(email) if self.find_by_email(email).await?.is_some() => Err(email_in_use()),
-            _ => Ok(()),
-        }
     }
 
     /// A change of address has a mail sent to whatever address the caller names, for whichever user.
@@ -750,7 +746,7 @@ fn only_me() -> Error {
 }
 
 pub(super) fn email_in_use() -> Error {
-    Error::invalid("unique", "There is already an account with this email address.", Some("email"))
+    user_patch::email_in_use().into()
 }
 
 fn parse_email(typed: &str) -> Result<EmailAddress> {

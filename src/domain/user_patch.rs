@@ -1,7 +1,7 @@
 //! A change of a user by PATCH or PUT (spec §2.2, §3.4): read from the fields, checked in the declared order, applied.
 //!
-//! Decides neither who may make it (staff, key, re-authentication) nor whether the current password is right, the
-//! address free, or an organization there; that needs more than the user and the fields.
+//! Decides neither who may make it (staff, key, re-authentication) nor whether the current password is right; whether the
+//! address is free, or an organization there, it is told.
 
 #![allow(clippy::option_option, reason = "absent, null and a value are three things on the wire")]
 
@@ -49,9 +49,11 @@ pub struct PatchRules {
     pub password_min_length: usize,
 }
 
-/// Where the user may go, as far as the body asks for it.
+/// What there is of that which the body asks for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Reach {
+    /// The address is another account's.
+    pub is_email_taken: bool,
     /// Organizations of the user.
     pub organizations: Vec<OrganizationId>,
     /// The organization of the project that `set_current_team` names, if there is such a project.
@@ -141,7 +143,7 @@ impl UserPatch {
         let patch = Self {
             first_name: display_name(fields, "first_name")?,
             last_name: display_name(fields, "last_name")?,
-            email: email(fields, replace, user, rules)?,
+            email: email(fields, replace, user, reach, rules)?,
             notification_settings: notification_settings(fields, user)?,
             anonymize_data: fields.nullable_boolean("anonymize_data")?,
             toolbar_mode: fields.choice("toolbar_mode", TOOLBAR_MODES, true, true)?,
@@ -281,12 +283,24 @@ fn display_name(fields: &Fields, name: &'static str) -> Result<Option<String>, F
     Ok(value)
 }
 
-fn email(fields: &Fields, replace: bool, user: &User, rules: &PatchRules) -> Result<Option<EmailAddress>, FieldError> {
+/// An address has one account.
+#[must_use]
+pub fn email_in_use() -> FieldError {
+    FieldError::new("unique", "There is already an account with this email address.", "email")
+}
+
+fn email(
+    fields: &Fields,
+    replace: bool,
+    user: &User,
+    reach: &Reach,
+    rules: &PatchRules,
+) -> Result<Option<EmailAddress>, FieldError> {
     let Some(email) = fields.email("email")? else {
         return if replace { Err(FieldError::required("email")) } else { Ok(None) };
     };
     check_plus(&email, rules.allow_plus_addresses || email == user.email, "email")?;
-    Ok(Some(email))
+    if reach.is_email_taken { Err(email_in_use()) } else { Ok(Some(email)) }
 }
 
 fn notification_settings(fields: &Fields, user: &User) -> Result<Option<Value>, FieldError> {
@@ -386,7 +400,7 @@ mod tests {
 
     fn reach() -> Reach {
         let organization = OrganizationId(Uuid::from_u128(5));
-        Reach { organizations: vec![organization], of_team: Some(organization) }
+        Reach { is_email_taken: false, organizations: vec![organization], of_team: Some(organization) }
     }
 
     fn fields(body: Value) -> Fields {
@@ -624,7 +638,7 @@ mod tests {
             (&foreign, Some(own), Err(("does_not_exist", "set_current_organization"))),
             (&team, Some(other), Err(("does_not_exist", "set_current_team"))),
         ] {
-            let reach = Reach { organizations: organizations.clone(), of_team };
+            let reach = Reach { organizations: organizations.clone(), of_team, ..Reach::default() };
             let parsed = UserPatch::parse(&fields(body.clone()), false, &ada(), &reach, &RULES);
             let found = parsed.map(|_| ()).map_err(|error| (error.code.into_owned(), error.attr.unwrap().into_owned()));
             assert_eq!(
@@ -633,7 +647,7 @@ mod tests {
                 "{body}"
             );
         }
-        let reach = Reach { organizations: vec![own, other], of_team: Some(other) };
+        let reach = Reach { organizations: vec![own, other], of_team: Some(other), ..Reach::default() };
         let error = UserPatch::parse(&fields(both), false, &ada(), &reach, &RULES).unwrap_err();
         assert_eq!(error.detail, "Team must belong to the same organization in set_current_organization.");
         assert_eq!((&*error.code, error.attr.as_deref()), ("invalid_input", Some("set_current_team")));

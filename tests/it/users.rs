@@ -382,7 +382,7 @@ fn a_put_needs_email_and_password() {
     assert_eq!(client.put(ME, body).is(200).json()["first_name"], "A");
 }
 
-/// Spec §3.4.
+/// Spec §3.4; §1.5: in the declared order.
 #[test]
 fn an_email_in_use_is_refused() {
     let server = Server::with_mail();
@@ -392,6 +392,10 @@ fn an_email_in_use_is_refused() {
     let value = reply.is(400).json();
     assert_eq!((&value["code"], &value["attr"]), (&json!("unique"), &json!("email")));
     assert_eq!((&client.me()["pending_email"], &client.me()["first_name"]), (&json!(null), &json!("")));
+    for (name, first) in [("last_name", "last_name"), ("toolbar_mode", "email"), ("role_at_organization", "email")] {
+        let reply = client.patch(ME, json!({"email": "bob@example.com", name: "<b>"})).is(400).json();
+        assert_eq!(reply["attr"], first, "{reply}");
+    }
 }
 
 /// Spec §3.4, W-24: both guards come before the fields are looked at.
