@@ -142,7 +142,7 @@ impl Context<'_> {
             if dry_run {
                 return Ok(Imported { outcome: ImportOutcome::Created, notes });
             }
-            let batch = self.joined(batch, &mut user, sent, &mut notes).await?;
+            let Some(batch) = self.joined(batch, &mut user, sent, &mut notes).await? else { continue };
             let batch = put_user(batch, None, &user);
             let factor = &user.second_factor;
             let note = Note::of(Event::UserImported, &user)
@@ -158,16 +158,21 @@ impl Context<'_> {
     }
 
     /// Adds the user's places in organizations that are here. Those that do not fit into the batch are written before,
-    /// so that with the user everything is there; after an interruption the next run finds them.
+    /// so that with the user everything is there; after an interruption the next run finds them. `None` is a lost race.
     async fn joined(
         &self,
         mut batch: Batch,
         user: &mut User,
         sent: &PortableUser,
         notes: &mut Vec<String>,
-    ) -> Result<Batch> {
+    ) -> Result<Option<Batch>> {
         let mut places = Vec::new();
         for membership in sent.memberships.iter().take(ORGANIZATIONS_PER_USER_MAX) {
+            if places.iter().any(|(place, _): &(&PortableMembership, _)| place.organization == membership.organization)
+            {
+                notes.push("a membership is left out: it is there twice".to_owned());
+                continue;
+            }
             match self.records().organization(membership.organization).await? {
                 Some(organization) => places.push((membership, organization.version)),
                 None => notes.push("a membership is left out: there is no such organization".to_owned()),
@@ -190,11 +195,13 @@ impl Context<'_> {
             };
             if place < MEMBERSHIPS_PER_BATCH {
                 batch = add(batch);
-            } else if self.records().membership(membership.organization, user.id).await?.is_none() {
-                self.commit(add(Batch::default())).await?;
+            } else if self.records().membership(membership.organization, user.id).await?.is_none()
+                && self.commit(add(Batch::default())).await?.is_none()
+            {
+                return Ok(None);
             }
         }
-        Ok(batch)
+        Ok(Some(batch))
     }
 
     fn membership_of(&self, user: &User, sent: &PortableMembership) -> Membership {

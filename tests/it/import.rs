@@ -373,6 +373,30 @@ fn an_interrupted_import_goes_on() {
     assert_eq!(numbers, (1..=USERS).collect::<Vec<_>>());
 }
 
+/// Issue 3, point 5: a file that names one place of a user twice does not make two of it.
+#[test]
+fn a_place_that_is_there_twice_counts_once() {
+    const ENGINES: &str = "c8c49e23-4269-48ab-b87f-286c1172f028";
+    let server = Server::start();
+    let place = |pk: &str, day: &str| {
+        let fields = json!({"organization": ENGINES, "user": 1, "level": 15, "joined_at": day, "updated_at": day});
+        object("posthog.organizationmembership", pk, fields)
+    };
+    let dump = [
+        user(1, "ada@example.com", json!({"is_email_verified": true})),
+        object("posthog.organization", ENGINES, json!({"name": "Engines", "slug": "engines"})),
+        place("0d0f7020-58a8-43b4-8683-d96d20e84c4b", "2023-05-17T09:37:00.123Z"),
+        place("3cbd06dc-edcc-493e-a670-98944957c34a", "2023-05-18T09:37:00.123Z"),
+    ];
+    let report = import(&server, &file(&server, "dump.jsonl", &lines(&dump)));
+    assert_eq!(report["created"], 1, "{report}");
+    assert!(report["problems"].to_string().contains("twice"), "{report}");
+    assert_eq!(of_model(&export(&server), "posthog.organizationmembership").count(), 1);
+    let client = server.client();
+    client.post("/api/login", json!({"email": "ada@example.com", "password": OLD_PASSWORD})).is(200);
+    assert_eq!(client.get("/api/organizations/@current/members").is(200).json()["count"], 1);
+}
+
 /// Issue 3, point 5: what one server exports, another imports, and both export the same.
 #[test]
 fn an_export_makes_the_same_users_elsewhere() {
