@@ -207,6 +207,7 @@ impl Operation for DeleteUser {
         let id = cx.account(&self.user).await?;
         cx.require_fresh("This action requires you to be recently authenticated.")?;
         cx.require_no_membership(id).await?;
+        cx.without_last_staff(Batch::default(), &cx.user(id).await?.value).await?;
         // Sessions, devices and keys first, a bounded number in each batch; the user last. A stop in between leaves a
         // user who has to log in again, never a key without a user.
         cx.remove_belongings(id).await?;
@@ -218,6 +219,7 @@ impl Operation for DeleteUser {
             // No key may be made meanwhile.
             let guard = keys::api_key_guard(id);
             let mut batch = remove_user(cx.guarded(Batch::default(), &guard).await?.delete(guard), &before);
+            batch = cx.without_last_staff(batch, &before.value).await?;
             for key in cx.records().api_keys_of(id).await? {
                 batch = remove_api_key(batch, &key.value);
             }
@@ -631,6 +633,11 @@ impl Context<'_> {
         let distinct_id = random::token()?.expose().to_owned();
         let user = User::new(id, number, distinct_id, email, self.now);
         Ok((user, batch))
+    }
+
+    /// [`Self::keep_one_staff`] for a user who goes away whole.
+    async fn without_last_staff(&self, batch: Batch, leaving: &User) -> Result<Batch> {
+        if leaving.is_staff && leaving.is_active { self.keep_one_staff(batch, leaving.id).await } else { Ok(batch) }
     }
 
     /// Requires that another active staff user remains (W-39), also when two calls race: both move one key.

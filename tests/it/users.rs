@@ -221,6 +221,20 @@ fn only_staff_may_touch_is_staff() {
     staff.patch(&bob.path(""), json!({"is_staff": true})).is(403);
 }
 
+/// W-39: nor does the last staff member go with the account; what the account has is left alone.
+#[test]
+fn the_last_staff_account_stays() {
+    let server = Server::start();
+    let person = server.staff("staff@example.com");
+    let staff = server.login(&person);
+    let key = server.key_of(&staff, &["user:read"]);
+    staff.delete(ME).is_denied("The last staff user cannot be removed from staff.");
+    assert_eq!(staff.me()["is_staff"], true);
+    key.get(ME).is(200);
+    server.staff("other@example.com");
+    staff.delete(ME).is(204);
+}
+
 /// Spec §2.3, §7.4 row 8.
 #[test]
 fn notification_settings_are_merged() {

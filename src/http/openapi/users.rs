@@ -103,6 +103,7 @@ fn account() -> Vec<Description> {
             )
             .answers_empty(204, "The account is gone.")
             .denied(ONLY_ONESELF)
+            .denied("The last staff user cannot be removed from staff.")
             .error(409, "server_error", "conflict", "Cannot delete user with organization memberships.", None),
     ]
 }
