@@ -12,7 +12,7 @@ mod users;
 
 use ratatui::Frame;
 use ratatui::layout::{Position, Rect};
-use ratatui::style::{Style, Stylize};
+use ratatui::style::Stylize;
 use ratatui::text::{Line, Span};
 use ratatui::widgets::Clear;
 use tui_input::Input;
@@ -43,6 +43,7 @@ pub fn draw(model: &Model, frame: &mut Frame<'_>) {
         }
         (_, Screen::Users(_)) => users::draw(model, frame),
         (_, Screen::Audit) => audit::draw(model, frame),
+        (_, Screen::Home | Screen::Jobs) => {}
     }
     message(model, frame);
     footer(model, frame);
@@ -111,17 +112,23 @@ fn header(model: &Model, frame: &mut Frame<'_>) {
             let email = model.users.chosen_row().map(|row| shown(&row.email)).unwrap_or_default();
             Line::from(format!(" Users > {}", cut_email(&email, room, model.theme.ellipsis())))
         }
-        (_, Screen::Users(_)) => tabs(model, "[USERS 2]", " Audit 3 ", true),
-        (_, Screen::Audit) => tabs(model, " Users 2 ", "[AUDIT 3]", false),
+        _ => tabs(model),
     };
     put(frame, area, 0, 0, left);
     put_right(frame, area, 0, right_header(model));
 }
 
-fn tabs(model: &Model, users: &'static str, audit: &'static str, on_users: bool) -> Line<'static> {
-    let (chosen, other) = (model.theme.style(Tone::Title), Style::new());
-    let (first, second) = if on_users { (chosen, other) } else { (other, chosen) };
-    Line::from(vec![Span::raw(" "), Span::styled(users, first), Span::raw("|"), Span::styled(audit, second)])
+fn tabs(model: &Model) -> Line<'static> {
+    let mut spans = vec![Span::raw(" ")];
+    for (index, (screen, name)) in Screen::ALL.iter().enumerate() {
+        spans.push(Span::raw(if index > 0 { "|" } else { "" }));
+        spans.push(if model.screen.is(*screen) {
+            toned(model, Tone::Title, format!("[{}]", name.to_uppercase()))
+        } else {
+            Span::raw(format!(" {name} "))
+        });
+    }
+    Line::from(spans)
 }
 
 fn right_header(model: &Model) -> Line<'static> {

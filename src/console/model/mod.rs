@@ -1,17 +1,22 @@
 //! Everything the screen shows, as data. No I/O, no drawing; only `update` changes it.
 
+mod audit;
+mod detail;
+mod users;
+
 use std::collections::VecDeque;
 
 use tui_input::Input;
 
 use super::dialog::Dialog;
 use super::theme::Theme;
-use crate::app::audit::{AuditPage, ServerStatus};
+use crate::app::audit::ServerStatus;
 use crate::app::reset::{Done, TwoFactorReset};
-use crate::app::views::{AuditRow, UserDetail, UserRow};
-use crate::domain::id::UserId;
+use crate::app::views::UserDetail;
 use crate::domain::time::Timestamp;
-use crate::domain::user::FactorState;
+pub use audit::Audit;
+pub use detail::Tab;
+pub use users::{Filter, Search, Users};
 
 /// Least size of the terminal, in columns and rows.
 pub const SIZE_MIN: (u16, u16) = (60, 16);
@@ -107,8 +112,21 @@ pub enum Writes {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Screen {
+    Home,
     Users(Focus),
     Audit,
+    Jobs,
+}
+
+impl Screen {
+    /// The screens there are, as the header names them with their digits.
+    pub const ALL: &[(Self, &'static str)] = &[(Self::Users(Focus::List), "Users 2"), (Self::Audit, "Audit 3")];
+
+    /// Whether both are the same screen, wherever in it the keyboard is.
+    #[must_use]
+    pub fn is(self, other: Self) -> bool {
+        std::mem::discriminant(&self) == std::mem::discriminant(&other)
+    }
 }
 
 /// Which part of the Users screen has the keyboard.
@@ -117,171 +135,6 @@ pub enum Focus {
     Find,
     List,
     Detail,
-}
-
-#[derive(Debug, Default)]
-pub struct Users {
-    pub find: Input,
-    pub filters: Vec<Filter>,
-    /// `None` before the first answer.
-    pub rows: Option<Vec<UserRow>>,
-    pub next: Option<String>,
-    /// All users there are.
-    pub total: u64,
-    /// The cursor follows the user, never the row number.
-    pub chosen: Option<UserId>,
-    /// Milliseconds the last search took.
-    pub took_ms: i64,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Filter {
-    State(FactorState),
-    Staff(bool),
-}
-
-impl Filter {
-    pub const ALL: [Self; 6] = [
-        Self::State(FactorState::On),
-        Self::State(FactorState::Off),
-        Self::State(FactorState::Enrol),
-        Self::State(FactorState::Locked),
-        Self::Staff(true),
-        Self::Staff(false),
-    ];
-
-    /// As it is shown, and typed into Find.
-    #[must_use]
-    pub const fn text(self) -> &'static str {
-        match self {
-            Self::State(FactorState::On) => "2fa:on",
-            Self::State(FactorState::Off) => "2fa:off",
-            Self::State(FactorState::Enrol) => "2fa:enrol",
-            Self::State(FactorState::Locked) => "2fa:locked",
-            Self::Staff(true) => "role:staff",
-            Self::Staff(false) => "role:user",
-        }
-    }
-
-    /// The letter in the filter menu.
-    #[must_use]
-    pub const fn letter(self) -> char {
-        match self {
-            Self::State(FactorState::On) => 'n',
-            Self::State(FactorState::Off) => 'o',
-            Self::State(FactorState::Enrol) => 'e',
-            Self::State(FactorState::Locked) => 'l',
-            Self::Staff(true) => 's',
-            Self::Staff(false) => 'u',
-        }
-    }
-
-    /// Reads a word of Find; `None` when it is a word to search.
-    #[must_use]
-    pub fn parse(word: &str) -> Option<Self> {
-        let word = if word == "locked" { "2fa:locked" } else { word };
-        Self::ALL.into_iter().find(|filter| filter.text() == word)
-    }
-
-    /// Whether both speak about the same thing, so that one replaces the other.
-    #[must_use]
-    pub const fn same_kind(self, other: Self) -> bool {
-        matches!((self, other), (Self::State(_), Self::State(_)) | (Self::Staff(_), Self::Staff(_)))
-    }
-}
-
-/// What is searched: words, and the filters chosen or typed (the later one of a kind counts).
-#[derive(Debug, Default, PartialEq, Eq)]
-pub struct Search {
-    pub words: String,
-    pub state: Option<FactorState>,
-    pub is_staff: Option<bool>,
-}
-
-impl Users {
-    #[must_use]
-    pub fn search(&self) -> Search {
-        let mut search = Search::default();
-        let typed = self.find.value().split_whitespace();
-        let (filters, words): (Vec<_>, Vec<_>) = typed.partition(|word| Filter::parse(word).is_some());
-        for filter in self.filters.iter().copied().chain(filters.into_iter().filter_map(Filter::parse)) {
-            match filter {
-                Filter::State(state) => search.state = Some(state),
-                Filter::Staff(is_staff) => search.is_staff = Some(is_staff),
-            }
-        }
-        search.words = words.join(" ");
-        search
-    }
-
-    #[must_use]
-    pub fn rows(&self) -> &[UserRow] {
-        self.rows.as_deref().unwrap_or_default()
-    }
-
-    #[must_use]
-    pub fn chosen_index(&self) -> Option<usize> {
-        self.rows().iter().position(|row| Some(row.uuid) == self.chosen)
-    }
-
-    #[must_use]
-    pub fn chosen_row(&self) -> Option<&UserRow> {
-        self.chosen_index().and_then(|index| self.rows().get(index))
-    }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Tab {
-    Overview,
-    TwoFactor,
-    Sessions,
-    Keys,
-    Audit,
-}
-
-impl Tab {
-    pub const ALL: [Self; 5] = [Self::Overview, Self::TwoFactor, Self::Sessions, Self::Keys, Self::Audit];
-
-    /// The tab so many places on, round the end.
-    #[must_use]
-    pub fn step(self, places: usize) -> Self {
-        let index = Self::ALL.iter().position(|tab| *tab == self).unwrap_or(0);
-        Self::ALL.get((index + places) % Self::ALL.len()).copied().unwrap_or(Self::Overview)
-    }
-}
-
-/// The Audit screen.
-#[derive(Debug, Default)]
-pub struct Audit {
-    /// `None` before the first answer.
-    pub rows: Option<Vec<AuditRow>>,
-    pub next: Option<u64>,
-    /// Number of the entry under the cursor.
-    pub chosen: Option<u64>,
-}
-
-impl Audit {
-    #[must_use]
-    pub fn rows(&self) -> &[AuditRow] {
-        self.rows.as_deref().unwrap_or_default()
-    }
-
-    #[must_use]
-    pub fn chosen_index(&self) -> usize {
-        self.rows().iter().position(|row| Some(row.number) == self.chosen).unwrap_or(0)
-    }
-
-    /// Takes the first page, or the page behind what is there.
-    pub fn take(&mut self, page: AuditPage, more: bool) {
-        self.next = page.next;
-        match &mut self.rows {
-            Some(rows) if more => rows.extend(page.rows),
-            rows => *rows = Some(page.rows),
-        }
-        if self.chosen.is_none_or(|number| !self.rows().iter().any(|row| row.number == number)) {
-            self.chosen = self.rows().first().map(|row| row.number);
-        }
-    }
 }
 
 /// What lies over the screen and has the keyboard.
@@ -402,30 +255,6 @@ impl Model {
     #[must_use]
     pub fn is_awaiting(&self, slot: Slot) -> bool {
         self.awaited.iter().any(|awaited| awaited.slot == slot)
-    }
-
-    /// What is known of the user under the cursor; `None` while it is being read.
-    #[must_use]
-    pub fn chosen_detail(&self) -> Option<&UserDetail> {
-        self.detail.as_deref().filter(|detail| Some(detail.row.uuid) == self.users.chosen)
-    }
-
-    /// What the rows of the present tab are known by; empty where there is nothing to choose.
-    #[must_use]
-    pub fn ids_in_tab(&self) -> Vec<String> {
-        let Some(detail) = self.chosen_detail() else { return Vec::new() };
-        match self.tab {
-            Tab::Sessions => detail.sessions.iter().map(|session| session.id.clone()).collect(),
-            Tab::Keys => detail.api_keys.iter().map(|key| key.id.clone()).collect(),
-            Tab::Audit => detail.audit.iter().map(|row| row.number.to_string()).collect(),
-            Tab::Overview | Tab::TwoFactor => Vec::new(),
-        }
-    }
-
-    /// What is chosen in the present tab.
-    #[must_use]
-    pub fn chosen_in_tab(&self) -> Option<String> {
-        self.ids_in_tab().into_iter().nth(self.tab_row)
     }
 
     /// Seconds writes stay on; `None` when they are off. A clock that was set back does not make it longer.

@@ -1,5 +1,8 @@
-//! What an operator can do to a user, and the dialog that makes sure of it. The rules themselves are the
-//! operations'; this only asks, and never sends anything by a single key.
+//! The dialog that makes sure before anything is done to a user. The rules themselves are the operations'; this only
+//! asks, and never sends anything by a single key.
+
+mod deeds;
+mod facts;
 
 use std::collections::VecDeque;
 
@@ -8,149 +11,18 @@ use tui_input::Input;
 
 use super::field;
 use super::link::Request;
-use super::model::{DIALOG_DEAF_MICROS, Focus, Model, REASON_LETTERS_MIN, Screen, Tab};
-use super::text::{count, date, date_time, shown};
+use super::model::{DIALOG_DEAF_MICROS, REASON_LETTERS_MIN};
 use crate::app::email::{CancelEmailChangeOf, ResendVerification};
 use crate::app::operator_keys::RevokeApiKey;
 use crate::app::reset::{ResetTwoFactor, RevokeBackupCodes, TwoFactorReset, UnlockTwoFactor};
 use crate::app::sessions::RevokeSessions;
-use crate::app::views::{SessionRow, UserDetail, UserRef};
+use crate::app::views::{UserDetail, UserRef};
 use crate::domain::time::Timestamp;
-use crate::domain::user::FactorState;
+pub use deeds::{Deed, Item, items};
+pub use facts::{namesakes, warnings};
 
 /// The reason of the dry run, which is asked for before a reason is given.
 const PREVIEW_REASON: &str = "preview of a reset";
-
-/// Something an operator does to a user.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Deed {
-    Reset,
-    Unlock,
-    RevokeCodes,
-    ResendVerification,
-    CancelEmailChange,
-    SignOut,
-    EndSession { id: String, label: String },
-    RevokeKey { id: String, label: String },
-}
-
-impl Deed {
-    /// The dialog's title, and the button.
-    #[must_use]
-    pub const fn title(&self) -> &'static str {
-        match self {
-            Self::Reset => "Reset 2FA",
-            Self::Unlock => "Unlock",
-            Self::RevokeCodes => "Revoke backup codes",
-            Self::ResendVerification => "Resend verification",
-            Self::CancelEmailChange => "Cancel e-mail change",
-            Self::SignOut => "Sign out everywhere",
-            Self::EndSession { .. } => "End session",
-            Self::RevokeKey { .. } => "Revoke API key",
-        }
-    }
-
-    /// What the button says that does it.
-    #[must_use]
-    pub const fn button(&self) -> &'static str {
-        match self {
-            // Beside a button that says Cancel.
-            Self::CancelEmailChange => "Drop the change",
-            _ => self.title(),
-        }
-    }
-
-    /// Whether the caller's check and the typed local part are asked for (level 3); else a reason and
-    /// `y` are enough.
-    #[must_use]
-    pub const fn needs_proof(&self) -> bool {
-        matches!(self, Self::Reset | Self::RevokeCodes | Self::SignOut)
-    }
-}
-
-/// A line of the action menu.
-#[derive(Clone, Debug)]
-pub struct Item {
-    pub letter: char,
-    pub label: &'static str,
-    pub deed: Deed,
-    /// Why it cannot be done now; shown, never hidden.
-    pub refused: Option<String>,
-}
-
-/// The action menu for the user under the cursor.
-#[must_use]
-pub fn items(model: &Model) -> Vec<Item> {
-    let detail = model.chosen_detail();
-    let general = model.writes_refused().map(str::to_owned);
-    let general = general.or_else(|| detail.is_none().then(|| "being read".to_owned()));
-    deeds(model)
-        .into_iter()
-        .map(|(letter, label, deed)| {
-            let refused = general.clone().or_else(|| detail.and_then(|detail| refusal(&deed, detail, model)));
-            Item { letter, label, deed, refused }
-        })
-        .collect()
-}
-
-fn deeds(model: &Model) -> Vec<(char, &'static str, Deed)> {
-    // Only what the operator sees marked counts as chosen.
-    let detail = model.chosen_detail().filter(|_| model.screen == Screen::Users(Focus::Detail));
-    let session = detail.filter(|_| model.tab == Tab::Sessions).and_then(|detail| detail.sessions.get(model.tab_row));
-    let key = detail.filter(|_| model.tab == Tab::Keys).and_then(|detail| detail.api_keys.get(model.tab_row));
-    let end = Deed::EndSession {
-        id: session.map(|session| session.id.clone()).unwrap_or_default(),
-        label: session.map(session_label).unwrap_or_default(),
-    };
-    let revoke = Deed::RevokeKey {
-        id: key.map(|key| key.id.clone()).unwrap_or_default(),
-        label: key.map(|key| shown(&key.label)).unwrap_or_default(),
-    };
-    vec![
-        ('r', "reset 2FA...", Deed::Reset),
-        ('u', "unlock...", Deed::Unlock),
-        ('b', "revoke backup codes...", Deed::RevokeCodes),
-        ('m', "resend verification...", Deed::ResendVerification),
-        ('c', "cancel e-mail change...", Deed::CancelEmailChange),
-        ('s', "sign out everywhere...", Deed::SignOut),
-        ('e', "end the chosen session...", end),
-        ('k', "revoke the chosen API key...", revoke),
-    ]
-}
-
-/// Enough to tell it from the others: many people have two of the same browser.
-fn session_label(session: &SessionRow) -> String {
-    let from = session.address.as_deref().map_or(String::new(), |address| format!(" from {}", shown(address)));
-    format!("{}{from}, signed in {} UTC", shown(&session.device), date_time(session.created_at))
-}
-
-fn refusal(deed: &Deed, detail: &UserDetail, model: &Model) -> Option<String> {
-    let factor = &detail.factor;
-    let later = |at: Option<Timestamp>| at.is_some_and(|at| at > model.now);
-    let says = |refused: bool, why: &str| refused.then(|| why.to_owned());
-    match deed {
-        Deed::Reset => {
-            let nothing =
-                matches!(factor.state, FactorState::Off | FactorState::Enrol) && factor.backup_codes_remaining == 0;
-            says(nothing, "no device")
-        }
-        Deed::Unlock => {
-            let failures = factor.totp_failures > 0 || factor.backup_code_failures > 0;
-            let locked = failures || later(factor.waiting_until) || later(factor.login_locked_until);
-            says(!locked, "not locked")
-        }
-        Deed::RevokeCodes => says(factor.backup_codes_remaining == 0, "no backup codes left"),
-        Deed::ResendVerification => {
-            let mail_off = model.status.as_ref().is_some_and(|status| !status.mail_available);
-            let nothing = detail.row.is_email_verified != Some(false) && detail.pending_email.is_none();
-            says(mail_off, "mail is off").or_else(|| says(nothing, "the address is verified"))
-        }
-        Deed::CancelEmailChange => says(detail.pending_email.is_none(), "no change is pending"),
-        Deed::SignOut => says(detail.sessions.is_empty() && detail.remembered_devices == 0, "no sessions"),
-        Deed::EndSession { id, .. } => says(id.is_empty(), "choose it in Sessions"),
-        Deed::RevokeKey { id, .. } => says(id.is_empty(), "choose it in API keys"),
-    }
-}
 
 /// How the operator made sure who is calling.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -375,86 +247,6 @@ impl Dialog {
         UserRef(self.detail.row.uuid.to_string())
     }
 
-    /// What breaks, in words, for the dialogs without a preview.
-    #[must_use]
-    pub fn consequences(&self) -> Vec<String> {
-        let detail = &self.detail;
-        let factor = &detail.factor;
-        match &self.deed {
-            Deed::Reset => Vec::new(),
-            Deed::Unlock => {
-                let failures = factor.totp_failures + factor.backup_code_failures;
-                vec![
-                    format!("forget {} in a row", count(failures as usize, "wrong code")),
-                    "let codes and logins be tried again at once".to_owned(),
-                ]
-            }
-            Deed::RevokeCodes => vec![
-                format!("delete {}", count(factor.backup_codes_remaining, "unused backup code")),
-                "keep the device; new codes are made by the user".to_owned(),
-                "tell the user by e-mail".to_owned(),
-            ],
-            Deed::ResendVerification => {
-                let to = detail.pending_email.as_ref().unwrap_or(&detail.row.email);
-                vec![format!("send a new verification mail to {}", shown(to)), "void the link sent before".to_owned()]
-            }
-            Deed::CancelEmailChange => vec![
-                format!("keep   {}", shown(&detail.row.email)),
-                format!("drop   {}", shown(detail.pending_email.as_deref().unwrap_or_default())),
-                "tell both addresses".to_owned(),
-            ],
-            Deed::SignOut => {
-                let parts = [
-                    (detail.sessions.len(), "sign out", "session"),
-                    (detail.remembered_devices, "forget", "remembered device"),
-                ];
-                let parts = parts.into_iter().filter(|(number, ..)| *number > 0);
-                parts.map(|(number, verb, noun)| format!("{verb} {}", count(number, noun))).collect()
-            }
-            Deed::EndSession { label, .. } => vec![format!("sign out {label}")],
-            Deed::RevokeKey { label, .. } => {
-                let key = detail.api_keys.iter().find(|key| self.deed.id() == Some(&key.id));
-                let used = key.and_then(|key| key.last_used_at.as_deref()).map_or("never used".to_owned(), |at| {
-                    format!("last used {}", at.chars().take(10).collect::<String>())
-                });
-                vec![format!("revoke {label} ({used})"), "whatever uses it stops working".to_owned()]
-            }
-        }
-    }
-
-    /// The five or six lines of what a reset does: switched on, text, and whether it can be switched.
-    #[must_use]
-    pub fn steps(&self) -> Option<Vec<(bool, String, Option<Part>)>> {
-        let preview = self.preview.as_ref()?;
-        let device = match preview.totp_enrolled_at {
-            Some(at) => format!("remove the TOTP device enrolled {}", date(at)),
-            None => "remove the TOTP device (there is none)".to_owned(),
-        };
-        let key = self.detail.api_keys.first().map(|key| shown(&key.label)).unwrap_or_default();
-        let keys = match preview.api_keys_revoked {
-            0 => "revoke API keys (there are none)".to_owned(),
-            1 => format!("revoke 1 API key ({key})"),
-            many => format!("revoke {many} API keys"),
-        };
-        let mail = match preview.notice_to.as_slice() {
-            [] => "e-mail nobody: mail is off, tell the person".to_owned(),
-            to => format!("e-mail {} about it", shown(&to.join(", "))),
-        };
-        let mut sessions = format!("sign out {}", count(preview.sessions_ended, "session"));
-        if preview.remembered_devices_forgotten > 0 {
-            let devices = count(preview.remembered_devices_forgotten, "remembered device");
-            sessions = format!("{sessions}, forget {devices}");
-        }
-        Some(vec![
-            (preview.totp_removed, device, None),
-            (true, format!("delete {}", count(preview.backup_codes_deleted, "unused backup code")), None),
-            (self.end_sessions, sessions, Some(Part::Sessions)),
-            (self.revoke_keys, keys, Some(Part::Keys)),
-            (!preview.notice_to.is_empty(), mail, None),
-            (preview.enrolment_demanded, "ask for a new device at the next sign-in".to_owned(), None),
-        ])
-    }
-
     /// A key for the dialog. `reasons` are those given before, newest first.
     pub fn key(&mut self, key: KeyEvent, reasons: &VecDeque<String>) -> Outcome {
         if self.sent {
@@ -566,32 +358,4 @@ impl Dialog {
             field::paste(input, text);
         }
     }
-}
-
-impl Deed {
-    fn id(&self) -> Option<&String> {
-        match self {
-            Self::EndSession { id, .. } | Self::RevokeKey { id, .. } => Some(id),
-            _ => None,
-        }
-    }
-}
-
-/// The users of the same name on one line, for people.
-#[must_use]
-pub fn namesakes(detail: &UserDetail) -> Option<String> {
-    match detail.namesakes.as_slice() {
-        [] => None,
-        [other] => Some(format!("{} has the same name", shown(other))),
-        others => Some(format!("{} others have the same name: {}", others.len(), shown(&others.join(", ")))),
-    }
-}
-
-/// The other facts that should make an operator careful, in the server's words; [`namesakes`] are not repeated.
-#[must_use]
-pub fn warnings(detail: &UserDetail) -> Vec<String> {
-    let is_namesake = |warning: &str| {
-        warning.starts_with("another ") && detail.namesakes.iter().any(|email| warning.ends_with(email.as_str()))
-    };
-    detail.warnings.iter().filter(|warning| !is_namesake(warning)).map(|warning| shown(warning)).collect()
 }

@@ -1,0 +1,106 @@
+//! What a dialog tells before anything is done: what should make one careful, and what will go.
+
+use super::{Deed, Dialog, Part};
+use crate::app::views::UserDetail;
+use crate::console::text::{count, date, shown};
+
+impl Dialog {
+    /// What breaks, in words, for the dialogs without a preview.
+    #[must_use]
+    pub fn consequences(&self) -> Vec<String> {
+        let detail = &self.detail;
+        let factor = &detail.factor;
+        match &self.deed {
+            Deed::Reset => Vec::new(),
+            Deed::Unlock => {
+                let failures = factor.totp_failures + factor.backup_code_failures;
+                vec![
+                    format!("forget {} in a row", count(failures as usize, "wrong code")),
+                    "let codes and logins be tried again at once".to_owned(),
+                ]
+            }
+            Deed::RevokeCodes => vec![
+                format!("delete {}", count(factor.backup_codes_remaining, "unused backup code")),
+                "keep the device; new codes are made by the user".to_owned(),
+                "tell the user by e-mail".to_owned(),
+            ],
+            Deed::ResendVerification => {
+                let to = detail.pending_email.as_ref().unwrap_or(&detail.row.email);
+                vec![format!("send a new verification mail to {}", shown(to)), "void the link sent before".to_owned()]
+            }
+            Deed::CancelEmailChange => vec![
+                format!("keep   {}", shown(&detail.row.email)),
+                format!("drop   {}", shown(detail.pending_email.as_deref().unwrap_or_default())),
+                "tell both addresses".to_owned(),
+            ],
+            Deed::SignOut => {
+                let parts = [
+                    (detail.sessions.len(), "sign out", "session"),
+                    (detail.remembered_devices, "forget", "remembered device"),
+                ];
+                let parts = parts.into_iter().filter(|(number, ..)| *number > 0);
+                parts.map(|(number, verb, noun)| format!("{verb} {}", count(number, noun))).collect()
+            }
+            Deed::EndSession { label, .. } => vec![format!("sign out {label}")],
+            Deed::RevokeKey { label, .. } => {
+                let key = detail.api_keys.iter().find(|key| self.deed.id() == Some(&key.id));
+                let used = key.and_then(|key| key.last_used_at.as_deref()).map_or("never used".to_owned(), |at| {
+                    format!("last used {}", at.chars().take(10).collect::<String>())
+                });
+                vec![format!("revoke {label} ({used})"), "whatever uses it stops working".to_owned()]
+            }
+        }
+    }
+
+    /// The five or six lines of what a reset does: switched on, text, and whether it can be switched.
+    #[must_use]
+    pub fn steps(&self) -> Option<Vec<(bool, String, Option<Part>)>> {
+        let preview = self.preview.as_ref()?;
+        let device = match preview.totp_enrolled_at {
+            Some(at) => format!("remove the TOTP device enrolled {}", date(at)),
+            None => "remove the TOTP device (there is none)".to_owned(),
+        };
+        let key = self.detail.api_keys.first().map(|key| shown(&key.label)).unwrap_or_default();
+        let keys = match preview.api_keys_revoked {
+            0 => "revoke API keys (there are none)".to_owned(),
+            1 => format!("revoke 1 API key ({key})"),
+            many => format!("revoke {many} API keys"),
+        };
+        let mail = match preview.notice_to.as_slice() {
+            [] => "e-mail nobody: mail is off, tell the person".to_owned(),
+            to => format!("e-mail {} about it", shown(&to.join(", "))),
+        };
+        let mut sessions = format!("sign out {}", count(preview.sessions_ended, "session"));
+        if preview.remembered_devices_forgotten > 0 {
+            let devices = count(preview.remembered_devices_forgotten, "remembered device");
+            sessions = format!("{sessions}, forget {devices}");
+        }
+        Some(vec![
+            (preview.totp_removed, device, None),
+            (true, format!("delete {}", count(preview.backup_codes_deleted, "unused backup code")), None),
+            (self.end_sessions, sessions, Some(Part::Sessions)),
+            (self.revoke_keys, keys, Some(Part::Keys)),
+            (!preview.notice_to.is_empty(), mail, None),
+            (preview.enrolment_demanded, "ask for a new device at the next sign-in".to_owned(), None),
+        ])
+    }
+}
+
+/// The users of the same name on one line, for people.
+#[must_use]
+pub fn namesakes(detail: &UserDetail) -> Option<String> {
+    match detail.namesakes.as_slice() {
+        [] => None,
+        [other] => Some(format!("{} has the same name", shown(other))),
+        others => Some(format!("{} others have the same name: {}", others.len(), shown(&others.join(", ")))),
+    }
+}
+
+/// The other facts that should make an operator careful, in the server's words; [`namesakes`] are not repeated.
+#[must_use]
+pub fn warnings(detail: &UserDetail) -> Vec<String> {
+    let is_namesake = |warning: &str| {
+        warning.starts_with("another ") && detail.namesakes.iter().any(|email| warning.ends_with(email.as_str()))
+    };
+    detail.warnings.iter().filter(|warning| !is_namesake(warning)).map(|warning| shown(warning)).collect()
+}

@@ -1,0 +1,101 @@
+//! What follows from an answer, whatever it was.
+
+use super::ask::refresh_all;
+use super::detail::{user_gone, user_read};
+use super::link::{connected, lose, no_connection, status_read};
+use super::users::users_found;
+use super::{Cmds, NOT_KNOWN, toast};
+use crate::console::dialog::Deed;
+use crate::console::link::{Answer, Failure, Reply};
+use crate::console::model::{Model, Overlay, Panel, Slot};
+use crate::console::text::shown;
+use crate::error::Error;
+
+pub(super) fn answered(model: &mut Model, slot: Slot, serial: u64, answer: Answer) -> Cmds {
+    let place = model.awaited.iter().position(|awaited| awaited.slot == slot && awaited.serial == serial);
+    let Some(awaited) = place.map(|index| model.awaited.remove(index)) else { return Vec::new() };
+    let took_ms = model.now.as_millis().saturating_sub(awaited.since.as_millis()).max(0);
+    match answer {
+        Ok(Reply::Status(status)) => {
+            status_read(model, status);
+            return Vec::new();
+        }
+        Err(Failure::Refused(_)) if slot == Slot::Status => return Vec::new(),
+        _ => model.dirty = true,
+    }
+    match answer {
+        Ok(Reply::Connected { live }) => connected(model, live),
+        Ok(Reply::Status(_)) => Vec::new(),
+        Ok(Reply::Users(users)) => users_found(model, users, slot == Slot::MoreUsers, took_ms),
+        Ok(Reply::User(detail)) => {
+            user_read(model, detail);
+            Vec::new()
+        }
+        Ok(Reply::Audit(page)) => {
+            model.audit.take(page, slot == Slot::MoreAudit);
+            Vec::new()
+        }
+        Ok(Reply::Reset(reset)) if reset.dry_run || slot == Slot::Preview => {
+            if let Some(Overlay::Dialog(dialog)) = &mut model.overlay {
+                dialog.preview = Some(reset);
+            }
+            Vec::new()
+        }
+        Ok(Reply::Reset(reset)) => {
+            model.overlay = Some(Overlay::Panel(Panel::Reset { reset, took_ms, at: model.now }));
+            refresh_all(model)
+        }
+        Ok(Reply::Done(done)) => {
+            let credential =
+                matches!(&model.overlay, Some(Overlay::Dialog(dialog)) if changes_credential(&dialog.deed));
+            model.overlay = None;
+            if credential {
+                model.overlay = Some(Overlay::Panel(Panel::Done { done, took_ms }));
+            } else {
+                toast(model, &format!("audit #{}: {}", done.audit_number, shown(&done.summary)));
+            }
+            refresh_all(model)
+        }
+        Err(failure) => failed(model, slot, &failure),
+    }
+}
+
+pub(super) fn changes_credential(deed: &Deed) -> bool {
+    match deed {
+        Deed::Reset | Deed::RevokeCodes | Deed::SignOut | Deed::EndSession { .. } | Deed::RevokeKey { .. } => true,
+        Deed::Unlock | Deed::ResendVerification | Deed::CancelEmailChange => false,
+    }
+}
+
+pub(super) fn failed(model: &mut Model, slot: Slot, failure: &Failure) -> Cmds {
+    match (failure, slot) {
+        (Failure::Lost | Failure::NoWay(_), Slot::Connect) => no_connection(model, failure),
+        (Failure::Lost, Slot::Write) => {
+            model.overlay = None;
+            model.failure = Some(NOT_KNOWN.to_owned());
+            lose(model);
+        }
+        (Failure::Lost, _) => lose(model),
+        (Failure::NoWay(why), _) => model.failure = Some(why.clone()),
+        (Failure::Refused(error), Slot::Write | Slot::Preview) => {
+            let unknown = slot == Slot::Write && matches!(error, Error::Internal { .. });
+            let hint = if unknown { "; look whether it was done before trying again" } else { "" };
+            let text = format!("{}{hint}", error_text(error));
+            match &mut model.overlay {
+                Some(Overlay::Dialog(dialog)) => {
+                    dialog.sent = false;
+                    dialog.problem = Some(text);
+                }
+                _ => model.failure = Some(text),
+            }
+        }
+        (Failure::Refused(Error::NotFound { .. }), Slot::Inspect) => user_gone(model),
+        (Failure::Refused(error), _) => model.failure = Some(error_text(error)),
+    }
+    Vec::new()
+}
+
+pub(super) fn error_text(error: &Error) -> String {
+    let text = shown(&error.to_string());
+    if matches!(error, Error::Internal { .. }) { format!("failed: {text}") } else { text }
+}

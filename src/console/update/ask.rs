@@ -1,0 +1,68 @@
+//! Questions to the operations: what is asked, and what is asked again.
+
+use super::audit::read_audit;
+use super::detail::inspect;
+use super::users::{FIND_MAX, find};
+use super::{Cmd, Cmds, INTERRUPT_SECONDS, NOT_KNOWN, toast};
+use crate::console::link::Request;
+use crate::console::model::{Awaited, Model, Overlay, Screen, Slot};
+
+pub(super) fn ask(model: &mut Model, slot: Slot, request: Request) -> Cmd {
+    model.serial += 1;
+    model.awaited.retain(|awaited| awaited.slot != slot);
+    model.awaited.push(Awaited { slot, serial: model.serial, since: model.now });
+    if slot == Slot::Status {
+        model.last_status_at = model.now;
+    }
+    Cmd::Perform { slot, serial: model.serial, request }
+}
+
+pub(super) fn forget(model: &mut Model, slot: Slot) -> Cmd {
+    model.awaited.retain(|awaited| awaited.slot != slot);
+    Cmd::Forget(slot)
+}
+
+pub(super) const fn is_read(slot: Slot) -> bool {
+    matches!(slot, Slot::Find | Slot::MoreUsers | Slot::Inspect | Slot::Audit | Slot::MoreAudit)
+}
+
+/// Reads again what is on the screen.
+pub(super) fn refresh(model: &mut Model) -> Cmds {
+    let mut commands = Vec::new();
+    if model.users.rows().len() <= FIND_MAX {
+        commands.extend(find(model));
+    }
+    commands.extend(inspect(model));
+    if model.screen == Screen::Audit {
+        commands.extend(read_audit(model));
+    }
+    commands
+}
+
+pub(super) fn refresh_all(model: &mut Model) -> Cmds {
+    let mut commands = refresh(model);
+    if model.is_connected() {
+        commands.push(ask(model, Slot::Status, Request::Status));
+    }
+    commands
+}
+
+pub(super) fn interrupt(model: &mut Model) -> Cmds {
+    if let Some(Overlay::Dialog(dialog)) = &model.overlay
+        && dialog.sent
+    {
+        model.failure = Some(NOT_KNOWN.to_owned());
+    }
+    if model.overlay.take().is_some() {
+        return vec![forget(model, Slot::Write), forget(model, Slot::Preview)];
+    }
+    let reads: Vec<Slot> = model.awaited.iter().map(|awaited| awaited.slot).filter(|slot| is_read(*slot)).collect();
+    if !reads.is_empty() {
+        return reads.into_iter().map(|slot| forget(model, slot)).collect();
+    }
+    let again = model.interrupt_at.is_some_and(|at| (0..INTERRUPT_SECONDS).contains(&model.now.seconds_since(at)));
+    model.quit = again;
+    model.interrupt_at = Some(model.now);
+    toast(model, "press Ctrl-C again to quit");
+    Vec::new()
+}

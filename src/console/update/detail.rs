@@ -1,0 +1,56 @@
+//! One user in full: read, followed, left.
+
+use super::Cmds;
+use super::ask::ask;
+use crate::app::directory::InspectUser;
+use crate::app::views::{UserDetail, UserRef};
+use crate::console::link::Request;
+use crate::console::model::{Focus, Model, Screen, Slot, Tab};
+use crate::console::view;
+
+pub(super) fn inspect(model: &mut Model) -> Cmds {
+    let Some(user) = model.users.chosen else { return Vec::new() };
+    if !model.is_connected() {
+        return Vec::new();
+    }
+    vec![ask(model, Slot::Inspect, Request::Inspect(InspectUser { user: UserRef(user.to_string()) }))]
+}
+
+/// The cursor of a tab follows the session, key or entry it is on, not the row number.
+pub(super) fn user_read(model: &mut Model, detail: Box<UserDetail>) {
+    let chosen = model.chosen_in_tab();
+    let row = model.users.rows.iter_mut().flatten().find(|row| row.uuid == detail.row.uuid);
+    if let Some(row) = row {
+        row.clone_from(&detail.row);
+    }
+    model.detail = Some(detail);
+    let last = tab_rows(model).saturating_sub(1);
+    let place = chosen.and_then(|id| model.ids_in_tab().iter().position(|other| *other == id));
+    model.tab_row = place.unwrap_or_else(|| model.tab_row.min(last));
+}
+
+/// The chosen user was deleted: nobody else takes the place under the operator's hands.
+pub(super) fn user_gone(model: &mut Model) {
+    model.failure = Some("This user is no longer there.".to_owned());
+    if let Some(rows) = &mut model.users.rows {
+        rows.retain(|row| Some(row.uuid) != model.users.chosen);
+    }
+    model.users.chosen = None;
+    model.detail = None;
+    if model.screen == Screen::Users(Focus::Detail) {
+        model.screen = Screen::Users(Focus::List);
+    }
+}
+
+pub(super) fn switch_tab(model: &mut Model, places: usize) {
+    model.tab = model.tab.step(places);
+    model.tab_row = 0;
+}
+
+/// Rows of the present tab that the cursor can be on, or that can be the first one shown.
+pub(super) fn tab_rows(model: &Model) -> usize {
+    match model.tab {
+        Tab::Sessions | Tab::Keys | Tab::Audit => model.ids_in_tab().len(),
+        Tab::Overview | Tab::TwoFactor => view::detail::first_line_max(model) + 1,
+    }
+}

@@ -1,0 +1,185 @@
+//! Menus of letters, dialogs, results: everything that leads to a write, and the switch that allows it.
+
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+use tui_input::Input;
+
+use super::ask::{ask, forget};
+use super::browse::{browse, moved};
+use super::detail::inspect;
+use super::users::add_filter;
+use super::{Cmd, Cmds, toast};
+use crate::console::dialog::{self, Dialog, Outcome};
+use crate::console::field;
+use crate::console::keys::Action;
+use crate::console::link::Request;
+use crate::console::model::{Filter, LinkState, Model, Overlay, REASONS_KEPT, Slot, WRITES_SECONDS, Writes};
+
+pub(super) fn open_actions(model: &mut Model) {
+    if model.users.chosen.is_some() {
+        model.overlay = Some(Overlay::Actions { row: 0 });
+    }
+}
+
+pub(super) fn menu_key(model: &mut Model, event: KeyEvent, action: Option<Action>) -> Cmds {
+    let letter = match event.code {
+        KeyCode::Char(letter) if dialog_letter(event) => Some(letter),
+        _ => None,
+    };
+    let by_cursor = action == Some(Action::Open);
+    match &model.overlay {
+        Some(Overlay::Filters { row }) => {
+            let chosen = Filter::ALL
+                .iter()
+                .enumerate()
+                .find(|(index, filter)| Some(filter.letter()) == letter || (by_cursor && index == row));
+            if let Some((_, filter)) = chosen {
+                return add_filter(model, *filter);
+            }
+        }
+        Some(Overlay::Actions { row }) => {
+            let items = dialog::items(model);
+            let chosen = items
+                .into_iter()
+                .enumerate()
+                .find(|(index, item)| Some(item.letter) == letter || (by_cursor && index == row));
+            if let Some((_, item)) = chosen {
+                return do_item(model, item);
+            }
+        }
+        _ => {}
+    }
+    if action == Some(Action::Writes) {
+        toggle_writes(model);
+    } else {
+        menu_move(model, action);
+    }
+    Vec::new()
+}
+
+pub(super) fn dialog_letter(event: KeyEvent) -> bool {
+    event.modifiers.difference(KeyModifiers::SHIFT).is_empty()
+}
+
+pub(super) fn menu_move(model: &mut Model, action: Option<Action>) {
+    let count = match &model.overlay {
+        Some(Overlay::Filters { .. }) => Filter::ALL.len(),
+        _ => dialog::items(model).len(),
+    };
+    let Some(Overlay::Filters { row } | Overlay::Actions { row }) = &mut model.overlay else { return };
+    match action {
+        Some(Action::Down) => *row = moved(*row, 1, count),
+        Some(Action::Up) => *row = moved(*row, -1, count),
+        Some(Action::Back) => model.overlay = None,
+        _ => {}
+    }
+}
+
+pub(super) fn do_item(model: &mut Model, item: dialog::Item) -> Cmds {
+    if let Some(why) = item.refused {
+        toast(model, &format!("{}: {why}", item.deed.title()));
+        return Vec::new();
+    }
+    let Some(detail) = model.chosen_detail().cloned() else { return Vec::new() };
+    let dialog = Dialog::new(item.deed, detail, model.now);
+    let preview = dialog.preview_request();
+    model.overlay = Some(Overlay::Dialog(Box::new(dialog)));
+    preview.map(|request| ask(model, Slot::Preview, request)).into_iter().collect()
+}
+
+pub(super) fn dialog_key(model: &mut Model, event: KeyEvent) -> Cmds {
+    let now = model.now;
+    let outcome = match &mut model.overlay {
+        Some(Overlay::Dialog(dialog)) if dialog.is_deaf(now) => return Vec::new(),
+        Some(Overlay::Dialog(dialog)) => dialog.key(event, &model.reasons),
+        Some(Overlay::Name(_)) => return name_key(model, event),
+        _ => return Vec::new(),
+    };
+    match outcome {
+        Outcome::Stay => Vec::new(),
+        Outcome::Cancel => {
+            model.overlay = None;
+            vec![forget(model, Slot::Preview)]
+        }
+        Outcome::Send => send(model),
+    }
+}
+
+pub(super) fn send(model: &mut Model) -> Cmds {
+    let refused = model.writes_refused();
+    let Some(Overlay::Dialog(dialog)) = &mut model.overlay else { return Vec::new() };
+    if let Some(why) = refused {
+        dialog.problem = Some(format!("{why}; Esc leaves, nothing changes"));
+        return Vec::new();
+    }
+    dialog.sent = true;
+    let request = dialog.request();
+    let reason = dialog.reason.value().trim().to_owned();
+    model.reasons.retain(|other| *other != reason);
+    model.reasons.push_front(reason);
+    model.reasons.truncate(REASONS_KEPT);
+    vec![ask(model, Slot::Write, request)]
+}
+
+pub(super) fn name_key(model: &mut Model, event: KeyEvent) -> Cmds {
+    let Some(Overlay::Name(input)) = &mut model.overlay else { return Vec::new() };
+    match event.code {
+        KeyCode::Esc => model.overlay = None,
+        KeyCode::Enter if !input.value().trim().is_empty() => {
+            let name = input.value().trim().to_owned();
+            model.operator.clone_from(&name);
+            model.overlay = None;
+            model.writes = Writes::On { until: model.now.plus_seconds(WRITES_SECONDS) };
+            model.link = LinkState::Connecting;
+            return vec![ask(model, Slot::Connect, Request::ConnectAs(name))];
+        }
+        _ => {
+            field::edit(input, event);
+        }
+    }
+    Vec::new()
+}
+
+pub(super) fn panel_key(model: &mut Model, action: Option<Action>) -> Cmds {
+    let Some(Overlay::Panel(panel)) = &model.overlay else { return Vec::new() };
+    match action {
+        Some(Action::Copy) => {
+            let number = panel.audit_number().map(|number| number.to_string()).unwrap_or_default();
+            toast(model, "the audit number was sent to your terminal");
+            vec![Cmd::Copy(number)]
+        }
+        Some(Action::Audit) => {
+            model.overlay = None;
+            browse(model, Some(Action::Audit))
+        }
+        Some(Action::Open) => {
+            model.overlay = None;
+            Vec::new()
+        }
+        _ => Vec::new(),
+    }
+}
+
+pub(super) fn toggle_writes(model: &mut Model) {
+    match model.writes {
+        Writes::On { .. } => {
+            model.writes = Writes::Off;
+            toast(model, "writes are off");
+        }
+        Writes::Forbidden => toast(model, "started with --read-only: writes stay off"),
+        Writes::Off if !model.is_connected() => toast(model, "no server: nothing can be changed"),
+        Writes::Off if model.operator.is_empty() => model.overlay = Some(Overlay::Name(Input::default())),
+        Writes::Off => {
+            model.writes = Writes::On { until: model.now.plus_seconds(WRITES_SECONDS) };
+            toast(model, "writes are on for ten minutes");
+        }
+    }
+}
+
+/// While a result panel says that the notice is queued, looks each second whether it has gone out.
+pub(super) fn follow_mail(model: &mut Model) -> Cmds {
+    let queued = model.chosen_detail().is_some_and(|detail| detail.mails_waiting > 0);
+    match model.overlay {
+        Some(Overlay::Panel(_)) if queued && !model.is_awaiting(Slot::Inspect) => inspect(model),
+        _ => Vec::new(),
+    }
+}

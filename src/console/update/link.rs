@@ -1,0 +1,92 @@
+//! The link: found, lost, found again; and whether somebody else changed something.
+
+use super::ask::{ask, refresh, refresh_all};
+use super::{Cmds, plus_micros, toast};
+use crate::app::audit::ServerStatus;
+use crate::console::link::{Failure, Request};
+use crate::console::model::{LinkState, Model, Overlay, Slot};
+
+/// The pause before the first try to reach a lost server, doubled up to the longest.
+const RETRY_FIRST_MICROS: i64 = 250_000;
+const RETRY_LONGEST_MICROS: i64 = 5_000_000;
+
+pub(super) fn status_read(model: &mut Model, status: Box<ServerStatus>) {
+    let seen = |status: &ServerStatus| (status.audit_newest, status.users, status.mail_available, status.started_at);
+    let before = model.status.as_deref().map(seen);
+    if before.is_some_and(|before| before.0 != status.audit_newest) {
+        model.outdated = true;
+    }
+    if before != Some(seen(&status)) {
+        model.dirty = true;
+    }
+    model.status = Some(status);
+}
+
+pub(super) fn connected(model: &mut Model, live: bool) -> Cmds {
+    if matches!(model.link, LinkState::Lost { .. }) {
+        toast(model, if live { "the server is back" } else { "the store is open" });
+    }
+    model.link = if live { LinkState::Live } else { LinkState::Offline };
+    model.opening = false;
+    model.stale = false;
+    refresh_all(model)
+}
+
+pub(super) fn lose(model: &mut Model) {
+    if matches!(model.link, LinkState::Live | LinkState::Offline) {
+        let next_try_at = plus_micros(model.now, RETRY_FIRST_MICROS);
+        model.link = LinkState::Lost { since: model.now, tries: 0, next_try_at };
+        model.stale = true;
+        model.awaited.retain(|awaited| awaited.slot == Slot::Write);
+        if let Some(Overlay::Dialog(dialog)) = &mut model.overlay
+            && !dialog.sent
+        {
+            dialog.problem = Some("no server: nothing can be changed".to_owned());
+        }
+    }
+}
+
+pub(super) fn no_connection(model: &mut Model, failure: &Failure) {
+    let why = match failure {
+        Failure::NoWay(why) => why.clone(),
+        Failure::Lost | Failure::Refused(_) => "the server does not answer".to_owned(),
+    };
+    let opening = std::mem::take(&mut model.opening);
+    model.link = match model.link {
+        LinkState::Lost { since, tries, .. } => {
+            if opening {
+                model.failure = Some(why);
+            }
+            let pause = RETRY_FIRST_MICROS.saturating_mul(1 << tries.min(8)).min(RETRY_LONGEST_MICROS);
+            LinkState::Lost { since, tries: tries.saturating_add(1), next_try_at: plus_micros(model.now, pause) }
+        }
+        _ => LinkState::Absent(why),
+    };
+}
+
+pub(super) fn open_store(model: &mut Model) -> Cmds {
+    if !matches!(model.link, LinkState::Lost { .. } | LinkState::Absent(_)) {
+        toast(model, "there is nothing to open: the users are here");
+        return Vec::new();
+    }
+    if matches!(model.link, LinkState::Absent(_)) {
+        model.link = LinkState::Connecting;
+    }
+    model.opening = true;
+    vec![ask(model, Slot::Connect, Request::Connect)]
+}
+
+pub(super) fn retry(model: &mut Model) -> Cmds {
+    model.link = LinkState::Connecting;
+    vec![ask(model, Slot::Connect, Request::Reconnect)]
+}
+
+/// Shows what others changed, when nobody is in the middle of something.
+pub(super) fn catch_up(model: &mut Model) -> Cmds {
+    let quiet = model.overlay.is_none() && model.now.seconds_since(model.last_key_at) >= 1;
+    if !(model.outdated && quiet && model.is_connected()) {
+        return Vec::new();
+    }
+    model.outdated = false;
+    refresh(model)
+}

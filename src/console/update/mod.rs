@@ -1,0 +1,232 @@
+//! What a message does to the model, and what is to be done outside. Free of I/O: the loop carries the commands out.
+
+mod answer;
+mod ask;
+mod audit;
+mod browse;
+mod detail;
+mod dialogs;
+mod help;
+mod link;
+mod users;
+
+use crossterm::event::{KeyCode, KeyEvent, KeyEventKind};
+
+use super::field;
+use super::keys::{self, Action, Place};
+use super::link::{Answer, Request};
+use super::model::{
+    DIALOG_DEAF_MICROS, Focus, LinkState, Model, Overlay, Screen, Slot, TOAST_SECONDS, Toast, WAITING_SHOWN_MICROS,
+    Writes,
+};
+use crate::domain::time::Timestamp;
+use answer::answered;
+use ask::{ask, interrupt};
+use browse::browse;
+use dialogs::{dialog_key, follow_mail, menu_key, panel_key};
+use help::help_key;
+use link::catch_up;
+use users::{find_key, new_search};
+
+/// Seconds between questions whether the server is still there.
+const STATUS_SECONDS: i64 = 1;
+/// Rows below the cursor from which on the next page is asked for.
+const PAGE_AHEAD: usize = 50;
+/// Seconds within which a second Ctrl-C quits.
+const INTERRUPT_SECONDS: i64 = 2;
+/// A write whose answer never came.
+const NOT_KNOWN: &str = "Not known yet whether this was done: look at the user's audit entries before trying again";
+
+#[derive(Debug)]
+pub enum Msg {
+    Key(KeyEvent),
+    Paste(String),
+    Resize(u16, u16),
+    /// Time has passed.
+    Tick,
+    Answer {
+        slot: Slot,
+        serial: u64,
+        answer: Answer,
+    },
+}
+
+/// What the loop is to do.
+#[derive(Debug)]
+pub enum Cmd {
+    /// Ask, taking back an older question of the same slot.
+    Perform {
+        slot: Slot,
+        serial: u64,
+        request: Request,
+    },
+    /// Stop waiting for the answer of this slot.
+    Forget(Slot),
+    Suspend,
+    Repaint,
+    /// Hand the text to the terminal's clipboard.
+    Copy(String),
+}
+
+type Cmds = Vec<Cmd>;
+
+/// The first commands of a new model.
+pub fn start(model: &mut Model) -> Cmds {
+    vec![ask(model, Slot::Connect, Request::Connect)]
+}
+
+/// Applies one message at the moment `now`.
+pub fn update(model: &mut Model, msg: Msg, now: Timestamp) -> Cmds {
+    let before = model.now;
+    model.now = now;
+    match msg {
+        Msg::Tick => return tick(model, before),
+        Msg::Answer { slot, serial, answer } => return answered(model, slot, serial, answer),
+        Msg::Resize(columns, rows) => model.size = (columns, rows),
+        Msg::Key(event) if event.kind == KeyEventKind::Release => return Vec::new(),
+        Msg::Key(event) => {
+            model.dirty = true;
+            let commands = key(model, event);
+            model.last_key_at = now;
+            return commands;
+        }
+        Msg::Paste(text) => return paste(model, &text),
+    }
+    model.dirty = true;
+    Vec::new()
+}
+
+/// When the next `Tick` is due, if nothing else happens.
+#[must_use]
+pub fn next_tick(model: &Model) -> Timestamp {
+    let mut due = vec![Timestamp::from_seconds(model.now.as_seconds() / 60 * 60 + 60)];
+    let second = Timestamp::from_seconds(model.now.as_seconds() + 1);
+    if let Some(toast) = &model.toast {
+        due.push(toast.since.plus_seconds(TOAST_SECONDS));
+    }
+    if matches!(model.writes, Writes::On { .. }) || model.outdated {
+        due.push(second);
+    }
+    match model.link {
+        LinkState::Live => due.push(model.last_status_at.plus_seconds(STATUS_SECONDS)),
+        LinkState::Lost { next_try_at, .. } if !model.is_awaiting(Slot::Connect) => due.push(next_try_at),
+        _ => {}
+    }
+    if let Some(Overlay::Dialog(dialog)) = &model.overlay
+        && dialog.is_deaf(model.now)
+    {
+        due.push(plus_micros(dialog.opened_at, DIALOG_DEAF_MICROS));
+    }
+    if model.awaited.iter().any(|awaited| awaited.slot != Slot::Status) {
+        due.push(plus_micros(model.now, WAITING_SHOWN_MICROS));
+    }
+    let soonest = plus_micros(model.now, 1_000);
+    due.into_iter().min().map_or(second, |at| at.max(soonest))
+}
+
+/// Whether nothing is under way that the operator could be waiting for. Tests wait for it.
+#[must_use]
+pub fn is_idle(model: &Model) -> bool {
+    let lost = matches!(model.link, LinkState::Lost { .. });
+    let deaf = matches!(&model.overlay, Some(Overlay::Dialog(dialog)) if dialog.is_deaf(model.now));
+    let quiet = |slot| slot == Slot::Status || (lost && slot == Slot::Connect);
+    !deaf && model.awaited.iter().all(|awaited| quiet(awaited.slot))
+}
+
+fn plus_micros(at: Timestamp, micros: i64) -> Timestamp {
+    Timestamp::from_micros(at.as_micros().saturating_add(micros))
+}
+
+fn tick(model: &mut Model, before: Timestamp) -> Cmds {
+    let now = model.now;
+    let mut commands = Vec::new();
+    if model.toast.as_ref().is_some_and(|toast| now.seconds_since(toast.since) >= TOAST_SECONDS) {
+        model.toast = None;
+        model.dirty = true;
+    }
+    if matches!(model.writes, Writes::On { .. }) && model.writes_left().is_none() {
+        model.writes = Writes::Off;
+        toast(model, "writes are off again");
+    }
+    let counts = matches!(model.writes, Writes::On { .. }) && before.as_seconds() != now.as_seconds();
+    let minute = before.as_seconds() / 60 != now.as_seconds() / 60;
+    model.dirty |= counts || minute || model.waiting_tenths().is_some();
+    match model.link {
+        LinkState::Live => {
+            let due = now.seconds_since(model.last_status_at) >= STATUS_SECONDS || now < model.last_status_at;
+            if due && !model.is_awaiting(Slot::Status) {
+                commands.push(ask(model, Slot::Status, Request::Status));
+            }
+        }
+        LinkState::Lost { next_try_at, .. } if now >= next_try_at && !model.is_awaiting(Slot::Connect) => {
+            commands.push(ask(model, Slot::Connect, Request::Reconnect));
+        }
+        _ => {}
+    }
+    if !commands.is_empty() {
+        commands.extend(follow_mail(model));
+    }
+    commands.extend(catch_up(model));
+    commands
+}
+
+/// Where the keyboard's attention is.
+#[must_use]
+pub fn place(model: &Model) -> Place {
+    match &model.overlay {
+        Some(Overlay::Help { .. }) => Place::Help,
+        Some(Overlay::Filters { .. } | Overlay::Actions { .. }) => Place::Menu,
+        Some(Overlay::Dialog(_) | Overlay::Name(_)) => Place::Dialog,
+        Some(Overlay::Panel(_)) => Place::Panel,
+        None if matches!(model.link, LinkState::Absent(_)) => Place::Absent,
+        None => match model.screen {
+            Screen::Users(Focus::Find) => Place::Find,
+            Screen::Users(Focus::List) => Place::List,
+            Screen::Users(Focus::Detail) => Place::Detail,
+            Screen::Audit | Screen::Home | Screen::Jobs => Place::Audit,
+        },
+    }
+}
+
+fn key(model: &mut Model, event: KeyEvent) -> Cmds {
+    let place = place(model);
+    let action = keys::action(place, event);
+    match action {
+        Some(Action::Repaint) => return vec![Cmd::Repaint],
+        Some(Action::Suspend) => return vec![Cmd::Suspend],
+        Some(Action::Interrupt) => return interrupt(model),
+        _ => {}
+    }
+    if model.is_too_small() {
+        model.quit = event.code == KeyCode::Char('q');
+        return Vec::new();
+    }
+    match place {
+        Place::Help => help_key(model, event, action),
+        Place::Menu => menu_key(model, event, action),
+        Place::Dialog => dialog_key(model, event),
+        Place::Panel => panel_key(model, action),
+        Place::Find => find_key(model, event, action),
+        Place::Absent | Place::List | Place::Detail | Place::Audit => browse(model, action),
+    }
+}
+
+fn paste(model: &mut Model, text: &str) -> Cmds {
+    model.dirty = true;
+    let now = model.now;
+    let in_find = place(model) == Place::Find;
+    match &mut model.overlay {
+        Some(Overlay::Dialog(dialog)) if !dialog.is_deaf(now) => dialog.paste(text),
+        Some(Overlay::Help { filter: input, .. } | Overlay::Name(input)) => {
+            field::paste(input, text);
+        }
+        None if in_find && field::paste(&mut model.users.find, text) => return new_search(model),
+        Some(_) | None => {}
+    }
+    Vec::new()
+}
+
+fn toast(model: &mut Model, text: &str) {
+    model.toast = Some(Toast { text: text.to_owned(), since: model.now });
+    model.dirty = true;
+}
