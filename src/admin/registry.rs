@@ -11,6 +11,7 @@ use crate::app::email::{CancelEmailChangeOf, ResendVerification};
 use crate::app::export::{ExportOrganizations, ExportUsers};
 use crate::app::import::{ImportOrganizations, ImportUsers};
 use crate::app::operator_keys::{CreateApiKeyFor, ListApiKeysOf, RevokeApiKey, RollApiKeyOf, SetApiKey};
+use crate::app::overview::ReadOverview;
 use crate::app::permission::Who;
 use crate::app::reset::{
     ConfirmEnrolment, ExplainCode, ResetTwoFactor, RevokeBackupCodes, StartEnrolment, UnlockTwoFactor,
@@ -59,6 +60,7 @@ operations! {
     ListApiKeysOf,
     ListAudit,
     ListSessionsOf,
+    ReadOverview,
     ReadStatus,
     ResendVerification,
     ResetTwoFactor,

@@ -113,7 +113,9 @@ impl Operation for ReadStatus {
             async |key: &[u8]| Ok::<_, crate::error::Error>(cx.records().counter(key).await?.max(0).cast_unsigned());
         let mut users_by_state = Vec::new();
         for state in FactorState::ALL {
-            users_by_state.push((state, count(&keys::users_in_state_counter(state)).await?));
+            let (staff, others) =
+                (cx.records().users_in_state(true, state).await?, cx.records().users_in_state(false, state).await?);
+            users_by_state.push((state, staff + others));
         }
         Ok(ServerStatus {
             version: env!("CARGO_PKG_VERSION").to_owned(),

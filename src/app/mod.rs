@@ -25,6 +25,7 @@ pub mod operator_keys;
 pub mod organization_views;
 pub mod organizations;
 pub mod outbox;
+pub mod overview;
 pub mod passwords;
 pub mod pending_invites;
 pub mod permission;

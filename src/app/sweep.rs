@@ -18,6 +18,8 @@ use crate::store::{Batch, Commit, StoreError};
 const EVERY: Duration = Duration::from_mins(10);
 /// Notes taken up in one page.
 const PAGE: usize = 500;
+/// Figures of old days removed in one batch.
+const FIGURES_PAGE: usize = 50;
 /// Pages of one deleted organization removed in one sweep.
 const REMAINS_PAGES_MAX: usize = 10_000;
 /// Removals under way at once.
@@ -34,8 +36,11 @@ impl App {
         }
     }
 
-    /// Removes everything that expired before `now`. What cannot be read is left for somebody to look at.
+    /// Removes everything that expired before `now`, and notes the figures of the day. What cannot be read is left for
+    /// somebody to look at.
     pub async fn sweep(&self, now: Timestamp) -> Result<()> {
+        self.note_adoption(now).await?;
+        self.remove_old_figures(now).await?;
         loop {
             let notes = self.records().expired(now, PAGE).await?;
             let count = notes.len();
@@ -49,6 +54,18 @@ impl App {
             if count < PAGE || done == 0 {
                 return Ok(());
             }
+        }
+    }
+
+    /// Removes the figures of days that nobody asks about any more.
+    async fn remove_old_figures(&self, now: Timestamp) -> Result<()> {
+        loop {
+            let batch = self.records().removal_of_old_figures(now, FIGURES_PAGE).await?;
+            if batch == Batch::default() {
+                return Ok(());
+            }
+            // Without expectations a batch cannot conflict.
+            let _removed = self.records().store().commit(batch).await?;
         }
     }
 

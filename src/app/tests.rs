@@ -1,6 +1,7 @@
 //! The use cases on a store in memory, at moments of our choice.
 
 mod organizations;
+mod overview;
 mod pending_invites;
 
 use std::net::IpAddr;

@@ -75,6 +75,9 @@ events! {
     InviteDeleted = "invite.deleted",
 }
 
+/// The detail that names the job within which something was done to a user.
+pub const JOB: &str = "job";
+
 /// One entry: who did what to whom, from where, with what outcome. Holds no secret and no value of a changed field.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AuditRecord {
@@ -96,6 +99,13 @@ pub struct AuditRecord {
 }
 
 impl AuditRecord {
+    /// An operator did this act as such; what a job of an operator does, one user after the other, is no such act.
+    #[must_use]
+    pub fn is_by_hand(&self) -> bool {
+        matches!(self.actor, AuditActor::Operator { .. })
+            && (self.target.is_none() || self.details.iter().all(|(name, _)| name != JOB))
+    }
+
     /// The address of whom it is about: a user, or somebody who has no account (an invite, a login to no account).
     #[must_use]
     pub fn whom(&self) -> Option<&str> {

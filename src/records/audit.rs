@@ -1,7 +1,7 @@
 //! The audit trail: entries of a hash-chained log (`store::Batch::append`) with an index for each user.
 
 use super::codec::{self, Decode, Encode};
-use super::{Records, Result, cursor, keys};
+use super::{Records, Result, cursor, days, keys};
 use crate::domain::audit::{AuditActor, AuditRecord, AuditTarget, Event, Outcome};
 use crate::domain::id::UserId;
 use crate::domain::time::Timestamp;
@@ -25,17 +25,30 @@ impl Records {
                 let page = self.store.scan(keys::AUDIT, after.as_ref(), limit, Order::Descending).await?;
                 page.entries.into_iter().map(|entry| decode(&entry.key, &entry.value)).collect()
             }
-            Some(user) => {
-                let after = cursor(before.map(|number| keys::user_audit(user, number)));
-                let prefix = keys::user_audit_prefix(user);
-                let page = self.store.scan(&prefix, after.as_ref(), limit, Order::Descending).await?;
-                let numbers = page.entries.iter().filter_map(|entry| keys::parse_trailing_number(&entry.key));
-                let wanted: Vec<Vec<u8>> = numbers.map(keys::audit).collect();
-                let wanted: Vec<&[u8]> = wanted.iter().map(Vec::as_slice).collect();
-                let entries = self.store.get_many(&wanted).await?;
-                entries.into_iter().flatten().map(|entry| decode(&entry.key, &entry.value)).collect()
-            }
+            Some(user) => self.audit_in(&keys::user_audit_prefix(user), before, limit).await,
         }
+    }
+
+    /// What operators did themselves, newest first.
+    pub async fn audit_by_hand(&self, limit: usize) -> Result<Vec<ChainedAudit>> {
+        self.audit_in(keys::OPERATOR_AUDIT, None, limit).await
+    }
+
+    /// Entries of an index of the trail, newest first.
+    async fn audit_in(&self, index: &[u8], before: Option<u64>, limit: usize) -> Result<Vec<ChainedAudit>> {
+        let after = cursor(before.map(|number| [index, &number.to_be_bytes()].concat()));
+        let page = self.store.scan(index, after.as_ref(), limit, Order::Descending).await?;
+        let numbers = page.entries.iter().filter_map(|entry| keys::parse_trailing_number(&entry.key));
+        let wanted: Vec<Vec<u8>> = numbers.map(keys::audit).collect();
+        let wanted: Vec<&[u8]> = wanted.iter().map(Vec::as_slice).collect();
+        let entries = self.store.get_many(&wanted).await?;
+        entries.into_iter().flatten().map(|entry| decode(&entry.key, &entry.value)).collect()
+    }
+
+    /// When the trail begins; `None` when there is none.
+    pub async fn audit_first_at(&self) -> Result<Option<Timestamp>> {
+        let Some(entry) = self.store.get(&keys::audit(1)).await? else { return Ok(None) };
+        Ok(Some(decode(&entry.key, &entry.value)?.record.at))
     }
 
     /// The number of the newest entry; 0 when there is none.
@@ -47,10 +60,14 @@ impl Records {
     }
 }
 
-/// Adds an entry to a batch, in the index of the user it is about.
+/// Adds an entry to a batch, in the index of the user it is about and in that of what operators did; and counts it,
+/// where it is of a kind that is counted.
 pub fn append_audit(batch: Batch, record: &AuditRecord) -> Batch {
-    let indexes = record.target.iter().map(|target| keys::user_audit_prefix(target.id)).collect();
-    batch.append(keys::AUDIT, codec::encode(keys::AUDIT, record), indexes)
+    let mut indexes: Vec<Vec<u8>> = record.target.iter().map(|target| keys::user_audit_prefix(target.id)).collect();
+    if record.is_by_hand() {
+        indexes.push(keys::OPERATOR_AUDIT.to_vec());
+    }
+    days::tallied(batch, record).append(keys::AUDIT, codec::encode(keys::AUDIT, record), indexes)
 }
 
 fn decode(key: &[u8], value: &[u8]) -> Result<ChainedAudit> {

@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use super::OutboxRecord;
 use super::codec::{Record, decode, encode};
+use super::days::Adoption;
 use crate::domain::api_key::ApiKey;
 use crate::domain::audit::{AuditActor, AuditRecord, AuditTarget, Event, Outcome};
 use crate::domain::backoff::{Failures, LoginFailures};
@@ -323,7 +324,8 @@ fn organizations() {
 }
 
 #[test]
-fn windows_of_rate_limits() {
+fn windows_of_rate_limits_and_figures() {
+    check("adoption", &Adoption { with: 612_480, of: 1_000_000 });
     check("window", &Window { seconds: 1_200, times: [at(0), at(60), at(60)].into() });
 }
 

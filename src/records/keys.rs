@@ -1,5 +1,6 @@
 //! The keys. Built only here; each reads aloud: `user/<id>`, `email/<address>`, `session/<hash>`.
 
+use super::days::{Span, Tallied};
 use crate::domain::id::{InviteId, OrganizationId, SessionId, UserId};
 use crate::domain::time::Timestamp;
 use crate::domain::token::Purpose;
@@ -28,6 +29,9 @@ pub const INVITE: &[u8] = b"invite/";
 pub const ORGANIZATION_REMAINS: &[u8] = b"organization_remains/";
 /// The audit log; entries lie at `audit/` + number.
 pub const AUDIT: &[u8] = b"audit/";
+/// Index of the audit log: what operators did, one by one. What a job did for one is not among it, but its start is.
+pub const OPERATOR_AUDIT: &[u8] = b"operator_audit/";
+pub const ADOPTION: &[u8] = b"adoption/";
 
 /// Users there are, active or not.
 pub const USERS_COUNTER: &[u8] = b"counter/users";
@@ -97,9 +101,25 @@ pub fn user_state(is_staff: bool, state: FactorState, address: &str) -> Vec<u8> 
     join(&[&user_state_prefix(is_staff, state), address.as_bytes()])
 }
 
-/// How many users are in a state.
-pub fn users_in_state_counter(state: FactorState) -> Vec<u8> {
-    join(&[b"counter/users_in_state/", state.as_str().as_bytes()])
+/// How many users of a role are in a state.
+pub fn users_in_state_counter(is_staff: bool, state: FactorState) -> Vec<u8> {
+    let role: &[u8] = if is_staff { b"staff/" } else { b"other/" };
+    join(&[b"counter/users_in_state/", role, state.as_str().as_bytes()])
+}
+
+/// How often something happened in a span of time; continue with the number of the span.
+pub fn tally_prefix(span: Span, what: Tallied) -> Vec<u8> {
+    join(&[b"counter/per_", span.as_str().as_bytes(), b"/", what.as_str().as_bytes(), b"/"])
+}
+
+/// `number`: spans since the epoch.
+pub fn tally(span: Span, what: Tallied, number: u64) -> Vec<u8> {
+    join(&[&tally_prefix(span, what), &number.to_be_bytes()])
+}
+
+/// How many users had a second factor at the start of a day, by days since the epoch.
+pub fn adoption(day: u64) -> Vec<u8> {
+    join(&[ADOPTION, &day.to_be_bytes()])
 }
 
 /// Users with a word of name or e-mail that starts with this.
@@ -377,7 +397,7 @@ pub fn user_audit(user: UserId, number: u64) -> Vec<u8> {
     join(&[&user_audit_prefix(user), &number.to_be_bytes()])
 }
 
-/// The number at the end of a key of [`audit`], [`user_audit`] or [`organization_team`].
+/// The number at the end of a key of [`audit`], its indexes, [`organization_team`], [`tally`] or [`adoption`].
 pub fn parse_trailing_number(key: &[u8]) -> Option<u64> {
     key.split_last_chunk::<8>().map(|(_, bytes)| u64::from_be_bytes(*bytes))
 }

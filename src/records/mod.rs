@@ -7,6 +7,7 @@ pub mod codec;
 pub mod keys;
 
 mod audit;
+pub mod days;
 mod expiry;
 mod invites;
 mod keyed;
@@ -16,6 +17,8 @@ mod sessions;
 mod users;
 mod windows;
 
+#[cfg(test)]
+mod days_model;
 #[cfg(test)]
 mod golden;
 #[cfg(test)]

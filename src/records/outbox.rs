@@ -6,7 +6,7 @@ use super::{Records, Result, Versioned, decode_entry, keys, put};
 use crate::domain::id::UserId;
 use crate::domain::time::Timestamp;
 use crate::domain::vault::Sealed;
-use crate::store::{Batch, Expect, PAGE_ENTRIES_MAX};
+use crate::store::{Batch, Expect, Order, PAGE_ENTRIES_MAX};
 
 /// A mail; while it waits, its key in the outbox holds the time at which it is due.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +32,16 @@ impl Records {
     /// The first mails in the outbox, by due time.
     pub async fn outbox(&self, limit: usize) -> Result<Vec<Versioned<OutboxRecord>>> {
         self.scan(keys::OUTBOX, limit).await?.entries.iter().map(decode_entry).collect()
+    }
+
+    /// Of the mails that were given up, the one that was queued first, and the one that was queued last.
+    pub async fn outbox_failed_ends(&self) -> Result<(Option<OutboxRecord>, Option<OutboxRecord>)> {
+        // Their ids begin with the time.
+        let end = async |order| -> Result<Option<OutboxRecord>> {
+            let page = self.store.scan(keys::OUTBOX_FAILED, None, 1, order).await?;
+            Ok(page.entries.first().map(decode_entry::<OutboxRecord>).transpose()?.map(|mail| mail.value))
+        };
+        Ok((end(Order::Ascending).await?, end(Order::Descending).await?))
     }
 
     /// How many mails to a user wait, as far as one page counts.

@@ -62,6 +62,11 @@ impl Records {
         Ok(count)
     }
 
+    /// How many users, active or not, of a role are in a state.
+    pub async fn users_in_state(&self, is_staff: bool, state: FactorState) -> Result<u64> {
+        Ok(self.counter(&keys::users_in_state_counter(is_staff, state)).await?.max(0).cast_unsigned())
+    }
+
     /// A page of user ids whose e-mail starts with `prefix`, ordered by e-mail, behind the address `after`.
     pub async fn user_ids_by_email(&self, prefix: &str, after: Option<&str>, limit: usize) -> Result<Vec<UserId>> {
         let after = cursor(after.map(keys::email));
@@ -163,11 +168,11 @@ fn change_indexes(batch: Batch, old: Option<&User>, new: Option<&User>) -> Batch
     if before != after {
         if let Some((is_staff, state, email)) = &before {
             batch = batch.delete(keys::user_state(*is_staff, *state, email.as_str()));
-            batch = batch.add(keys::users_in_state_counter(*state), -1);
+            batch = batch.add(keys::users_in_state_counter(*is_staff, *state), -1);
         }
         if let (Some((is_staff, state, email)), Some(user)) = (&after, new) {
             batch = batch.put(keys::user_state(*is_staff, *state, email.as_str()), user.id.as_bytes().to_vec());
-            batch = batch.add(keys::users_in_state_counter(*state), 1);
+            batch = batch.add(keys::users_in_state_counter(*is_staff, *state), 1);
         }
     }
     let (before, after) = (old.map(search_keys).unwrap_or_default(), new.map(search_keys).unwrap_or_default());

@@ -106,6 +106,11 @@ impl Store for MemoryStore {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).version
     }
 
+    async fn bytes(&self) -> Result<u64, StoreError> {
+        let bytes: usize = self.state()?.entries.iter().map(|(key, (_, value))| key.len() + value.len()).sum();
+        Ok(bytes as u64)
+    }
+
     fn failed(&self) -> BoxFuture<'static, String> {
         Box::pin(std::future::pending())
     }

@@ -69,6 +69,9 @@ pub trait Store: Send + Sync + 'static {
     /// The version of the newest durable commit.
     fn version(&self) -> Version;
 
+    /// How much room the store takes, in bytes: on disk, where it is kept there.
+    async fn bytes(&self) -> Result<u64, StoreError>;
+
     /// Stops taking commits, waits for those under way and releases the files. Later calls answer `Unavailable`.
     async fn close(&self);
 }

@@ -233,6 +233,10 @@ impl Store for SledStore {
         Version(self.shared.version.load(Ordering::Acquire))
     }
 
+    async fn bytes(&self) -> Result<u64, StoreError> {
+        self.blocking(|db| db.size_on_disk().map_err(|error| StoreError::Unavailable(error.to_string()))).await
+    }
+
     fn failed(&self) -> BoxFuture<'static, String> {
         let mut failure = self.shared.failure.subscribe();
         Box::pin(async move {
