@@ -17,6 +17,9 @@ pub use load::{ConfigError, Loaded, Sources, load};
 pub use crate::domain::rate::Rate;
 use crate::domain::secret::Secret;
 
+/// Memory that a compiled pattern may take, in bytes.
+const PATTERN_BYTES_MAX: usize = 1024 * 1024;
+
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
@@ -29,6 +32,7 @@ pub struct Config {
     pub signup: Signup,
     pub login: Login,
     pub limits: Limits,
+    pub admin: Admin,
     pub metrics: Metrics,
     pub log: Log,
 }
@@ -214,6 +218,24 @@ pub struct Limits {
     pub api_keys: OnOff,
     pub api_keys_burst: Rate,
     pub api_keys_sustained: Rate,
+}
+
+/// What binds operators at the console and the command line.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Admin {
+    /// A regular expression that is to match in each reason; empty for none.
+    pub reason_pattern: String,
+}
+
+impl Admin {
+    /// The pattern, where there is one. It was compiled once when the configuration was checked.
+    pub fn reason_pattern(&self) -> Result<Option<regex::Regex>, regex::Error> {
+        if self.reason_pattern.is_empty() {
+            return Ok(None);
+        }
+        regex::RegexBuilder::new(&self.reason_pattern).size_limit(PATTERN_BYTES_MAX).build().map(Some)
+    }
 }
 
 #[derive(Clone, Debug, Deserialize, Serialize)]

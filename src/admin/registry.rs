@@ -10,7 +10,9 @@ use crate::app::directory::{FindUsers, InspectUser};
 use crate::app::email::{CancelEmailChangeOf, ResendVerification};
 use crate::app::export::{ExportOrganizations, ExportUsers};
 use crate::app::import::{ImportOrganizations, ImportUsers};
-use crate::app::operator_keys::{CreateApiKeyFor, ListApiKeysOf, RevokeApiKey, RollApiKeyOf, SetApiKey};
+use crate::app::operator_keys::{
+    CreateApiKeyFor, ListApiKeysOf, RevokeAllApiKeys, RevokeApiKey, RollApiKeyOf, SetApiKey,
+};
 use crate::app::overview::ReadOverview;
 use crate::app::permission::Who;
 use crate::app::reset::{
@@ -64,6 +66,7 @@ operations! {
     ReadStatus,
     ResendVerification,
     ResetTwoFactor,
+    RevokeAllApiKeys,
     RevokeApiKey,
     RevokeBackupCodes,
     RevokeSessions,

@@ -17,6 +17,7 @@ use super::server::AdminServer;
 use super::{Link, LinkError, Operator, REQUEST_BYTES_MAX, socket_path};
 use crate::app::instance;
 use crate::app::reset::UnlockTwoFactor;
+use crate::app::safety::Proof;
 use crate::app::views::UserRef;
 use crate::config::{Config, Sources, load};
 use crate::error::Error;
@@ -65,7 +66,7 @@ fn operator() -> Operator {
 }
 
 fn unlock() -> UnlockTwoFactor {
-    UnlockTwoFactor { user: UserRef("nobody@example.com".to_owned()), reason: "typed wrong codes".to_owned() }
+    UnlockTwoFactor { user: UserRef("nobody@example.com".to_owned()), proof: Proof::of("typed wrong codes") }
 }
 
 #[tokio::test]

@@ -7,7 +7,8 @@ use super::email::unstage_email;
 use super::limits::Limit;
 use super::organization_views::current_of;
 use super::permission::KeyRule;
-use super::reset::{Done, UserChange, check_reason};
+use super::reset::{Done, UserChange};
+use super::safety::{Proof, SafetyLevel};
 use super::second_factor::incorrect_password;
 use super::views::{UserPage, UserRef, UserView};
 use super::{Context, Identity, Operation, Permission, Tries, random};
@@ -334,7 +335,7 @@ impl Operation for SetUser {
 pub struct SetUserActive {
     pub user: UserRef,
     pub active: bool,
-    pub reason: String,
+    pub proof: Proof,
 }
 
 impl Operation for SetUserActive {
@@ -353,7 +354,7 @@ impl UserChange for SetUserActive {
     }
 
     async fn apply(&self, cx: &Context<'_>, user: &mut User) -> Result<(Batch, String)> {
-        let reason = check_reason(&self.reason)?;
+        let proven = cx.prove(&self.proof, SafetyLevel::Reason, user)?;
         if user.is_active == self.active {
             let state = if self.active { "active" } else { "inactive" };
             return Err(Error::refused("nothing_to_change", format!("the user is {state} already")));
@@ -371,7 +372,7 @@ impl UserChange for SetUserActive {
             user.end_presence();
             (Event::UserDeactivated, "the user cannot log in, and all sessions are ended")
         };
-        Ok((cx.audited(batch, Note::of(event, user).reason(&reason)), summary.to_owned()))
+        Ok((cx.audited(batch, Note::of(event, user).proven(&proven)), summary.to_owned()))
     }
 }
 

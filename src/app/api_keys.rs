@@ -5,6 +5,7 @@ use uuid::Uuid;
 
 use super::audit::Note;
 use super::permission::{KeyRule, unsupported_on_keys};
+use super::safety::Proven;
 use super::views::ApiKeyView;
 use super::{Context, Identity, Operation, Permission, Tries, random};
 use crate::domain::api_key::{ApiKey, KEYS_PER_USER_MAX, mask};
@@ -226,7 +227,7 @@ impl Context<'_> {
         }
     }
 
-    pub(super) async fn roll_api_key(&self, user: UserId, id: &str, reason: Option<&str>) -> Result<ApiKeyView> {
+    pub(super) async fn roll_api_key(&self, user: UserId, id: &str, proven: Option<&Proven>) -> Result<ApiKeyView> {
         let value = new_value()?;
         let mut tries = Tries::default();
         loop {
@@ -242,23 +243,43 @@ impl Context<'_> {
                 ..before.value.clone()
             };
             let batch = move_api_key(batch, &before, &key);
-            let note = note(Event::ApiKeyRolled, &user, &key).maybe_reason(reason);
+            let note = note(Event::ApiKeyRolled, &user, &key).maybe_proven(proven);
             if self.commit(self.audited(batch, note)).await?.is_some() {
                 return Ok(ApiKeyView { value: Some(value), ..view(&key, &user) });
             }
         }
     }
 
-    pub(super) async fn remove_api_key(&self, user: &User, id: &str, reason: Option<&str>) -> Result<(String, u64)> {
+    pub(super) async fn remove_api_key(&self, user: &User, id: &str, proven: Option<&Proven>) -> Result<(String, u64)> {
         let mut tries = Tries::default();
         loop {
             tries.next().await?;
             let found = self.api_key_of(user.id, id).await?;
-            let note = note(Event::ApiKeyDeleted, user, &found.value).maybe_reason(reason);
+            let note = note(Event::ApiKeyDeleted, user, &found.value).maybe_proven(proven);
             // Of two at once, one removes it; the other does not find it any more.
             let batch = Batch::default().expect(keys::api_key(&found.value.hash), Expect::Version(found.version));
             if let Some(receipt) = self.commit(self.audited(remove_api_key(batch, &found.value), note)).await? {
                 return Ok((found.value.label, receipt.appended.last().copied().unwrap_or_default()));
+            }
+        }
+    }
+
+    /// Removes all keys of a user: how many, and the number of the audit entry.
+    pub(super) async fn remove_api_keys(&self, user: &User, proven: &Proven) -> Result<(usize, u64)> {
+        let mut tries = Tries::default();
+        loop {
+            tries.next().await?;
+            let mut batch = self.guarded(Batch::default(), &keys::api_key_guard(user.id)).await?;
+            let held = self.records().api_keys_of(user.id).await?;
+            if held.is_empty() {
+                return Err(Error::refused("no_api_keys", "there are no API keys to revoke"));
+            }
+            for key in &held {
+                batch = remove_api_key(batch, &key.value);
+            }
+            let note = Note::of(Event::ApiKeyDeleted, user).proven(proven).detail("api_keys_revoked", held.len());
+            if let Some(receipt) = self.commit(self.audited(batch, note)).await? {
+                return Ok((held.len(), receipt.appended.last().copied().unwrap_or_default()));
             }
         }
     }

@@ -195,11 +195,6 @@ impl Note {
         Self { reason: Some(reason.to_owned()), ..self }
     }
 
-    /// The reason, where there is one: an operator gives it, an owner need not.
-    pub(super) fn maybe_reason(self, reason: Option<&str>) -> Self {
-        Self { reason: reason.map(str::to_owned), ..self }
-    }
-
     pub(super) fn verified_by(self, verified_by: Option<&str>) -> Self {
         Self { verified_by: verified_by.map(str::to_owned), ..self }
     }

@@ -7,7 +7,8 @@ use super::audit::Note;
 use super::limits::Limit;
 use super::login::IssuedSession;
 use super::permission::KeyRule;
-use super::reset::{Done, UserChange, check_reason};
+use super::reset::{Done, UserChange};
+use super::safety::{self, SafetyLevel};
 use super::views::{Success, UserRef, UserView};
 use super::{Context, Operation, Permission, Tries};
 use crate::domain::audit::Event;
@@ -161,7 +162,7 @@ impl Operation for CancelEmailChange {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ResendVerification {
     pub user: UserRef,
-    pub reason: String,
+    pub proof: safety::Proof,
 }
 
 impl Operation for ResendVerification {
@@ -170,17 +171,17 @@ impl Operation for ResendVerification {
     type Reply = Done;
 
     async fn run(self, cx: &Context<'_>) -> Result<Self::Reply> {
-        let reason = check_reason(&self.reason)?;
+        let user = cx.find_user(&self.user).await?.value;
+        let proven = cx.prove(&self.proof, SafetyLevel::Reason, &user)?;
         if !cx.app.is_mail_available() {
             return Err(Error::refused("email_not_available", "mail is off; set email.transport in the configuration"));
         }
-        let user = cx.find_user(&self.user).await?.value;
         if user.pending_email.is_none() && user.is_email_verified == Some(true) {
             return Err(Error::refused("already_verified", "the address is verified and no change is pending"));
         }
         cx.app.0.throttle.count("resend_verification", RESEND, user.id.as_bytes(), cx.now)?;
         let batch = cx.verification_mailed(Batch::default(), &user)?;
-        let batch = cx.audited(batch, Note::of(Event::UserVerificationRequested, &user).reason(&reason));
+        let batch = cx.audited(batch, Note::of(Event::UserVerificationRequested, &user).proven(&proven));
         let receipt = cx.commit(batch).await?.ok_or_else(Error::not_found)?;
         let to = user.pending_email.as_ref().unwrap_or(&user.email);
         Ok(Done {
@@ -195,7 +196,7 @@ impl Operation for ResendVerification {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct CancelEmailChangeOf {
     pub user: UserRef,
-    pub reason: String,
+    pub proof: safety::Proof,
 }
 
 impl Operation for CancelEmailChangeOf {
@@ -214,7 +215,7 @@ impl UserChange for CancelEmailChangeOf {
     }
 
     async fn apply(&self, cx: &Context<'_>, user: &mut User) -> Result<(Batch, String)> {
-        let reason = check_reason(&self.reason)?;
+        let proven = cx.prove(&self.proof, SafetyLevel::Reason, user)?;
         let Some(pending) = user.pending_email.clone() else {
             return Err(Error::refused("email_change_request_not_found", "no change of address is pending"));
         };
@@ -222,7 +223,7 @@ impl UserChange for CancelEmailChangeOf {
         let batch = Batch::default().delete(keys::token(Purpose::VerifyEmail, Some(user.id)));
         let batch = cx.mailed(batch, user, MailKind::EmailChangeCancelled)?;
         let batch = cx.mailed_to(batch, user, &pending, MailKind::EmailChangeCancelled)?;
-        let note = Note::of(Event::UserEmailChangeCancelled, user).reason(&reason);
+        let note = Note::of(Event::UserEmailChangeCancelled, user).proven(&proven);
         Ok((cx.audited(batch, note), format!("the change is dropped; {} stays", user.email)))
     }
 }

@@ -35,6 +35,7 @@ pub mod random;
 pub mod remembered_devices;
 pub mod reset;
 pub mod reset_link;
+pub mod safety;
 pub mod second_factor;
 pub mod sessions;
 pub mod signup;

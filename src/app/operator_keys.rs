@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::reset::{Done, check_reason};
+use super::reset::Done;
+use super::safety::{Proof, SafetyLevel};
 use super::views::{ApiKeyView, UserRef};
 use super::{Context, Operation, Permission};
 use crate::domain::fields::Fields;
@@ -72,7 +73,7 @@ impl Operation for SetApiKey {
 pub struct RollApiKeyOf {
     pub user: UserRef,
     pub id: String,
-    pub reason: String,
+    pub proof: Proof,
 }
 
 impl Operation for RollApiKeyOf {
@@ -81,8 +82,9 @@ impl Operation for RollApiKeyOf {
     type Reply = ApiKeyView;
 
     async fn run(self, cx: &Context<'_>) -> Result<Self::Reply> {
-        let reason = check_reason(&self.reason)?;
-        cx.roll_api_key(cx.find_user(&self.user).await?.value.id, &self.id, Some(&reason)).await
+        let user = cx.find_user(&self.user).await?.value;
+        let proven = cx.prove(&self.proof, SafetyLevel::Reason, &user)?;
+        cx.roll_api_key(user.id, &self.id, Some(&proven)).await
     }
 }
 
@@ -91,7 +93,7 @@ impl Operation for RollApiKeyOf {
 pub struct RevokeApiKey {
     pub user: UserRef,
     pub id: String,
-    pub reason: String,
+    pub proof: Proof,
 }
 
 impl Operation for RevokeApiKey {
@@ -100,12 +102,37 @@ impl Operation for RevokeApiKey {
     type Reply = Done;
 
     async fn run(self, cx: &Context<'_>) -> Result<Self::Reply> {
-        let reason = check_reason(&self.reason)?;
         let user = cx.find_user(&self.user).await?.value;
-        let (label, audit_number) = cx.remove_api_key(&user, &self.id, Some(&reason)).await?;
+        let proven = cx.prove(&self.proof, SafetyLevel::Reason, &user)?;
+        let (label, audit_number) = cx.remove_api_key(&user, &self.id, Some(&proven)).await?;
         Ok(Done {
             email: user.email.as_str().to_owned(),
             summary: format!("API key \"{label}\" is revoked"),
+            audit_number,
+        })
+    }
+}
+
+/// An operator revokes all keys of a user.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct RevokeAllApiKeys {
+    pub user: UserRef,
+    /// Level 3.
+    pub proof: Proof,
+}
+
+impl Operation for RevokeAllApiKeys {
+    const NAME: &'static str = "revoke_all_api_keys";
+    const NEEDS: Permission = Permission::OPERATOR_WRITE;
+    type Reply = Done;
+
+    async fn run(self, cx: &Context<'_>) -> Result<Self::Reply> {
+        let user = cx.find_user(&self.user).await?.value;
+        let proven = cx.prove(&self.proof, SafetyLevel::Person, &user)?;
+        let (count, audit_number) = cx.remove_api_keys(&user, &proven).await?;
+        Ok(Done {
+            email: user.email.as_str().to_owned(),
+            summary: format!("{count} API keys are revoked"),
             audit_number,
         })
     }

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::audit::Note;
 use super::email::unstage_email;
+use super::safety::{Proof, Proven, SafetyLevel};
 use super::second_factor::{find_backup_code, install_device, open_totp, remove_factor};
 use super::views::UserRef;
 use super::{Context, Identity, Operation, Permission, Tries};
@@ -25,9 +26,6 @@ use crate::error::{Error, Result};
 use crate::records::{Versioned, keys, put_user, remove_api_key};
 use crate::store::{Batch, Expect};
 
-/// Shortest reason, in letters and digits: a word that says nothing is no reason.
-const REASON_CHARS_MIN: usize = 8;
-const REASON_CHARS_MAX: usize = 500;
 /// Steps each way in which a code is searched to explain it: twelve hours.
 const EXPLAIN_STEPS: i64 = 1_440;
 /// Addresses whose counters of failed logins one batch of an unlock clears, two keys each.
@@ -96,10 +94,8 @@ pub struct EnrolmentStarted {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ResetTwoFactor {
     pub user: UserRef,
-    /// At least eight letters; not looked at for a dry run.
-    pub reason: String,
-    /// How the caller was checked.
-    pub verified_by: Option<String>,
+    /// Level 3; not looked at for a dry run.
+    pub proof: Proof,
     pub keep_sessions: bool,
     pub revoke_keys: bool,
     pub dry_run: bool,
@@ -111,16 +107,13 @@ impl Operation for ResetTwoFactor {
     type Reply = TwoFactorReset;
 
     async fn run(self, cx: &Context<'_>) -> Result<Self::Reply> {
-        let id = cx.find_user(&self.user).await?.value.id;
-        let reason = if self.dry_run { String::new() } else { check_reason(&self.reason)? };
-        let how = Reset {
-            reason,
-            verified_by: self.verified_by.filter(|text| !text.trim().is_empty()),
-            keep_sessions: self.keep_sessions,
-            revoke_keys: self.revoke_keys,
-            dry_run: self.dry_run,
-        };
-        cx.reset(id, &how).await
+        let user = cx.find_user(&self.user).await?.value;
+        let how = Wipe { keep_sessions: self.keep_sessions, revoke_keys: self.revoke_keys };
+        if self.dry_run {
+            return cx.reset_report(&user, how).await;
+        }
+        let proven = cx.prove_for_factor(&self.proof, SafetyLevel::Person, &user)?;
+        cx.reset(user.id, how, &proven).await
     }
 }
 
@@ -128,7 +121,7 @@ impl Operation for ResetTwoFactor {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct UnlockTwoFactor {
     pub user: UserRef,
-    pub reason: String,
+    pub proof: Proof,
 }
 
 impl Operation for UnlockTwoFactor {
@@ -157,7 +150,7 @@ impl UserChange for UnlockTwoFactor {
     }
 
     async fn apply(&self, cx: &Context<'_>, user: &mut User) -> Result<(Batch, String)> {
-        let reason = check_reason(&self.reason)?;
+        let proven = cx.prove(&self.proof, SafetyLevel::Reason, user)?;
         let factor = &mut user.second_factor;
         let wrong = factor.totp_failures.count + factor.backup_code_failures.count;
         let is_disabled = factor.totp.as_ref().is_some_and(|device| device.disabled);
@@ -166,7 +159,7 @@ impl UserChange for UnlockTwoFactor {
         let (account, _) = cx.account_counter(&user.email);
         let batch = cx.failures_forgotten(Batch::default().delete(account), user).await?;
         let batch = cx.second_step_tries_forgotten(batch, user.id).await?;
-        let note = Note::of(Event::TwoFactorUnlocked, user).reason(&reason).detail("wrong_codes", wrong);
+        let note = Note::of(Event::TwoFactorUnlocked, user).proven(&proven).detail("wrong_codes", wrong);
         let summary = if is_disabled {
             "wrong codes and failed logins are forgotten; the device stays disabled after 100 wrong codes: reset it"
         } else {
@@ -180,8 +173,8 @@ impl UserChange for UnlockTwoFactor {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct RevokeBackupCodes {
     pub user: UserRef,
-    pub reason: String,
-    pub verified_by: Option<String>,
+    /// Level 3.
+    pub proof: Proof,
 }
 
 impl Operation for RevokeBackupCodes {
@@ -200,16 +193,14 @@ impl UserChange for RevokeBackupCodes {
     }
 
     async fn apply(&self, cx: &Context<'_>, user: &mut User) -> Result<(Batch, String)> {
-        let reason = check_reason(&self.reason)?;
+        let proven = cx.prove_for_factor(&self.proof, SafetyLevel::Person, user)?;
         let deleted = user.second_factor.backup_codes.len();
         if deleted == 0 {
             return Err(Error::refused("no_backup_codes", "there are no unused backup codes to revoke"));
         }
         user.second_factor.backup_codes.clear();
-        let note = Note::of(Event::TwoFactorBackupCodesRevoked, user)
-            .reason(&reason)
-            .verified_by(self.verified_by.as_deref())
-            .detail("backup_codes_deleted", deleted);
+        let note =
+            Note::of(Event::TwoFactorBackupCodesRevoked, user).proven(&proven).detail("backup_codes_deleted", deleted);
         let batch = cx.mailed(Batch::default(), user, MailKind::BackupCodesRevoked)?;
         Ok((cx.audited(batch, note), format!("{deleted} unused backup codes deleted; the device stays")))
     }
@@ -244,6 +235,7 @@ impl Operation for ExplainCode {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct StartEnrolment {
     pub user: UserRef,
+    pub proof: Proof,
 }
 
 impl Operation for StartEnrolment {
@@ -253,12 +245,13 @@ impl Operation for StartEnrolment {
 
     async fn run(self, cx: &Context<'_>) -> Result<Self::Reply> {
         let user = cx.find_user(&self.user).await?.value;
+        let proven = cx.prove_for_factor(&self.proof, SafetyLevel::Reason, &user)?;
         if user.second_factor.is_enabled() {
             return Err(Error::refused("already_enrolled", "this user has a device; reset it first"));
         }
         let (batch, secret) = cx.setup_begun(Batch::default(), &user, &in_person(user.id))?;
-        let batch = cx.audited(batch, Note::of(Event::TwoFactorSetupStarted, &user).detail("how", "in person"));
-        cx.commit(batch).await?;
+        let note = Note::of(Event::TwoFactorSetupStarted, &user).proven(&proven).detail("how", "in person");
+        cx.commit(cx.audited(batch, note)).await?;
         let uri = totp::otpauth_uri(&cx.config().two_factor.issuer, user.email.as_str(), secret.expose());
         Ok(EnrolmentStarted {
             email: user.email.as_str().to_owned(),
@@ -274,7 +267,7 @@ impl Operation for StartEnrolment {
 pub struct ConfirmEnrolment {
     pub user: UserRef,
     pub code: Secret,
-    pub reason: String,
+    pub proof: Proof,
 }
 
 impl Operation for ConfirmEnrolment {
@@ -283,8 +276,9 @@ impl Operation for ConfirmEnrolment {
     type Reply = Done;
 
     async fn run(self, cx: &Context<'_>) -> Result<Self::Reply> {
-        let reason = check_reason(&self.reason)?;
-        let id = cx.find_user(&self.user).await?.value.id;
+        let user = cx.find_user(&self.user).await?.value;
+        let proven = cx.prove_for_factor(&self.proof, SafetyLevel::Reason, &user)?;
+        let id = user.id;
         let credential = in_person(id);
         let mut tries = Tries::default();
         loop {
@@ -310,7 +304,7 @@ impl Operation for ConfirmEnrolment {
             user.session_epoch = user.session_epoch.wrapping_add(1);
             let batch = put_user(batch.delete(key), Some(&before), &user);
             let batch = cx.mailed(batch, &user, MailKind::TwoFactorEnabled)?;
-            let note = Note::of(Event::TwoFactorEnabled, &user).reason(&reason).detail("how", "in person");
+            let note = Note::of(Event::TwoFactorEnabled, &user).proven(&proven).detail("how", "in person");
             if let Some(receipt) = cx.commit(cx.audited(batch, note)).await? {
                 return Ok(Done {
                     email: user.email.into(),
@@ -331,42 +325,34 @@ pub(super) trait UserChange: Sync {
     fn apply(&self, cx: &Context<'_>, user: &mut User) -> impl Future<Output = Result<(Batch, String)>> + Send;
 }
 
-/// What a reset is to do, checked.
-struct Reset {
-    reason: String,
-    verified_by: Option<String>,
+/// What of the rest goes with the second factor.
+#[derive(Clone, Copy)]
+struct Wipe {
     keep_sessions: bool,
     revoke_keys: bool,
-    dry_run: bool,
 }
 
 impl Context<'_> {
     /// `two_factor_disable` by staff (spec §3.2): the same reset, with sessions ended and keys kept.
     pub(super) async fn reset_by_staff(&self, id: UserId) -> Result<TwoFactorReset> {
-        let how = Reset {
-            reason: "two_factor_disable by staff".to_owned(),
-            verified_by: None,
-            keep_sessions: false,
-            revoke_keys: false,
-            dry_run: false,
-        };
-        if !self.user(id).await?.value.second_factor.is_enabled() {
-            return self.reset(id, &Reset { dry_run: true, ..how }).await;
+        self.refuse_self(id)?;
+        let how = Wipe { keep_sessions: false, revoke_keys: false };
+        let user = self.user(id).await?.value;
+        if !user.second_factor.is_enabled() {
+            return self.reset_report(&user, how).await;
         }
-        self.reset(id, &how).await
+        let proven = Proven { reason: "two_factor_disable by staff".to_owned(), verified_by: None };
+        self.reset(id, how, &proven).await
     }
 
-    async fn reset(&self, id: UserId, how: &Reset) -> Result<TwoFactorReset> {
-        self.refuse_self(id)?;
+    async fn reset(&self, id: UserId, how: Wipe, proven: &Proven) -> Result<TwoFactorReset> {
         let mut tries = Tries::default();
         loop {
             tries.next().await?;
             let before = self.user(id).await?;
             let mut user = before.value.clone();
             let mut report = self.reset_report(&user, how).await?;
-            if how.dry_run {
-                return Ok(report);
-            }
+            report.dry_run = false;
             remove_factor(&mut user);
             user.second_factor.must_enrol = true;
             user.second_factor.last_reset_at = Some(self.now);
@@ -394,8 +380,7 @@ impl Context<'_> {
                 batch = self.mailed_to(batch, &user, to, kind.clone())?;
             }
             let note = note
-                .reason(&how.reason)
-                .verified_by(how.verified_by.as_deref())
+                .proven(proven)
                 .detail("totp_removed", report.totp_removed)
                 .detail("backup_codes_deleted", report.backup_codes_deleted)
                 .detail("sessions_ended", report.sessions_ended)
@@ -422,12 +407,12 @@ impl Context<'_> {
     }
 
     /// What is there to go, as of now.
-    async fn reset_report(&self, user: &User, how: &Reset) -> Result<TwoFactorReset> {
+    async fn reset_report(&self, user: &User, how: Wipe) -> Result<TwoFactorReset> {
         let (sessions, devices) = self.live_presence(user).await?;
         let keys = self.records().api_keys_of(user.id).await?.len();
         let notice_to = notice_addresses(user, self.now).map(|address| address.as_str().to_owned()).collect();
         Ok(TwoFactorReset {
-            dry_run: how.dry_run,
+            dry_run: true,
             email: user.email.as_str().to_owned(),
             totp_enrolled_at: user.second_factor.totp.as_ref().map(|device| device.confirmed_at),
             totp_removed: user.second_factor.totp.is_some(),
@@ -527,18 +512,6 @@ impl Context<'_> {
             }
         }
     }
-}
-
-/// The reason an operator gives: at least eight letters or digits.
-pub(super) fn check_reason(reason: &str) -> Result<String> {
-    let reason = reason.trim();
-    if reason.chars().filter(|c| c.is_alphanumeric()).count() < REASON_CHARS_MIN {
-        return Err(Error::refused(
-            "reason_too_short",
-            "give a reason of at least eight letters; it goes into the audit trail",
-        ));
-    }
-    Ok(reason.chars().take(REASON_CHARS_MAX).collect())
 }
 
 /// Where the notice of a reset goes: the address, and the one before it if that changed within 30 days.

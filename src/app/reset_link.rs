@@ -10,7 +10,8 @@ use utoipa::ToSchema;
 use super::audit::Note;
 use super::email::unstage_email;
 use super::limits::Limit;
-use super::reset::{Done, check_reason, notice_addresses};
+use super::reset::{Done, notice_addresses};
+use super::safety::{Proof, SafetyLevel};
 use super::second_factor::remove_factor;
 use super::views::{Success, UserRef};
 use super::{Context, Identity, Operation, Permission, PresentedSession, Tries};
@@ -36,9 +37,7 @@ const LINKS: Rate = Rate { count: 1, seconds: 60 };
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct SendTwoFactorResetLink {
     pub user: UserRef,
-    pub reason: String,
-    /// How the caller was checked.
-    pub verified_by: Option<String>,
+    pub proof: Proof,
 }
 
 impl Operation for SendTwoFactorResetLink {
@@ -47,11 +46,11 @@ impl Operation for SendTwoFactorResetLink {
     type Reply = Done;
 
     async fn run(self, cx: &Context<'_>) -> Result<Self::Reply> {
-        let reason = check_reason(&self.reason)?;
+        let user = cx.find_user(&self.user).await?.value;
+        let proven = cx.prove_for_factor(&self.proof, SafetyLevel::Reason, &user)?;
         if !cx.app.is_mail_available() {
             return Err(Error::refused("email_not_available", "mail is off; set email.transport in the configuration"));
         }
-        let user = cx.find_user(&self.user).await?.value;
         if !user.is_active {
             return Err(Error::refused("inactive", "the user is inactive and cannot log in"));
         }
@@ -63,8 +62,7 @@ impl Operation for SendTwoFactorResetLink {
         let public_url = &cx.config().server.public_url;
         let link = Secret::new(format!("{public_url}/reset_2fa/{}/{}", user.id, token.expose()));
         let batch = cx.mailed(batch, &user, MailKind::TwoFactorResetLink { link })?;
-        let verified_by = self.verified_by.filter(|text| !text.trim().is_empty());
-        let note = Note::of(Event::TwoFactorResetLinkSent, &user).reason(&reason).verified_by(verified_by.as_deref());
+        let note = Note::of(Event::TwoFactorResetLinkSent, &user).proven(&proven);
         let receipt = cx.commit(cx.audited(batch, note)).await?.ok_or_else(Error::not_found)?;
         Ok(Done {
             email: user.email.as_str().to_owned(),

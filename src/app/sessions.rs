@@ -6,7 +6,8 @@ use utoipa::ToSchema;
 use super::audit::Note;
 use super::login::is_session_live;
 use super::permission::KeyRule;
-use super::reset::{Done, UserChange, check_reason};
+use super::reset::{Done, UserChange};
+use super::safety::{Proof, Proven, SafetyLevel};
 use super::views::{LoginSessionView, SessionRow, UserRef};
 use super::{Context, Operation, Permission, Tries};
 use crate::domain::audit::Event;
@@ -121,7 +122,8 @@ impl Operation for ListSessionsOf {
 pub struct RevokeSessions {
     pub user: UserRef,
     pub id: Option<String>,
-    pub reason: String,
+    /// Level 3 for all of them.
+    pub proof: Proof,
 }
 
 impl Operation for RevokeSessions {
@@ -131,10 +133,10 @@ impl Operation for RevokeSessions {
 
     async fn run(self, cx: &Context<'_>) -> Result<Self::Reply> {
         let Some(id) = &self.id else { return cx.change_user(&self).await };
-        let reason = check_reason(&self.reason)?;
         let user = cx.find_user(&self.user).await?.value;
+        let proven = cx.prove(&self.proof, SafetyLevel::Reason, &user)?;
         let (session, audit_number) = cx
-            .end_session(&user, id, Some(&reason))
+            .end_session(&user, id, Some(&proven))
             .await?
             .ok_or_else(|| Error::NotFound { detail: "no live session of this user has that id".into() })?;
         Ok(Done {
@@ -152,11 +154,11 @@ impl UserChange for RevokeSessions {
     }
 
     async fn apply(&self, cx: &Context<'_>, user: &mut User) -> Result<(Batch, String)> {
-        let reason = check_reason(&self.reason)?;
+        let proven = cx.prove(&self.proof, SafetyLevel::Person, user)?;
         let (sessions, devices) = cx.live_presence(user).await?;
         user.end_presence();
         let note = Note::of(Event::SessionRevoked, user)
-            .reason(&reason)
+            .proven(&proven)
             .detail("sessions_ended", sessions)
             .detail("remembered_devices_forgotten", devices);
         let summary = format!("{sessions} sessions ended, {devices} remembered devices forgotten");
@@ -174,7 +176,7 @@ impl Context<'_> {
     }
 
     /// Ends one live session of a user by its public id, with the number of the audit entry; `None` when there is none.
-    async fn end_session(&self, user: &User, id: &str, reason: Option<&str>) -> Result<Option<(Session, u64)>> {
+    async fn end_session(&self, user: &User, id: &str, proven: Option<&Proven>) -> Result<Option<(Session, u64)>> {
         let Some(id) = SessionId::parse(id) else { return Ok(None) };
         let mut tries = Tries::default();
         loop {
@@ -185,7 +187,7 @@ impl Context<'_> {
             else {
                 return Ok(None);
             };
-            let note = Note::of(Event::SessionRevoked, user).maybe_reason(reason).detail("session", id);
+            let note = Note::of(Event::SessionRevoked, user).maybe_proven(proven).detail("session", id);
             let batch = remove_session(live.expect(Batch::default(), &hash), &hash, &live.value);
             if let Some(receipt) = self.commit(self.audited(batch, note)).await? {
                 return Ok(Some((live.value, receipt.appended.last().copied().unwrap_or_default())));

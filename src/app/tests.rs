@@ -21,6 +21,7 @@ use super::pending_invites::*;
 use super::preferences::*;
 use super::remembered_devices::*;
 use super::reset::*;
+use super::safety::Proof;
 use super::second_factor::*;
 use super::sessions::*;
 use super::views::UserRef;
@@ -224,15 +225,20 @@ fn code_of<T: std::fmt::Debug>(result: Result<T>) -> String {
     result.unwrap_err().code().to_owned()
 }
 
+/// What level 3 asks for.
+fn proof_for(email: &str) -> Proof {
+    let (confirm, _) = email.split_once('@').unwrap();
+    Proof { reason: REASON.to_owned(), verified_by: Some("call-back".to_owned()), confirm: Some(confirm.to_owned()) }
+}
+
 fn revoke_all() -> RevokeSessions {
-    RevokeSessions { user: named(EMAIL), id: None, reason: REASON.to_owned() }
+    RevokeSessions { user: named(EMAIL), id: None, proof: proof_for(EMAIL) }
 }
 
 fn reset_of(email: &str, dry_run: bool) -> ResetTwoFactor {
     ResetTwoFactor {
         user: named(email),
-        reason: if dry_run { String::new() } else { REASON.to_owned() },
-        verified_by: None,
+        proof: if dry_run { Proof::default() } else { proof_for(email) },
         keep_sessions: false,
         revoke_keys: true,
         dry_run,
@@ -324,9 +330,10 @@ async fn an_enrolment_in_person_ends_the_sessions_that_never_proved_it() {
     let world = World::new();
     world.create(EMAIL, false).await;
     world.login(EMAIL).await;
-    let started = world.run(&operator(), StartEnrolment { user: named(EMAIL) }).await.unwrap();
+    let started =
+        world.run(&operator(), StartEnrolment { user: named(EMAIL), proof: Proof::of(REASON) }).await.unwrap();
     let secret = totp::decode_secret(started.secret.expose()).unwrap();
-    let confirm = ConfirmEnrolment { user: named(EMAIL), code: world.code(&secret).into(), reason: REASON.to_owned() };
+    let confirm = ConfirmEnrolment { user: named(EMAIL), code: world.code(&secret).into(), proof: Proof::of(REASON) };
     world.run(&operator(), confirm).await.unwrap();
     assert!(world.run(&operator(), ListSessionsOf { user: named(EMAIL) }).await.unwrap().is_empty());
 }
@@ -335,9 +342,10 @@ async fn an_enrolment_in_person_ends_the_sessions_that_never_proved_it() {
 async fn ten_wrong_codes_end_an_enrolment_in_person() {
     let world = World::new();
     world.create(EMAIL, false).await;
-    let started = world.run(&operator(), StartEnrolment { user: named(EMAIL) }).await.unwrap();
+    let started =
+        world.run(&operator(), StartEnrolment { user: named(EMAIL), proof: Proof::of(REASON) }).await.unwrap();
     let secret = totp::decode_secret(started.secret.expose()).unwrap();
-    let confirm = |code: &str| ConfirmEnrolment { user: named(EMAIL), code: code.into(), reason: REASON.to_owned() };
+    let confirm = |code: &str| ConfirmEnrolment { user: named(EMAIL), code: code.into(), proof: Proof::of(REASON) };
     for _ in 0..10 {
         assert_eq!(code_of(world.run(&operator(), confirm("nonsense")).await), "token_invalid");
     }
@@ -482,14 +490,13 @@ async fn no_rolled_key_survives_a_reset_that_revokes_all() {
         let rolls: Vec<_> = (0..3)
             .map(|_| {
                 let (world, id) = (Arc::clone(&world), made.id.clone());
-                let roll = RollApiKeyOf { user: named(EMAIL), id, reason: "leaked in a log".to_owned() };
+                let roll = RollApiKeyOf { user: named(EMAIL), id, proof: Proof::of("leaked in a log") };
                 tokio::spawn(async move { world.run(&operator(), roll).await })
             })
             .collect();
         let reset = ResetTwoFactor {
             user: named(EMAIL),
-            reason: "lost the phone".to_owned(),
-            verified_by: None,
+            proof: proof_for(EMAIL),
             keep_sessions: false,
             revoke_keys: true,
             dry_run: false,
@@ -519,14 +526,14 @@ async fn of_parallel_revocations_one_is_done_and_the_others_find_nothing() {
         let start = Arc::new(tokio::sync::Barrier::new(8));
         let calls: Vec<_> = (0..8)
             .map(|number| {
-                let (world, start, reason) = (Arc::clone(&world), Arc::clone(&start), REASON.to_owned());
+                let (world, start) = (Arc::clone(&world), Arc::clone(&start));
                 let (session, key_id, session_id) = (session.clone(), key_id.clone(), session_id.clone());
                 tokio::spawn(async move {
                     start.wait().await;
                     let outcome = match number % 2 {
                         0 => {
-                            let id = Some(session_id);
-                            world.run(&operator(), RevokeSessions { user: named(EMAIL), id, reason }).await.map(|_| ())
+                            let revoke = RevokeSessions { id: Some(session_id), ..revoke_all() };
+                            world.run(&operator(), revoke).await.map(|_| ())
                         }
                         _ => world.run(&session, DeleteApiKey { id: key_id }).await,
                     };
@@ -622,7 +629,7 @@ async fn after_an_unlock_the_next_try_is_allowed_at_once() {
     assert_eq!(code_of(world.complete(&pending, &world.code(&secret)).await), "2fa_too_many_attempts");
     assert_eq!(code_of(world.complete(&pending, &world.code(&secret)).await), "throttled");
     assert_eq!(world.user(id).await.second_factor.totp_failures.count, 1);
-    let unlock = UnlockTwoFactor { user: named(EMAIL), reason: REASON.to_owned() };
+    let unlock = UnlockTwoFactor { user: named(EMAIL), proof: Proof::of(REASON) };
     world.run(&operator(), unlock).await.unwrap();
     assert!(world.complete(&pending, &world.code(&secret)).await.is_ok());
 }
@@ -637,7 +644,7 @@ async fn an_unlock_ends_the_lock_out_of_the_account() {
     }
     let detail = world.run(&operator(), InspectUser { user: named(EMAIL) }).await.unwrap();
     assert_eq!(detail.factor.login_locked_until, Some(START.plus_seconds(600)));
-    world.run(&operator(), UnlockTwoFactor { user: named(EMAIL), reason: REASON.to_owned() }).await.unwrap();
+    world.run(&operator(), UnlockTwoFactor { user: named(EMAIL), proof: Proof::of(REASON) }).await.unwrap();
     let detail = world.run(&operator(), InspectUser { user: named(EMAIL) }).await.unwrap();
     assert_eq!(detail.factor.login_locked_until, None);
     world.login(EMAIL).await;
@@ -656,7 +663,7 @@ async fn an_unlock_clears_the_counters_of_all_addresses() {
             world.commit(crate::records::put_login_failures(Batch::default(), key, None, &failures, forgotten)).await;
         }
     }
-    world.run(&operator(), UnlockTwoFactor { user: named(EMAIL), reason: REASON.to_owned() }).await.unwrap();
+    world.run(&operator(), UnlockTwoFactor { user: named(EMAIL), proof: Proof::of(REASON) }).await.unwrap();
     assert_eq!(world.count(keys::ATTEMPTS).await, 0);
     assert_eq!(world.events().await.iter().filter(|event| **event == Event::TwoFactorUnlocked).count(), 1);
 }
@@ -1113,6 +1120,7 @@ async fn every_operation_is_for_those_it_is_for() {
         ],
         OPERATOR => [
             CreateUser, SetUser, SetUserActive, CreateApiKeyFor, ListApiKeysOf, SetApiKey, RollApiKeyOf, RevokeApiKey,
+            RevokeAllApiKeys,
             ListAudit, ReadStatus, FindUsers, InspectUser, ResendVerification, CancelEmailChangeOf, ResetTwoFactor, UnlockTwoFactor,
             RevokeBackupCodes, ExplainCode, StartEnrolment, ConfirmEnrolment, ListSessionsOf, RevokeSessions,
         ],

@@ -3,9 +3,12 @@
 use clap::{ArgGroup, Args, Subcommand};
 
 use super::output::{table, wire_moment};
+use super::proof::{Reason, Sure};
 use super::{Failure, Output};
 use crate::admin::Link;
-use crate::app::operator_keys::{CreateApiKeyFor, KeyFields, ListApiKeysOf, RevokeApiKey, RollApiKeyOf, SetApiKey};
+use crate::app::operator_keys::{
+    CreateApiKeyFor, KeyFields, ListApiKeysOf, RevokeAllApiKeys, RevokeApiKey, RollApiKeyOf, SetApiKey,
+};
 use crate::app::views::{ApiKeyView, UserRef};
 use crate::domain::secret::Secret;
 use crate::domain::text::for_display;
@@ -52,20 +55,28 @@ Examples:
         user: String,
         /// The key's id, as `key list` shows it
         id: String,
-        /// Why, for the audit trail
-        #[arg(long, value_name = "TEXT")]
-        reason: String,
+        #[command(flatten)]
+        why: Reason,
     },
-    /// Revoke a key
-    #[command(after_help = "Example:\n  doorward key revoke ada@example.com KEY_ID --reason \"leaked in a log\"")]
-    Revoke {
-        user: String,
-        /// The key's id, as `key list` shows it
-        id: String,
-        /// Why, for the audit trail
-        #[arg(long, value_name = "TEXT")]
-        reason: String,
-    },
+    /// Revoke a key, or all of them
+    #[command(after_help = "\
+Examples:
+  doorward key revoke ada@example.com KEY_ID --reason \"leaked in a log\"
+  doorward key revoke ada@example.com --all --reason \"stolen laptop\"")]
+    Revoke(Revoke),
+}
+
+#[derive(Debug, Args)]
+#[command(group = ArgGroup::new("which").required(true).args(["id", "all"]))]
+pub struct Revoke {
+    user: String,
+    /// The key's id, as `key list` shows it
+    id: Option<String>,
+    /// All keys
+    #[arg(long)]
+    all: bool,
+    #[command(flatten)]
+    sure: Sure,
 }
 
 #[derive(Debug, Args)]
@@ -120,11 +131,18 @@ impl Command {
                 let key = link.call(set.into_operation()).await?;
                 output.answer(&key, || keys_text(std::slice::from_ref(&key)))
             }
-            Self::Roll { user, id, reason } => {
-                show_value(&link.call(RollApiKeyOf { user: UserRef(user), id, reason }).await?, output)
+            Self::Roll { user, id, why } => {
+                let roll = RollApiKeyOf { user: UserRef(user), id, proof: why.proof() };
+                show_value(&link.call(roll).await?, output)
             }
-            Self::Revoke { user, id, reason } => {
-                let done = link.call(RevokeApiKey { user: UserRef(user), id, reason }).await?;
+            Self::Revoke(Revoke { user, id, sure, .. }) => {
+                let user = UserRef(user);
+                let done = if let Some(id) = id {
+                    link.call(RevokeApiKey { user, id, proof: sure.unconfirmed() }).await?
+                } else {
+                    let proof = sure.proof(link, &user).await?;
+                    link.call(RevokeAllApiKeys { user, proof }).await?
+                };
                 output.answer(&done, || for_display(&done.summary))
             }
         }

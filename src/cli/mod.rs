@@ -14,6 +14,7 @@ mod logging;
 pub mod output;
 pub mod pages;
 mod progress;
+mod proof;
 mod sensitive;
 pub mod serve;
 pub mod session;

@@ -3,6 +3,7 @@
 use clap::{ArgGroup, Args, Subcommand};
 
 use super::output::{moment, table};
+use super::proof::Sure;
 use super::{Failure, Output};
 use crate::admin::Link;
 use crate::app::sessions::{ListSessionsOf, RevokeSessions};
@@ -31,9 +32,8 @@ pub struct Revoke {
     /// All sessions, and the remembered devices
     #[arg(long)]
     all: bool,
-    /// Why, for the audit trail
-    #[arg(long, value_name = "TEXT")]
-    reason: String,
+    #[command(flatten)]
+    sure: Sure,
 }
 
 impl Command {
@@ -43,8 +43,10 @@ impl Command {
                 let sessions = link.call(ListSessionsOf { user: UserRef(user) }).await?;
                 output.answer(&sessions, || sessions_text(&sessions))
             }
-            Self::Revoke(Revoke { user, id, reason, .. }) => {
-                let done = link.call(RevokeSessions { user: UserRef(user), id, reason }).await?;
+            Self::Revoke(Revoke { user, id, sure, .. }) => {
+                let user = UserRef(user);
+                let proof = if id.is_some() { sure.unconfirmed() } else { sure.proof(link, &user).await? };
+                let done = link.call(RevokeSessions { user, id, proof }).await?;
                 output.answer(&done, || for_display(&done.summary))
             }
         }

@@ -4,6 +4,7 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 
 use super::output::{complain, count, facts, moment, moment_or};
+use super::proof::{Reason, Sure};
 use super::{Failure, Output, sensitive};
 use crate::admin::Link;
 use crate::app::directory::InspectUser;
@@ -12,6 +13,7 @@ use crate::app::reset::{
     StartEnrolment, TwoFactorReset, UnlockTwoFactor,
 };
 use crate::app::reset_link::SendTwoFactorResetLink;
+use crate::app::safety::Proof;
 use crate::app::views::{UserDetail, UserRef};
 use crate::domain::secret::Secret;
 use crate::domain::text::for_display;
@@ -35,9 +37,8 @@ Examples:
     #[command(after_help = "Example:\n  doorward 2fa unlock ada@example.com --reason \"typed wrong codes, HD-4602\"")]
     Unlock {
         user: String,
-        /// Why, for the audit trail
-        #[arg(long, value_name = "TEXT")]
-        reason: String,
+        #[command(flatten)]
+        why: Reason,
     },
     /// Say why a code is or is not accepted, without using it up
     #[command(after_help = "\
@@ -53,9 +54,8 @@ Examples:
     #[command(after_help = "Example:\n  doorward 2fa enrol ada@example.com --reason \"new phone, in person\"")]
     Enrol {
         user: String,
-        /// Why, for the audit trail
-        #[arg(long, value_name = "TEXT")]
-        reason: String,
+        #[command(flatten)]
+        why: Reason,
     },
     /// Say how many backup codes are left, or revoke them
     #[command(after_help = "\
@@ -68,12 +68,8 @@ Examples:
 #[derive(Debug, Args)]
 pub struct Reset {
     user: String,
-    /// Why, for the audit trail
-    #[arg(long, value_name = "TEXT")]
-    reason: String,
-    /// How the caller was checked
-    #[arg(long, value_name = "TEXT")]
-    verified_by: Option<String>,
+    #[command(flatten)]
+    sure: Sure,
     /// Leave the login sessions alone
     #[arg(long)]
     keep_sessions: bool,
@@ -86,9 +82,6 @@ pub struct Reset {
     /// Remove nothing: mail the user a link, valid one hour, that does so after the password was given
     #[arg(long, conflicts_with_all = ["keep_sessions", "revoke_keys", "dry_run"])]
     send_link: bool,
-    /// Do not ask
-    #[arg(long)]
-    yes: bool,
 }
 
 #[derive(Debug, Args)]
@@ -103,6 +96,9 @@ pub struct Codes {
     /// How the caller was checked
     #[arg(long, value_name = "TEXT", requires = "revoke")]
     verified_by: Option<String>,
+    /// Do not ask
+    #[arg(long, requires = "revoke")]
+    yes: bool,
 }
 
 impl Command {
@@ -110,11 +106,11 @@ impl Command {
         match self {
             Self::Status { user } => status(link, output, user).await,
             Self::Reset(reset) => reset.run(link, output).await,
-            Self::Unlock { user, reason } => {
-                answer_done(output, &link.call(UnlockTwoFactor { user: UserRef(user), reason }).await?)
+            Self::Unlock { user, why } => {
+                answer_done(output, &link.call(UnlockTwoFactor { user: UserRef(user), proof: why.proof() }).await?)
             }
             Self::Explain { user, code } => explain(link, output, user, &code).await,
-            Self::Enrol { user, reason } => enrol(link, output, UserRef(user), reason).await,
+            Self::Enrol { user, why } => enrol(link, output, UserRef(user), why.proof()).await,
             Self::Codes(codes) => codes.run(link, output).await,
         }
     }
@@ -157,37 +153,31 @@ fn status_text(detail: &UserDetail) -> String {
 impl Reset {
     async fn run(self, link: &Link, output: Output) -> Result<(), Failure> {
         if self.send_link {
-            let (user, reason) = (UserRef(self.user), self.reason);
-            let sent = link.call(SendTwoFactorResetLink { user, reason, verified_by: self.verified_by }).await?;
+            let (user, proof) = (UserRef(self.user), self.sure.unconfirmed());
+            let sent = link.call(SendTwoFactorResetLink { user, proof }).await?;
             return answer_done(output, &sent);
         }
-        if !self.dry_run && !self.yes {
-            if !sensitive::can_ask() {
-                return Err(Failure::Usage(
-                    "there is no terminal to ask on: add --yes to reset, or --dry-run to see what would go".to_owned(),
-                ));
-            }
-            let preview = link.call(self.operation(true)).await?;
-            complain(reset_text(&preview).trim_end());
-            let answer = sensitive::ask("Reset now? Type yes:")?;
-            if !answer.eq_ignore_ascii_case("yes") {
-                return Err(Failure::Failed("nothing was changed".to_owned()));
-            }
-        }
-        let reset = link.call(self.operation(self.dry_run)).await?;
-        output.answer(&reset, || reset_text(&reset))
-    }
-
-    fn operation(&self, dry_run: bool) -> ResetTwoFactor {
-        ResetTwoFactor {
-            user: UserRef(self.user.clone()),
-            reason: self.reason.clone(),
-            verified_by: self.verified_by.clone(),
+        let preview = ResetTwoFactor {
+            user: UserRef(self.user),
+            proof: Proof::default(),
             keep_sessions: self.keep_sessions,
             revoke_keys: self.revoke_keys,
-            dry_run,
+            dry_run: true,
+        };
+        if self.dry_run {
+            return answer_reset(output, &link.call(preview).await?);
         }
+        self.sure.check()?;
+        if self.sure.asks() {
+            complain(reset_text(&link.call(preview.clone()).await?).trim_end());
+        }
+        let proof = self.sure.proof(link, &preview.user).await?;
+        answer_reset(output, &link.call(ResetTwoFactor { proof, dry_run: false, ..preview }).await?)
     }
+}
+
+fn answer_reset(output: Output, reset: &TwoFactorReset) -> Result<(), Failure> {
+    output.answer(reset, || reset_text(reset))
 }
 
 fn reset_text(reset: &TwoFactorReset) -> String {
@@ -233,15 +223,15 @@ fn explanation_text(explanation: &CodeExplanation) -> String {
 }
 
 /// Shows the secret, then waits for the code that proves it.
-async fn enrol(link: &Link, output: Output, user: UserRef, reason: String) -> Result<(), Failure> {
-    let started = link.call(StartEnrolment { user: user.clone() }).await?;
+async fn enrol(link: &Link, output: Output, user: UserRef, proof: Proof) -> Result<(), Failure> {
+    let started = link.call(StartEnrolment { user: user.clone(), proof: proof.clone() }).await?;
     output.answer(&started, || started_text(&started))?;
     let mut tries = if sensitive::can_ask() { ENROL_TRIES } else { 1 };
     loop {
         output.note("type the six digits that the app shows:");
         let code = sensitive::read_line("code")?;
         tries = tries.saturating_sub(1);
-        match link.call(ConfirmEnrolment { user: user.clone(), code, reason: reason.clone() }).await {
+        match link.call(ConfirmEnrolment { user: user.clone(), code, proof: proof.clone() }).await {
             Ok(done) => return answer_done(output, &done),
             Err(error) if tries > 0 && error.code() == "token_invalid" => {
                 output.note(&for_display(&error.to_string()));
@@ -264,7 +254,9 @@ impl Codes {
     async fn run(self, link: &Link, output: Output) -> Result<(), Failure> {
         let user = UserRef(self.user);
         if let (true, Some(reason)) = (self.revoke, self.reason) {
-            let done = link.call(RevokeBackupCodes { user, reason, verified_by: self.verified_by }).await?;
+            let sure = Sure { reason, verified_by: self.verified_by, yes: self.yes };
+            let proof = sure.proof(link, &user).await?;
+            let done = link.call(RevokeBackupCodes { user, proof }).await?;
             return answer_done(output, &done);
         }
         let factor = link.call(InspectUser { user }).await?.factor;

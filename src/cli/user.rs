@@ -6,6 +6,7 @@ use std::os::unix::fs::DirBuilderExt;
 use clap::{Args, Subcommand, ValueEnum};
 
 use super::output::{count, facts, moment, moment_or, table};
+use super::proof::Reason;
 use super::{Failure, Output, export, import, sensitive};
 use crate::admin::Link;
 use crate::app::accounts::{CreateUser, SetUser, SetUserActive, UserCreated};
@@ -49,9 +50,8 @@ Examples:
   doorward user deactivate ada@example.com --undo --reason \"came back\"")]
     Deactivate {
         user: String,
-        /// Why, for the audit trail
-        #[arg(long, value_name = "TEXT")]
-        reason: String,
+        #[command(flatten)]
+        why: Reason,
         /// Let the user in again
         #[arg(long)]
         undo: bool,
@@ -195,8 +195,9 @@ impl Command {
             Self::Set(set) => set.run(link, output).await,
             Self::Import(arguments) => arguments.run(link, output).await,
             Self::Export(arguments) => arguments.run(link, output).await,
-            Self::Deactivate { user, reason, undo } => {
-                let done = link.call(SetUserActive { user: UserRef(user), active: undo, reason }).await?;
+            Self::Deactivate { user, why, undo } => {
+                let change = SetUserActive { user: UserRef(user), active: undo, proof: why.proof() };
+                let done = link.call(change).await?;
                 output.answer(&done, || for_display(&done.summary))
             }
         }

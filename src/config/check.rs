@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::num::NonZeroU16;
 use std::ops::RangeInclusive;
 
-use super::{Config, Email, MailTransport, OnOff, Password, Server};
+use super::{Admin, Config, Email, MailTransport, OnOff, Password, Server};
 use crate::domain::email::EmailAddress;
 
 /// The first setting that will not do: its key and what is wrong with it.
@@ -16,6 +16,7 @@ pub(super) fn problem(config: &Config) -> Option<(&'static str, String)> {
         .or_else(|| ranges(config))
         .or_else(|| log_level(&config.log.level))
         .or_else(|| login_codes(config))
+        .or_else(|| reason_pattern(&config.admin))
         .or_else(|| not_there_yet(config))
 }
 
@@ -198,6 +199,14 @@ fn login_codes(config: &Config) -> Problem {
     is_on.then(|| ("login.email_code", "the codes go by mail, and email.transport is \"off\"".to_owned()))
 }
 
+fn reason_pattern(admin: &Admin) -> Problem {
+    let error = admin.reason_pattern().err()?;
+    // The last line says what is wrong, those before draw where.
+    let text = error.to_string();
+    let text = text.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
+    Some(("admin.reason_pattern", format!("it is no regular expression: {text}")))
+}
+
 /// Settings whose part of the program is still to come: taking them without effect would deceive.
 fn not_there_yet(config: &Config) -> Problem {
     if !config.metrics.listen.is_empty() {
@@ -252,6 +261,8 @@ mod tests {
             ("two_factor.issuer", "a:b"),
             ("two_factor.backup_codes", "0"),
             ("login.email_code", "on"),
+            ("admin.reason_pattern", "'HD-(\\d'"),
+            ("admin.reason_pattern", "'(a{1000}){1000}'"),
             ("metrics.listen", "127.0.0.1:9000"),
             ("log.level", "inof"),
             ("log.level", "info,doorward=loud"),
@@ -274,6 +285,7 @@ mod tests {
             ("email.from", "'\"Doe, Jane\" <jane@example.com>'"),
             ("email.from", "D\u{f6}rward <ops@example.com>"),
             ("password.memory_kib", "8"),
+            ("admin.reason_pattern", "'[A-Z]+-\\d+'"),
             ("log.level", "warn,doorward::http=debug"),
         ] {
             assert_eq!(complaint(&[(key, value)]), None, "{key} = {value}");

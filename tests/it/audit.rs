@@ -195,9 +195,9 @@ fn what_operators_and_staff_do_is_on_record() {
 
     client.enrol(&server);
     client.new_backup_codes();
-    check(&server, &["two_factor.backup_codes_revoked"], || with_reason(&["2fa", "codes", email, "--revoke"]));
+    check(&server, &["two_factor.backup_codes_revoked"], || with_reason(&["2fa", "codes", email, "--revoke", "--yes"]));
     check(&server, &["two_factor.unlocked"], || with_reason(&["2fa", "unlock", email]));
-    check(&server, &["session.revoked"], || with_reason(&["session", "revoke", email, "--all"]));
+    check(&server, &["session.revoked"], || with_reason(&["session", "revoke", email, "--all", "--yes"]));
     check(&server, &["two_factor.reset"], || with_reason(&["2fa", "reset", email, "--yes"]));
     let row = trail(&server).pop().unwrap();
     assert_eq!((&row["actor"]["kind"], &row["reason"]), (&json!("operator"), &json!("on the phone, HD-4711")), "{row}");

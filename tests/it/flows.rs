@@ -469,7 +469,7 @@ fn every_change_of_the_second_factor_is_mailed() {
     let authenticator = client.enrol(&server);
     server.wait_for_mail(email, "You've enabled 2FA protection");
     let codes = client.new_backup_codes();
-    let revoke = ["2fa", "codes", email, "--revoke", "--reason", "the list was photographed"];
+    let revoke = ["2fa", "codes", email, "--revoke", "--yes", "--reason", "the list was photographed"];
     server.cli(&revoke).is(0);
     server.wait_for_mail(email, "Your backup codes were revoked");
     staff.post(&person.path("/two_factor_disable"), json!({})).is(200);

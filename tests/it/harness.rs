@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, OnceLock};
@@ -232,6 +233,31 @@ impl Server {
             out: String::from_utf8(output.stdout).unwrap(),
             err: String::from_utf8(output.stderr).unwrap(),
         }
+    }
+
+    /// Runs an operation over the admin socket, as this program's own client does: its reply, or the refusal's code.
+    pub fn operate(&self, operation: &str, body: &Value) -> Result<Value, String> {
+        self.operate_as("test", operation, body)
+    }
+
+    /// The same under a claimed name.
+    pub fn operate_as(&self, name: &str, operation: &str, body: &Value) -> Result<Value, String> {
+        let body = body.to_string();
+        let mut socket = UnixStream::connect(self.data_dir().join("admin.sock")).unwrap();
+        let length = body.len();
+        let request = format!(
+            "POST /op/{operation} HTTP/1.1\r\nhost: doorward\r\ndoorward-protocol: 1\r\ndoorward-operator: {name}\r\n\
+             connection: close\r\ncontent-length: {length}\r\n\r\n{body}"
+        );
+        socket.write_all(request.as_bytes()).unwrap();
+        let mut said = String::new();
+        socket.read_to_string(&mut said).unwrap();
+        let (head, body) = said.split_once("\r\n\r\n").unwrap();
+        let body: Value = serde_json::from_str(body).unwrap_or_else(|error| panic!("{error}: {said}"));
+        if head.starts_with("HTTP/1.1 200") {
+            return Ok(body);
+        }
+        Err(body["code"].as_str().or_else(|| body["kind"].as_str()).unwrap().to_owned())
     }
 
     /// Another program, in the folder of the data directory and with the settings of the server.

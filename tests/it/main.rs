@@ -48,6 +48,7 @@ mod preferences;
 mod races;
 mod reset;
 mod reset_link;
+mod safety;
 mod secrets;
 mod sessions;
 mod signup;

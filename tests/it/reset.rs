@@ -172,7 +172,7 @@ fn reset_links_die_with_what_they_were_for() {
     client.post("/api/users/@me/two_factor_disable", json!({"current_password": person.password})).is(200);
     is_invalid(check(&server, &before_disabling));
     let before_revocation = fresh();
-    server.cli(&["session", "revoke", "ada@example.com", "--all", "--reason", "stolen laptop"]).is(0);
+    server.cli(&["session", "revoke", "ada@example.com", "--all", "--yes", "--reason", "stolen laptop"]).is(0);
     is_invalid(check(&server, &before_revocation));
     let before_deactivation = fresh();
     server.cli(&["user", "deactivate", "ada@example.com", "--reason", "left the company"]).is(0);

@@ -15,14 +15,12 @@ use super::model::{DIALOG_DEAF_MICROS, REASON_LETTERS_MIN};
 use crate::app::email::{CancelEmailChangeOf, ResendVerification};
 use crate::app::operator_keys::RevokeApiKey;
 use crate::app::reset::{ResetTwoFactor, RevokeBackupCodes, TwoFactorReset, UnlockTwoFactor};
+use crate::app::safety::Proof;
 use crate::app::sessions::RevokeSessions;
 use crate::app::views::{UserDetail, UserRef};
 use crate::domain::time::Timestamp;
 pub use deeds::{Deed, Item, items};
 pub use facts::{namesakes, warnings};
-
-/// The reason of the dry run, which is asked for before a reason is given.
-const PREVIEW_REASON: &str = "preview of a reset";
 
 /// How the operator made sure who is calling.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -202,8 +200,7 @@ impl Dialog {
         (self.deed == Deed::Reset).then(|| {
             Request::Reset(ResetTwoFactor {
                 user: self.user(),
-                reason: PREVIEW_REASON.to_owned(),
-                verified_by: None,
+                proof: Proof::default(),
                 keep_sessions: false,
                 revoke_keys: true,
                 dry_run: true,
@@ -215,31 +212,33 @@ impl Dialog {
     #[must_use]
     pub fn request(&self) -> Request {
         let user = self.user();
-        let reason = self.reason.value().trim().to_owned();
-        let verified_by = self.verified_by();
+        let proof = self.proof();
         match &self.deed {
             Deed::Reset => Request::Reset(ResetTwoFactor {
                 user,
-                reason,
-                verified_by,
+                proof,
                 keep_sessions: !self.end_sessions,
                 revoke_keys: self.revoke_keys,
                 dry_run: false,
             }),
-            Deed::Unlock => Request::Unlock(UnlockTwoFactor { user, reason }),
-            Deed::RevokeCodes => Request::RevokeCodes(RevokeBackupCodes { user, reason, verified_by }),
-            Deed::ResendVerification => Request::ResendVerification(ResendVerification { user, reason }),
-            Deed::CancelEmailChange => Request::CancelEmailChange(CancelEmailChangeOf { user, reason }),
-            Deed::SignOut => Request::RevokeSessions(RevokeSessions {
-                user,
-                id: None,
-                reason: verified_by
-                    .map_or_else(|| reason.clone(), |check| format!("{reason} (caller checked: {check})")),
-            }),
+            Deed::Unlock => Request::Unlock(UnlockTwoFactor { user, proof }),
+            Deed::RevokeCodes => Request::RevokeCodes(RevokeBackupCodes { user, proof }),
+            Deed::ResendVerification => Request::ResendVerification(ResendVerification { user, proof }),
+            Deed::CancelEmailChange => Request::CancelEmailChange(CancelEmailChangeOf { user, proof }),
+            Deed::SignOut => Request::RevokeSessions(RevokeSessions { user, id: None, proof }),
             Deed::EndSession { id, .. } => {
-                Request::RevokeSessions(RevokeSessions { user, id: Some(id.clone()), reason })
+                Request::RevokeSessions(RevokeSessions { user, id: Some(id.clone()), proof })
             }
-            Deed::RevokeKey { id, .. } => Request::RevokeKey(RevokeApiKey { user, id: id.clone(), reason }),
+            Deed::RevokeKey { id, .. } => Request::RevokeKey(RevokeApiKey { user, id: id.clone(), proof }),
+        }
+    }
+
+    /// What was given, for the operation to judge.
+    fn proof(&self) -> Proof {
+        Proof {
+            reason: self.reason.value().trim().to_owned(),
+            verified_by: self.verified_by(),
+            confirm: self.deed.needs_proof().then(|| self.typed.value().trim().to_owned()),
         }
     }
 

@@ -91,8 +91,8 @@ fn a_reset_takes_what_the_design_asks_and_says_what_was_done() {
     console.keys("\t2\tlost phone, ticket HD-4711\t \t \tanna.smith\t\n");
     let written = writes(&console);
     let [Request::Reset(reset)] = written.as_slice() else { panic!("{written:?}") };
-    assert_eq!(reset.reason, "lost phone, ticket HD-4711");
-    assert_eq!(reset.verified_by.as_deref(), Some("call-back to number on file"));
+    assert_eq!(reset.proof.reason, "lost phone, ticket HD-4711");
+    assert_eq!(reset.proof.verified_by.as_deref(), Some("call-back to number on file"));
     assert!(reset.keep_sessions && reset.revoke_keys && !reset.dry_run);
     let Some(Overlay::Panel(Panel::Reset { reset, .. })) = &console.model.overlay else { panic!("no result") };
     assert_eq!(reset.audit_number, Some(48_214));
@@ -143,7 +143,9 @@ fn enter_alone_confirms_nothing() {
     assert_eq!(problem(&console), Some("press y to do it"));
     assert!(writes(&console).is_empty());
     console.keys("y");
-    assert!(matches!(writes(&console).as_slice(), [Request::Unlock(unlock)] if unlock.reason == "typed wrong codes"));
+    assert!(
+        matches!(writes(&console).as_slice(), [Request::Unlock(unlock)] if unlock.proof.reason == "typed wrong codes")
+    );
     assert!(console.model.toast.as_ref().is_some_and(|toast| toast.text.contains("#48214")));
 }
 
