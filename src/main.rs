@@ -19,7 +19,10 @@ fn main() -> ExitCode {
 fn run(Cli { global, command }: Cli, output: Output) -> Result<(), Failure> {
     match command {
         Command::Serve => serve::run(&global, global.load()?.config),
-        Command::Console(arguments) => arguments.run(&global, global.load()?.config),
+        Command::Console(arguments) => {
+            let loaded = global.load()?;
+            arguments.run(&global, loaded.config, loaded.file.as_deref())
+        }
         Command::Operate(command) => command.run(&global, global.load()?.config, output),
         Command::Config(command) => command.run(&global, output),
         Command::Openapi => pages::openapi(),

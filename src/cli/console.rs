@@ -1,13 +1,16 @@
 //! `doorward console`: the terminal console.
 
 use std::io::{self, IsTerminal};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::Args;
 
 use super::{Failure, Global};
-use crate::config::Config;
+use crate::config::{Config, ConfigError};
 use crate::console;
+use crate::console::settings::{self, Settings};
+use crate::console::theme::Colours;
 
 #[derive(Debug, Args)]
 pub struct Arguments {
@@ -19,21 +22,43 @@ pub struct Arguments {
     /// Start with changes allowed
     #[arg(long)]
     write: bool,
+    /// Begin with the overview
+    #[arg(long, conflicts_with = "query")]
+    home: bool,
+    /// Colours: 16, mono or contrast
+    #[arg(long, value_name = "NAME", value_parser = theme)]
+    theme: Option<Colours>,
+    /// Nothing on the screen turns
+    #[arg(long)]
+    calm: bool,
+    /// Take clicks and the wheel
+    #[arg(long)]
+    mouse: bool,
+    /// Keys and looks from this file, instead of console.toml
+    #[arg(long, value_name = "FILE")]
+    keys: Option<PathBuf>,
 }
 
 impl Arguments {
-    pub fn run(self, global: &Global, config: Config) -> Result<(), Failure> {
+    /// `file` is the configuration file, beside which a `console.toml` may lie.
+    pub fn run(self, global: &Global, config: Config, file: Option<&Path>) -> Result<(), Failure> {
         if !(io::stdin().is_terminal() && io::stdout().is_terminal()) {
             return Err(Failure::Usage(format!(
                 "the console needs a terminal; `doorward user list{}` does the same in a script",
                 self.query.map(|query| format!(" {query}")).unwrap_or_default()
             )));
         }
+        let mut settings = Settings::read(&settings::files(self.keys.as_deref(), file)).map_err(ConfigError::in_use)?;
+        settings.calm |= self.calm;
+        settings.mouse |= self.mouse;
         let options = console::Options {
             query: self.query,
             read_only: self.read_only,
             write: self.write,
+            home: self.home,
             no_color: global.no_color,
+            theme: self.theme,
+            settings,
         };
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::runtime)?;
         let result = runtime.block_on(console::run(Arc::new(config), global.operator(), options));
@@ -41,4 +66,9 @@ impl Arguments {
         runtime.shutdown_background();
         result.map_err(Failure::io("the console failed"))
     }
+}
+
+fn theme(name: &str) -> Result<Colours, String> {
+    let found = Colours::ALL.into_iter().find(|(known, _)| *known == name);
+    found.map(|(_, colours)| colours).ok_or_else(|| "there are 16, mono and contrast".to_owned())
 }

@@ -3,11 +3,15 @@
 //! Here is the loop, the only place that waits: keys, answers, signals and time come in, [`update`] decides, [`view`]
 //! draws. Neither knows I/O. No rule lives here; every change is an operation.
 
+pub mod copy;
 pub mod dialog;
 pub mod field;
 pub mod keys;
 pub mod link;
+pub mod lookalike;
 pub mod model;
+pub mod palette;
+pub mod settings;
 pub mod term;
 pub mod text;
 pub mod theme;
@@ -37,8 +41,9 @@ use crate::config::Config;
 use crate::error::Error;
 use link::{Answer, Backend, Failure, LinkBackend, Request};
 use model::{Focus, LinkState, Model, Overlay, Slot, WRITES_SECONDS, Writes};
+use settings::Settings;
 use term::Term;
-use theme::Theme;
+use theme::{Colours, Theme};
 use update::{Cmd, Msg};
 
 /// How the console is started.
@@ -50,8 +55,14 @@ pub struct Options {
     pub read_only: bool,
     /// Writes are on for the first ten minutes.
     pub write: bool,
+    /// Begins with Home.
+    pub home: bool,
     /// No colours, as `NO_COLOR` asks for.
     pub no_color: bool,
+    /// These colours, whatever else asks for others.
+    pub theme: Option<Colours>,
+    /// What `console.toml` says, and flags over it.
+    pub settings: Settings,
 }
 
 /// Exit codes.
@@ -73,6 +84,8 @@ pub trait Screen {
     fn suspend(&mut self) -> io::Result<()>;
     /// Hands a text to the terminal's clipboard.
     fn copy(&mut self, text: &str) -> io::Result<()>;
+    /// Takes clicks and the wheel, or leaves them to the terminal.
+    fn mouse(&mut self, taken: bool) -> io::Result<()>;
 }
 
 /// Runs the console until it is left. When a signal ends it, or there was no way to the users, the process exits here
@@ -120,8 +133,17 @@ fn first_model(options: &Options, operator: &Operator, size: (u16, u16)) -> Mode
     let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
     let locale = variable("LC_ALL").or_else(|| variable("LC_CTYPE")).or_else(|| variable("LANG"));
     let mut theme = Theme::from_environment(variable("NO_COLOR").as_deref(), locale.as_deref());
-    theme.colour &= !options.no_color;
+    if theme.colours != Colours::Mono {
+        theme.colours = options.settings.theme.unwrap_or_default();
+    }
+    if options.no_color {
+        theme.colours = Colours::Mono;
+    }
+    theme.colours = options.theme.unwrap_or(theme.colours);
     let mut model = Model::new(theme, size, clock::now());
+    model.keys.clone_from(&options.settings.keys);
+    model.calm = options.settings.calm;
+    model.mouse = options.settings.mouse;
     let nameless = operator.uid == 0 && matches!(operator.name.as_str(), "" | "root");
     if !nameless {
         model.operator.clone_from(&operator.name);
@@ -281,6 +303,7 @@ impl<B: Backend> Desk<B> {
                 Cmd::Perform { slot, serial, request } => self.perform(slot, serial, request),
                 Cmd::Forget(slot) => self.forget(slot),
                 Cmd::Copy(text) => screen.copy(&text)?,
+                Cmd::Mouse(taken) => screen.mouse(taken)?,
                 Cmd::Repaint => screen.repaint()?,
                 Cmd::Suspend => suspend(screen, model)?,
             }
@@ -344,7 +367,8 @@ fn message(event: Event) -> Option<Msg> {
         Event::Key(key) => Some(Msg::Key(key)),
         Event::Paste(text) => Some(Msg::Paste(text)),
         Event::Resize(columns, rows) => Some(Msg::Resize(columns, rows)),
-        Event::FocusGained | Event::FocusLost | Event::Mouse(_) => None,
+        Event::Mouse(mouse) => Some(Msg::Mouse(mouse)),
+        Event::FocusGained | Event::FocusLost => None,
     }
 }
 

@@ -1,6 +1,6 @@
 //! The terminal: taken once, given back always. Entering and restoring can be repeated without harm.
 //!
-//! Mouse reporting stays off, so that the terminal's own selection works.
+//! Mouse reporting is off until it is asked for, so that the terminal's own selection works.
 
 use std::io::{self, IsTerminal, Stdout, Write};
 use std::mem::ManuallyDrop;
@@ -10,7 +10,7 @@ use std::thread::ThreadId;
 
 use crossterm::clipboard::CopyToClipboard;
 use crossterm::cursor::Show;
-use crossterm::event::{DisableBracketedPaste, EnableBracketedPaste, Event};
+use crossterm::event::{DisableBracketedPaste, DisableMouseCapture, EnableBracketedPaste, EnableMouseCapture, Event};
 use crossterm::execute;
 use crossterm::terminal::{
     BeginSynchronizedUpdate, EndSynchronizedUpdate, EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode,
@@ -32,6 +32,8 @@ const EVENTS_AHEAD_MAX: usize = 1_024;
 
 /// Whether the terminal is ours at the moment; the panic hook and the guard both look at it.
 static TAKEN: AtomicBool = AtomicBool::new(false);
+/// Whether clicks are ours too, while the terminal is.
+static MOUSE: AtomicBool = AtomicBool::new(false);
 /// The thread whose panic ends the console. A worker's panic becomes a message and must not tear the screen down.
 static UI_THREAD: OnceLock<ThreadId> = OnceLock::new();
 
@@ -95,13 +97,25 @@ impl Screen for Term {
     fn copy(&mut self, text: &str) -> io::Result<()> {
         execute!(self.terminal.backend_mut(), CopyToClipboard::to_clipboard_from(text))
     }
+
+    fn mouse(&mut self, taken: bool) -> io::Result<()> {
+        MOUSE.store(taken, Ordering::SeqCst);
+        if taken {
+            execute!(self.terminal.backend_mut(), EnableMouseCapture)
+        } else {
+            execute!(self.terminal.backend_mut(), DisableMouseCapture)
+        }
+    }
 }
 
 fn enter() -> io::Result<()> {
     if TAKEN.swap(true, Ordering::SeqCst) {
         return Ok(());
     }
-    let taken = enable_raw_mode().and_then(|()| execute!(io::stdout(), EnterAlternateScreen, EnableBracketedPaste));
+    let mut taken = enable_raw_mode().and_then(|()| execute!(io::stdout(), EnterAlternateScreen, EnableBracketedPaste));
+    if MOUSE.load(Ordering::SeqCst) {
+        taken = taken.and_then(|()| execute!(io::stdout(), EnableMouseCapture));
+    }
     if taken.is_err() {
         restore();
     }
@@ -111,6 +125,9 @@ fn enter() -> io::Result<()> {
 /// Gives the terminal back. Errors are of no use here: the terminal may be gone.
 pub fn restore() {
     if TAKEN.swap(false, Ordering::SeqCst) {
+        if MOUSE.load(Ordering::SeqCst) {
+            let _ = execute!(io::stdout(), DisableMouseCapture);
+        }
         let _ = execute!(io::stdout(), EndSynchronizedUpdate, DisableBracketedPaste, LeaveAlternateScreen, Show);
         let _ = io::stdout().flush();
         let _ = disable_raw_mode();

@@ -27,10 +27,28 @@ pub enum Tone {
     Quiet,
 }
 
-/// How to draw: colours or not, Unicode or ASCII.
+/// Which colours are used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Colours {
+    /// The 16 named ones, on the terminal's own background.
+    #[default]
+    Sixteen,
+    /// None: bold, reversed and underlined say it.
+    Mono,
+    /// The bright ones, nothing dimmed, and weight as well.
+    Contrast,
+}
+
+impl Colours {
+    /// With the names by which `--theme` and `console.toml` choose.
+    pub const ALL: [(&'static str, Self); 3] =
+        [("16", Self::Sixteen), ("mono", Self::Mono), ("contrast", Self::Contrast)];
+}
+
+/// How to draw: which colours, Unicode or ASCII.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Theme {
-    pub colour: bool,
+    pub colours: Colours,
     pub unicode: bool,
 }
 
@@ -40,7 +58,7 @@ impl Theme {
     pub fn from_environment(no_color: Option<&str>, locale: Option<&str>) -> Self {
         let locale = locale.unwrap_or_default().to_ascii_lowercase();
         Self {
-            colour: no_color.unwrap_or_default().is_empty(),
+            colours: if no_color.unwrap_or_default().is_empty() { Colours::Sixteen } else { Colours::Mono },
             unicode: locale.contains("utf-8") || locale.contains("utf8"),
         }
     }
@@ -48,29 +66,38 @@ impl Theme {
     #[must_use]
     pub fn style(self, tone: Tone) -> Style {
         let style = Style::new();
-        let coloured = |colour| if self.colour { style.fg(colour) } else { style };
-        match tone {
-            Tone::Plain | Tone::Off => style,
-            Tone::Good => coloured(Color::Green),
-            Tone::Care => coloured(Color::Yellow),
-            Tone::Waiting => coloured(Color::Cyan),
-            Tone::Bad => coloured(Color::Red).add_modifier(Modifier::BOLD),
-            Tone::Key => coloured(Color::Cyan).add_modifier(Modifier::BOLD),
-            Tone::Title => style.add_modifier(Modifier::BOLD),
-            Tone::Quiet => coloured(Color::DarkGray),
+        let strong = style.add_modifier(Modifier::BOLD);
+        let (usual, bright) = match tone {
+            Tone::Plain | Tone::Off => return style,
+            Tone::Title => return strong,
+            Tone::Quiet if self.colours == Colours::Contrast => return style,
+            Tone::Good => (Color::Green, Color::LightGreen),
+            Tone::Care => (Color::Yellow, Color::LightYellow),
+            Tone::Waiting | Tone::Key => (Color::Cyan, Color::LightCyan),
+            Tone::Bad => (Color::Red, Color::LightRed),
+            Tone::Quiet => (Color::DarkGray, Color::Reset),
+        };
+        match self.colours {
+            Colours::Contrast => strong.fg(bright),
+            Colours::Sixteen if matches!(tone, Tone::Bad | Tone::Key) => strong.fg(usual),
+            Colours::Sixteen => style.fg(usual),
+            Colours::Mono if matches!(tone, Tone::Bad | Tone::Key) => strong,
+            Colours::Mono => style,
         }
     }
 
     /// The style of the chosen row.
     #[must_use]
     pub fn chosen(self) -> Style {
-        Style::new().add_modifier(Modifier::REVERSED)
+        let style = Style::new().add_modifier(Modifier::REVERSED);
+        if self.colours == Colours::Contrast { style.add_modifier(Modifier::BOLD) } else { style }
     }
 
     /// The style of what matched the search.
     #[must_use]
     pub fn matched(self) -> Style {
-        Style::new().add_modifier(Modifier::UNDERLINED)
+        let style = Style::new().add_modifier(Modifier::UNDERLINED);
+        if self.colours == Colours::Contrast { style.add_modifier(Modifier::BOLD) } else { style }
     }
 
     /// The sign that goes with a tone; a space for those that have none.
@@ -134,18 +161,29 @@ mod tests {
 
     #[test]
     fn the_environment_chooses() {
-        let colour_utf8 = Theme { colour: true, unicode: true };
-        assert_eq!(Theme::from_environment(None, Some("de_DE.UTF-8")), colour_utf8);
-        assert_eq!(Theme::from_environment(Some(""), Some("C.utf8")), colour_utf8);
-        assert_eq!(Theme::from_environment(Some("1"), Some("C.UTF-8")), Theme { colour: false, unicode: true });
-        assert_eq!(Theme::from_environment(None, Some("POSIX")), Theme { colour: true, unicode: false });
-        assert_eq!(Theme::from_environment(None, None), Theme { colour: true, unicode: false });
+        let theme = |colours, unicode| Theme { colours, unicode };
+        for (no_color, locale, expected) in [
+            (None, Some("de_DE.UTF-8"), theme(Colours::Sixteen, true)),
+            (Some(""), Some("C.utf8"), theme(Colours::Sixteen, true)),
+            (Some("1"), Some("C.UTF-8"), theme(Colours::Mono, true)),
+            (None, Some("POSIX"), theme(Colours::Sixteen, false)),
+            (None, None, theme(Colours::Sixteen, false)),
+        ] {
+            assert_eq!(Theme::from_environment(no_color, locale), expected);
+        }
     }
 
     #[test]
     fn without_colour_weight_stays() {
-        let mono = Theme { colour: false, unicode: true };
+        let mono = Theme { colours: Colours::Mono, unicode: true };
         assert_eq!(mono.style(Tone::Bad).fg, None);
         assert!(mono.style(Tone::Bad).add_modifier.contains(Modifier::BOLD));
+    }
+
+    #[test]
+    fn contrast_dims_nothing() {
+        let contrast = Theme { colours: Colours::Contrast, unicode: true };
+        assert_eq!(contrast.style(Tone::Quiet), Style::new());
+        assert_eq!(contrast.style(Tone::Bad).fg, Some(Color::LightRed));
     }
 }

@@ -2,6 +2,7 @@
 
 mod audit;
 mod detail;
+mod messages;
 mod users;
 
 use std::collections::VecDeque;
@@ -9,6 +10,7 @@ use std::collections::VecDeque;
 use tui_input::Input;
 
 use super::dialog::Dialog;
+use super::keys::{Keymap, Place};
 use super::theme::Theme;
 use crate::app::audit::ServerStatus;
 use crate::app::reset::{Done, TwoFactorReset};
@@ -16,6 +18,7 @@ use crate::app::views::UserDetail;
 use crate::domain::time::Timestamp;
 pub use audit::Audit;
 pub use detail::Tab;
+pub use messages::{MESSAGES_KEPT, Message, Toast};
 pub use users::{Filter, Search, Users};
 
 /// Least size of the terminal, in columns and rows.
@@ -42,6 +45,11 @@ pub const WAITING_SHOWN_MICROS: i64 = 100_000;
 #[derive(Debug)]
 pub struct Model {
     pub theme: Theme,
+    pub keys: Keymap,
+    /// Nothing on the screen turns.
+    pub calm: bool,
+    /// Clicks and the wheel come to us.
+    pub mouse: bool,
     pub size: (u16, u16),
     /// The moment of the last message.
     pub now: Timestamp,
@@ -62,6 +70,8 @@ pub struct Model {
     pub toast: Option<Toast>,
     /// What failed; stays until dismissed.
     pub failure: Option<String>,
+    /// What was said, newest first.
+    pub messages: VecDeque<Message>,
     /// Answers awaited.
     pub awaited: Vec<Awaited>,
     pub serial: u64,
@@ -141,7 +151,7 @@ pub enum Focus {
 #[derive(Debug)]
 pub enum Overlay {
     Help {
-        place: super::keys::Place,
+        place: Place,
         filter: Input,
         row: usize,
     },
@@ -153,6 +163,22 @@ pub enum Overlay {
     },
     Dialog(Box<Dialog>),
     Panel(Panel),
+    /// All commands of the place it was opened from, found by typing.
+    Palette {
+        place: Place,
+        input: Input,
+        row: usize,
+    },
+    Messages {
+        row: usize,
+    },
+    /// What can be copied; `alone`: shown instead, to be marked by hand.
+    Copy {
+        row: usize,
+        alone: bool,
+    },
+    /// A value alone on the screen.
+    Alone(String),
     /// Who is at the keyboard, asked of root before writes go on.
     Name(Input),
 }
@@ -172,12 +198,6 @@ impl Panel {
             Self::Done { done, .. } => Some(done.audit_number),
         }
     }
-}
-
-#[derive(Clone, Debug)]
-pub struct Toast {
-    pub text: String,
-    pub since: Timestamp,
 }
 
 /// Which of the console's questions an answer belongs to. A newer question takes an older one of its slot back.
@@ -206,6 +226,9 @@ impl Model {
     pub fn new(theme: Theme, size: (u16, u16), now: Timestamp) -> Self {
         Self {
             theme,
+            keys: Keymap::default(),
+            calm: false,
+            mouse: false,
             size,
             now,
             link: LinkState::Connecting,
@@ -221,6 +244,7 @@ impl Model {
             overlay: None,
             toast: None,
             failure: None,
+            messages: VecDeque::new(),
             awaited: Vec::new(),
             serial: 0,
             reasons: VecDeque::new(),

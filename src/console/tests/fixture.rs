@@ -13,7 +13,7 @@ use crate::app::reset::{Done, ResetTwoFactor, TwoFactorReset};
 use crate::app::views::{ApiKeyView, AuditRow, FactorView, SessionRow, UserDetail, UserRow};
 use crate::console::link::{Answer, Failure, Reply, Request};
 use crate::console::model::{LinkState, Model};
-use crate::console::theme::Theme;
+use crate::console::theme::{Colours, Theme};
 use crate::console::update::{self, Cmd, Msg};
 use crate::console::view;
 use crate::domain::audit::{AuditActor, AuditRecord, AuditTarget, Event, Outcome};
@@ -21,9 +21,9 @@ use crate::domain::id::UserId;
 use crate::domain::time::Timestamp;
 use crate::domain::user::FactorState;
 
-pub const MONO: Theme = Theme { colour: false, unicode: true };
-pub const COLOUR: Theme = Theme { colour: true, unicode: true };
-pub const ASCII: Theme = Theme { colour: false, unicode: false };
+pub const MONO: Theme = Theme { colours: Colours::Mono, unicode: true };
+pub const COLOUR: Theme = Theme { colours: Colours::Sixteen, unicode: true };
+pub const ASCII: Theme = Theme { colours: Colours::Mono, unicode: false };
 
 /// 2026-11-23 09:02:11 UTC.
 pub fn start() -> Timestamp {

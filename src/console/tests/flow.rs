@@ -416,6 +416,10 @@ impl Screen for Frames {
     fn copy(&mut self, _: &str) -> io::Result<()> {
         Ok(())
     }
+
+    fn mouse(&mut self, _: bool) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 struct Never;

@@ -2,4 +2,5 @@
 
 mod fixture;
 mod flow;
+mod frame;
 mod screens;

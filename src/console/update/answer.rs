@@ -4,7 +4,7 @@ use super::ask::refresh_all;
 use super::detail::{user_gone, user_read};
 use super::link::{connected, lose, no_connection, status_read};
 use super::users::users_found;
-use super::{Cmds, NOT_KNOWN, toast};
+use super::{Cmds, NOT_KNOWN, fail, toast};
 use crate::console::dialog::Deed;
 use crate::console::link::{Answer, Failure, Reply};
 use crate::console::model::{Model, Overlay, Panel, Slot};
@@ -72,11 +72,11 @@ pub(super) fn failed(model: &mut Model, slot: Slot, failure: &Failure) -> Cmds {
         (Failure::Lost | Failure::NoWay(_), Slot::Connect) => no_connection(model, failure),
         (Failure::Lost, Slot::Write) => {
             model.overlay = None;
-            model.failure = Some(NOT_KNOWN.to_owned());
+            fail(model, NOT_KNOWN.to_owned());
             lose(model);
         }
         (Failure::Lost, _) => lose(model),
-        (Failure::NoWay(why), _) => model.failure = Some(why.clone()),
+        (Failure::NoWay(why), _) => fail(model, why.clone()),
         (Failure::Refused(error), Slot::Write | Slot::Preview) => {
             let unknown = slot == Slot::Write && matches!(error, Error::Internal { .. });
             let hint = if unknown { "; look whether it was done before trying again" } else { "" };
@@ -86,11 +86,11 @@ pub(super) fn failed(model: &mut Model, slot: Slot, failure: &Failure) -> Cmds {
                     dialog.sent = false;
                     dialog.problem = Some(text);
                 }
-                _ => model.failure = Some(text),
+                _ => fail(model, text),
             }
         }
         (Failure::Refused(Error::NotFound { .. }), Slot::Inspect) => user_gone(model),
-        (Failure::Refused(error), _) => model.failure = Some(error_text(error)),
+        (Failure::Refused(error), _) => fail(model, error_text(error)),
     }
     Vec::new()
 }

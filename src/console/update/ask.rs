@@ -3,7 +3,7 @@
 use super::audit::read_audit;
 use super::detail::inspect;
 use super::users::{FIND_MAX, find};
-use super::{Cmd, Cmds, INTERRUPT_SECONDS, NOT_KNOWN, toast};
+use super::{Cmd, Cmds, INTERRUPT_SECONDS, NOT_KNOWN, fail, toast};
 use crate::console::link::Request;
 use crate::console::model::{Awaited, Model, Overlay, Screen, Slot};
 
@@ -51,7 +51,7 @@ pub(super) fn interrupt(model: &mut Model) -> Cmds {
     if let Some(Overlay::Dialog(dialog)) = &model.overlay
         && dialog.sent
     {
-        model.failure = Some(NOT_KNOWN.to_owned());
+        fail(model, NOT_KNOWN.to_owned());
     }
     if model.overlay.take().is_some() {
         return vec![forget(model, Slot::Write), forget(model, Slot::Preview)];

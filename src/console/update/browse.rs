@@ -7,7 +7,10 @@ use super::detail::{switch_tab, tab_rows};
 use super::dialogs::{open_actions, toggle_writes};
 use super::help::open_help;
 use super::link::{open_store, retry};
-use super::users::{copy_email, new_search, step_list};
+use super::messages::open_messages;
+use super::mouse::toggle_mouse;
+use super::palette::{open_copy, open_palette};
+use super::users::{new_search, step_list};
 use crate::console::keys::Action;
 use crate::console::model::{Focus, Model, Overlay, Screen, Tab};
 
@@ -23,7 +26,11 @@ pub(super) fn browse(model: &mut Model, action: Option<Action>) -> Cmds {
                 return new_search(model);
             }
         }
-        Action::Copy => return copy_email(model),
+        Action::Copy => open_copy(model, false),
+        Action::ShowAlone => open_copy(model, true),
+        Action::Palette => open_palette(model),
+        Action::Messages => open_messages(model),
+        Action::Mouse => return toggle_mouse(model),
         Action::Down => return step(model, 1),
         Action::Up => return step(model, -1),
         Action::PageDown => return step(model, page(model)),
@@ -48,6 +55,8 @@ pub(super) fn browse(model: &mut Model, action: Option<Action>) -> Cmds {
         | Action::PreviousField
         | Action::Toggle
         | Action::ToList
+        | Action::Cancel
+        | Action::Close
         | Action::Repaint
         | Action::Suspend
         | Action::Interrupt => {}

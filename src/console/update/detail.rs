@@ -1,7 +1,7 @@
 //! One user in full: read, followed, left.
 
-use super::Cmds;
 use super::ask::ask;
+use super::{Cmds, fail};
 use crate::app::directory::InspectUser;
 use crate::app::views::{UserDetail, UserRef};
 use crate::console::link::Request;
@@ -31,7 +31,7 @@ pub(super) fn user_read(model: &mut Model, detail: Box<UserDetail>) {
 
 /// The chosen user was deleted: nobody else takes the place under the operator's hands.
 pub(super) fn user_gone(model: &mut Model) {
-    model.failure = Some("This user is no longer there.".to_owned());
+    fail(model, "This user is no longer there.".to_owned());
     if let Some(rows) = &mut model.users.rows {
         rows.retain(|row| Some(row.uuid) != model.users.chosen);
     }

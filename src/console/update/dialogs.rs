@@ -151,7 +151,7 @@ pub(super) fn panel_key(model: &mut Model, action: Option<Action>) -> Cmds {
             model.overlay = None;
             browse(model, Some(Action::Audit))
         }
-        Some(Action::Open) => {
+        Some(Action::Close) => {
             model.overlay = None;
             Vec::new()
         }

@@ -1,7 +1,7 @@
 //! The link: found, lost, found again; and whether somebody else changed something.
 
 use super::ask::{ask, refresh, refresh_all};
-use super::{Cmds, plus_micros, toast};
+use super::{Cmds, fail, plus_micros, toast};
 use crate::app::audit::ServerStatus;
 use crate::console::link::{Failure, Request};
 use crate::console::model::{LinkState, Model, Overlay, Slot};
@@ -55,7 +55,7 @@ pub(super) fn no_connection(model: &mut Model, failure: &Failure) {
     model.link = match model.link {
         LinkState::Lost { since, tries, .. } => {
             if opening {
-                model.failure = Some(why);
+                fail(model, why);
             }
             let pause = RETRY_FIRST_MICROS.saturating_mul(1 << tries.min(8)).min(RETRY_LONGEST_MICROS);
             LinkState::Lost { since, tries: tries.saturating_add(1), next_try_at: plus_micros(model.now, pause) }

@@ -8,16 +8,18 @@ mod detail;
 mod dialogs;
 mod help;
 mod link;
+mod messages;
+mod mouse;
+mod palette;
 mod users;
 
-use crossterm::event::{KeyCode, KeyEvent, KeyEventKind};
+use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, MouseEvent};
 
 use super::field;
-use super::keys::{self, Action, Place};
+use super::keys::{Action, Place};
 use super::link::{Answer, Request};
 use super::model::{
-    DIALOG_DEAF_MICROS, Focus, LinkState, Model, Overlay, Screen, Slot, TOAST_SECONDS, Toast, WAITING_SHOWN_MICROS,
-    Writes,
+    DIALOG_DEAF_MICROS, Focus, LinkState, Model, Overlay, Screen, Slot, TOAST_SECONDS, WAITING_SHOWN_MICROS, Writes,
 };
 use crate::domain::time::Timestamp;
 use answer::answered;
@@ -26,6 +28,9 @@ use browse::browse;
 use dialogs::{dialog_key, follow_mail, menu_key, panel_key};
 use help::help_key;
 use link::catch_up;
+use messages::{fail, sheet_key, toast};
+use mouse::mouse;
+use palette::{copy_key, palette_key};
 use users::{find_key, new_search};
 
 /// Seconds between questions whether the server is still there.
@@ -41,6 +46,7 @@ const NOT_KNOWN: &str = "Not known yet whether this was done: look at the user's
 pub enum Msg {
     Key(KeyEvent),
     Paste(String),
+    Mouse(MouseEvent),
     Resize(u16, u16),
     /// Time has passed.
     Tick,
@@ -66,13 +72,19 @@ pub enum Cmd {
     Repaint,
     /// Hand the text to the terminal's clipboard.
     Copy(String),
+    /// Take clicks and the wheel, or leave them to the terminal.
+    Mouse(bool),
 }
 
 type Cmds = Vec<Cmd>;
 
 /// The first commands of a new model.
 pub fn start(model: &mut Model) -> Cmds {
-    vec![ask(model, Slot::Connect, Request::Connect)]
+    let mut commands = vec![ask(model, Slot::Connect, Request::Connect)];
+    if model.mouse {
+        commands.push(Cmd::Mouse(true));
+    }
+    commands
 }
 
 /// Applies one message at the moment `now`.
@@ -91,6 +103,7 @@ pub fn update(model: &mut Model, msg: Msg, now: Timestamp) -> Cmds {
             return commands;
         }
         Msg::Paste(text) => return paste(model, &text),
+        Msg::Mouse(event) => return mouse(model, event),
     }
     model.dirty = true;
     Vec::new()
@@ -175,7 +188,9 @@ fn tick(model: &mut Model, before: Timestamp) -> Cmds {
 pub fn place(model: &Model) -> Place {
     match &model.overlay {
         Some(Overlay::Help { .. }) => Place::Help,
-        Some(Overlay::Filters { .. } | Overlay::Actions { .. }) => Place::Menu,
+        Some(Overlay::Filters { .. } | Overlay::Actions { .. } | Overlay::Copy { .. }) => Place::Menu,
+        Some(Overlay::Palette { .. }) => Place::Palette,
+        Some(Overlay::Messages { .. } | Overlay::Alone(_)) => Place::Sheet,
         Some(Overlay::Dialog(_) | Overlay::Name(_)) => Place::Dialog,
         Some(Overlay::Panel(_)) => Place::Panel,
         None if matches!(model.link, LinkState::Absent(_)) => Place::Absent,
@@ -190,7 +205,7 @@ pub fn place(model: &Model) -> Place {
 
 fn key(model: &mut Model, event: KeyEvent) -> Cmds {
     let place = place(model);
-    let action = keys::action(place, event);
+    let action = model.keys.action(place, event);
     match action {
         Some(Action::Repaint) => return vec![Cmd::Repaint],
         Some(Action::Suspend) => return vec![Cmd::Suspend],
@@ -203,6 +218,9 @@ fn key(model: &mut Model, event: KeyEvent) -> Cmds {
     }
     match place {
         Place::Help => help_key(model, event, action),
+        Place::Palette => palette_key(model, event, action),
+        Place::Sheet => sheet_key(model, event, action),
+        Place::Menu if matches!(model.overlay, Some(Overlay::Copy { .. })) => copy_key(model, event, action),
         Place::Menu => menu_key(model, event, action),
         Place::Dialog => dialog_key(model, event),
         Place::Panel => panel_key(model, action),
@@ -217,16 +235,15 @@ fn paste(model: &mut Model, text: &str) -> Cmds {
     let in_find = place(model) == Place::Find;
     match &mut model.overlay {
         Some(Overlay::Dialog(dialog)) if !dialog.is_deaf(now) => dialog.paste(text),
-        Some(Overlay::Help { filter: input, .. } | Overlay::Name(input)) => {
+        Some(Overlay::Help { filter: input, row, .. } | Overlay::Palette { input, row, .. }) => {
+            *row = 0;
+            field::paste(input, text);
+        }
+        Some(Overlay::Name(input)) => {
             field::paste(input, text);
         }
         None if in_find && field::paste(&mut model.users.find, text) => return new_search(model),
         Some(_) | None => {}
     }
     Vec::new()
-}
-
-fn toast(model: &mut Model, text: &str) {
-    model.toast = Some(Toast { text: text.to_owned(), since: model.now });
-    model.dirty = true;
 }

@@ -7,7 +7,8 @@ use super::ask::ask;
 use super::browse::moved;
 use super::detail::inspect;
 use super::help::open_help;
-use super::{Cmd, Cmds, PAGE_AHEAD, toast};
+use super::palette::open_palette;
+use super::{Cmds, PAGE_AHEAD};
 use crate::app::directory::{FindUsers, UserRows};
 use crate::console::field;
 use crate::console::keys::Action;
@@ -100,6 +101,7 @@ pub(super) fn find_key(model: &mut Model, event: KeyEvent, action: Option<Action
     match action {
         Some(Action::ToList) => model.screen = Screen::Users(Focus::List),
         Some(Action::Help) if model.users.find.value().is_empty() => open_help(model),
+        Some(Action::Palette) if model.users.find.value().is_empty() => open_palette(model),
         Some(Action::Back) if model.failure.take().is_some() => {}
         Some(Action::Back) if model.users.find.value().is_empty() => model.screen = Screen::Users(Focus::List),
         Some(Action::Back) => {
@@ -123,9 +125,10 @@ pub(super) fn add_filter(model: &mut Model, filter: Filter) -> Cmds {
     new_search(model)
 }
 
-pub(super) fn copy_email(model: &mut Model) -> Cmds {
-    let Some(row) = model.users.chosen_row() else { return Vec::new() };
-    let email = row.email.clone();
-    toast(model, "the address was sent to your terminal");
-    vec![Cmd::Copy(email)]
+/// Goes to so many percent of the list.
+pub(super) fn jump(model: &mut Model, percent: u8) -> Cmds {
+    let count = model.users.rows().len();
+    let index = count.saturating_sub(1) * usize::from(percent) / 100;
+    let user = model.users.rows().get(index).map(|row| row.uuid);
+    choose(model, user)
 }

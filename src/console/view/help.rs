@@ -6,7 +6,7 @@ use ratatui::text::{Line, Span};
 use tui_input::Input;
 
 use super::{BoxLine, boxed, centred, field_text, put, put_lines, toned};
-use crate::console::keys::{self, Place};
+use crate::console::keys::{Bound, Place};
 use crate::console::model::Model;
 use crate::console::text::fit;
 use crate::console::theme::Tone;
@@ -35,6 +35,8 @@ const fn name(place: Place) -> &'static str {
         Place::Dialog => "dialogs",
         Place::Panel => "results",
         Place::Help => "help",
+        Place::Palette => "commands",
+        Place::Sheet => "messages",
         Place::Absent => "no server",
     }
 }
@@ -42,15 +44,18 @@ const fn name(place: Place) -> &'static str {
 fn lines(model: &Model, place: Place, filter: &str) -> Vec<BoxLine> {
     let filter = filter.to_lowercase();
     // Whoever asks in Find wants to know what comes behind it as well.
-    let list = keys::bindings(Place::List)
-        .filter(|binding| place == Place::Find && !keys::bindings(place).any(|own| own.action == binding.action));
-    let keys = keys::bindings(place).chain(list).map(|binding| (binding.shown, binding.help));
+    let own: Vec<Bound<'_>> = model.keys.bindings(place).collect();
+    let list = model
+        .keys
+        .bindings(Place::List)
+        .filter(|bound| place == Place::Find && !own.iter().any(|other| other.binding.action == bound.binding.action));
+    let keys = own.iter().copied().chain(list).map(|bound| (bound.shown(), bound.binding.help));
     let notes = [
         ("", "times are UTC; exact ones are on the 2FA tab and on Audit"),
         ("*", "on      o off      ! needs care      ~ waiting      x locked, failed"),
     ];
-    keys.chain(notes)
+    keys.chain(notes.map(|(sign, text)| (sign.into(), text)))
         .filter(|(key, help)| help.to_lowercase().contains(&filter) || key.to_lowercase().contains(&filter))
-        .map(|(key, help)| Line::from(vec![toned(model, Tone::Key, fit(key, 14, "")), Span::raw(help)]).into())
+        .map(|(key, help)| Line::from(vec![toned(model, Tone::Key, fit(&key, 14, "")), Span::raw(help)]).into())
         .collect()
 }

@@ -4,6 +4,7 @@ use ratatui::Frame;
 use ratatui::text::{Line, Span};
 
 use super::{BoxLine, boxed, centred, put_lines, toned};
+use crate::console::copy;
 use crate::console::dialog;
 use crate::console::model::{Filter, Model};
 use crate::console::text::{fit, shown};
@@ -38,6 +39,23 @@ pub(super) fn draw_filters(model: &Model, frame: &mut Frame<'_>, row: usize) {
         .collect();
     let outer = centred(frame, 40, lines.len() + 2);
     let inner = boxed(model, frame, outer, "Add filter", "");
+    put_lines(frame, inner, lines);
+}
+
+pub(super) fn draw_copy(model: &Model, frame: &mut Frame<'_>, row: usize, alone: bool) {
+    let values = copy::values(model);
+    let room = usize::from(frame.area().width.min(76)).saturating_sub(4 + 5 + 18);
+    let lines: Vec<BoxLine> = values
+        .iter()
+        .enumerate()
+        .map(|(index, value)| {
+            let text = crate::console::text::cut(&shown(&value.text), room, model.theme.ellipsis());
+            line(model, index == row, value.letter, &fit(value.label, 18, ""), Tone::Plain, &text)
+        })
+        .collect();
+    let outer = centred(frame, 76, lines.len() + 2);
+    let (title, hint) = if alone { ("Show alone", "") } else { ("Copy", "Y shows it alone") };
+    let inner = boxed(model, frame, outer, title, hint);
     put_lines(frame, inner, lines);
 }
 

@@ -6,9 +6,14 @@ mod audit;
 pub mod detail;
 mod dialog;
 mod help;
+mod hit;
 mod menu;
+mod palette;
 mod panel;
+mod sheet;
 mod users;
+
+use std::borrow::Cow;
 
 use ratatui::Frame;
 use ratatui::layout::{Position, Rect};
@@ -17,11 +22,12 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::Clear;
 use tui_input::Input;
 
-use super::keys::{self, Action, Binding, Place};
+use super::keys::{Action, Bound, Place};
 use super::model::{Focus, LinkState, Model, Overlay, SIZE_MIN, Screen};
 use super::text::{countdown, cut_email, end_of, fit, shown, time_of_day, width};
 use super::theme::Tone;
 use super::update::place;
+pub use hit::{Hit, hit};
 
 /// Rows above the list of users, above a detail that has the screen to itself, and below both.
 const USERS_TOP: u16 = 3;
@@ -33,6 +39,10 @@ pub fn draw(model: &Model, frame: &mut Frame<'_>) {
     let area = frame.area();
     if area.width < SIZE_MIN.0 || area.height < SIZE_MIN.1 {
         too_small(frame);
+        return;
+    }
+    if let Some(Overlay::Alone(value)) = &model.overlay {
+        sheet::draw_alone(frame, value);
         return;
     }
     header(model, frame);
@@ -52,10 +62,13 @@ pub fn draw(model: &Model, frame: &mut Frame<'_>) {
 
 fn overlay(model: &Model, frame: &mut Frame<'_>) {
     match &model.overlay {
-        None => {}
+        None | Some(Overlay::Alone(_)) => {}
         Some(Overlay::Help { place, filter, row }) => help::draw(model, frame, *place, filter, *row),
         Some(Overlay::Filters { row }) => menu::draw_filters(model, frame, *row),
         Some(Overlay::Actions { row }) => menu::draw_actions(model, frame, *row),
+        Some(Overlay::Copy { row, alone }) => menu::draw_copy(model, frame, *row, *alone),
+        Some(Overlay::Palette { place, input, row }) => palette::draw(model, frame, *place, input, *row),
+        Some(Overlay::Messages { row }) => sheet::draw_messages(model, frame, *row),
         Some(Overlay::Dialog(dialog)) => dialog::draw(model, frame, dialog),
         Some(Overlay::Panel(panel)) => panel::draw(model, frame, panel),
         Some(Overlay::Name(input)) => dialog::draw_name(model, frame, input),
@@ -189,13 +202,14 @@ fn footer(model: &Model, frame: &mut Frame<'_>) {
     let (listed, help) = footer_keys(model);
     let mut room = usize::from(area.width);
     let mut spans = Vec::new();
-    room = room.saturating_sub(help.map_or(0, |_| width("  ? help")));
-    for (key, word) in listed.into_iter().chain(help) {
-        let columns = width(key) + width(word) + 3;
-        if columns > room && word != "help" {
-            continue;
-        }
-        room = room.saturating_sub(columns);
+    room = room.saturating_sub(help.as_ref().map_or(0, |(key, word)| width(key) + width(word) + 3));
+    let fitting = listed.into_iter().filter(|(key, word)| {
+        let left = room.checked_sub(width(key) + width(word) + 3);
+        room = left.unwrap_or(room);
+        left.is_some()
+    });
+    let fitting: Vec<FooterKey> = fitting.collect();
+    for (key, word) in fitting.into_iter().chain(help) {
         spans.push(Span::raw(if spans.is_empty() { " " } else { "  " }));
         spans.push(toned(model, Tone::Key, key));
         spans.push(Span::raw(format!(" {word}")));
@@ -203,24 +217,27 @@ fn footer(model: &Model, frame: &mut Frame<'_>) {
     put(frame, area, 0, area.bottom().saturating_sub(1), Line::from(spans));
 }
 
-type FooterKey = (&'static str, &'static str);
+type FooterKey = (Cow<'static, str>, &'static str);
 
 /// The keys for the footer with their words, most important first, and help, for which room is kept.
 fn footer_keys(model: &Model) -> (Vec<FooterKey>, Option<FooterKey>) {
     let place = place(model);
     let simple = match &model.overlay {
-        Some(Overlay::Name(_)) => return (vec![("Enter", "turn writes on"), ("Esc", "cancel")], None),
+        Some(Overlay::Name(_)) => return (vec![("Enter".into(), "turn writes on"), ("Esc".into(), "cancel")], None),
         Some(Overlay::Dialog(dialog)) => !dialog.deed.needs_proof(),
         _ => false,
     };
     let absent = matches!(model.link, LinkState::Lost { .. }) || place == Place::Absent;
-    let open = absent.then_some(("o", "open the store directly"));
+    let named = |bound: Bound<'_>, word| (bound.shown(), word);
+    let open = model.keys.binding(Place::Absent, Action::OpenStore).filter(|_| absent);
+    let open = open.map(|bound| named(bound, "open the store directly"));
     let typing = place == Place::Find && !model.users.find.value().is_empty();
-    let listed = keys::bindings(place).filter(|binding| !binding.short.is_empty());
-    let listed = listed.filter(|binding| !(simple && binding.action == Action::Toggle));
-    let (help, others): (Vec<_>, Vec<_>) = listed.partition(|binding| binding.action == Action::Help);
-    let named = |binding: &&'static Binding| (binding.shown, binding.short);
-    (open.into_iter().chain(others.iter().map(named)).collect(), help.first().filter(|_| !typing).map(named))
+    let listed = model.keys.bindings(place).filter(|bound| !bound.binding.short.is_empty());
+    let listed = listed.filter(|bound| !(simple && bound.binding.action == Action::Toggle));
+    let (help, others): (Vec<_>, Vec<_>) = listed.partition(|bound| bound.binding.action == Action::Help);
+    let others = others.into_iter().map(|bound| named(bound, bound.binding.short));
+    let help = help.into_iter().next().filter(|_| !typing).map(|bound| named(bound, bound.binding.short));
+    (open.into_iter().chain(others).collect(), help)
 }
 
 fn absent(frame: &mut Frame<'_>, why: &str) {

@@ -29,21 +29,34 @@ pub(super) fn draw(model: &Model, frame: &mut Frame<'_>) {
     find_line(model, frame);
     filter_line(model, frame);
     let list = body(area, super::USERS_TOP);
+    let rows = list_area(model, list);
     if model.is_wide() {
         let left = Rect { width: LIST_COLUMNS, ..list };
         let right = Rect::new(left.right() + 2, list.y, area.width.saturating_sub(left.right() + 2), list.height);
-        draw_list(model, frame, left, false);
+        draw_list(model, frame, left, rows, false);
         for y in list.y..list.bottom() {
             put(frame, list, left.right(), y, model.theme.lines().1);
         }
         super::detail::draw(model, frame, right, model.screen == Screen::Users(Focus::Detail));
     } else if area.height >= STRIP_FROM_ROWS {
-        let rows = list.height.saturating_sub(STRIP_ROWS);
-        draw_list(model, frame, Rect { height: rows, ..list }, true);
-        strip(model, frame, Rect { y: list.y + rows, height: STRIP_ROWS, ..list });
+        draw_list(model, frame, list, rows, true);
+        strip(model, frame, Rect { y: rows.bottom(), height: STRIP_ROWS, ..list });
     } else {
-        draw_list(model, frame, list, true);
+        draw_list(model, frame, list, rows, true);
     }
+}
+
+/// Where the rows of the list stand in the body of the screen, below the heads of the columns.
+pub(super) fn list_area(model: &Model, body: Rect) -> Rect {
+    let width = if model.is_wide() { LIST_COLUMNS } else { body.width };
+    let strip = if !model.is_wide() && model.size.1 >= STRIP_FROM_ROWS { STRIP_ROWS } else { 0 };
+    Rect { y: body.y + 1, height: body.height.saturating_sub(1 + strip), width, ..body }
+}
+
+/// The first row that is in sight, for a list so high.
+pub(super) fn first_row(model: &Model, height: usize) -> usize {
+    let chosen = model.users.chosen_index().unwrap_or(0);
+    chosen.saturating_sub(height / 2).min(model.users.rows().len().saturating_sub(height))
 }
 
 fn find_line(model: &Model, frame: &mut Frame<'_>) {
@@ -107,7 +120,7 @@ fn columns(area: Rect, with_name: bool) -> Columns {
     columns
 }
 
-fn draw_list(model: &Model, frame: &mut Frame<'_>, area: Rect, with_name: bool) {
+fn draw_list(model: &Model, frame: &mut Frame<'_>, area: Rect, rows: Rect, with_name: bool) {
     let columns = columns(area, with_name);
     let mut head = fit("E-MAIL", columns.email, "");
     for (there, name, width) in [(columns.name, "NAME", NAME_COLUMNS), (columns.role, "ROLE", ROLE_COLUMNS)] {
@@ -116,7 +129,6 @@ fn draw_list(model: &Model, frame: &mut Frame<'_>, area: Rect, with_name: bool) 
     head.push_str(&fit("STATE", STATE_COLUMNS, ""));
     head.push_str(if columns.last { "LAST IN" } else { "" });
     put(frame, area, area.x + 2, area.y, toned(model, Tone::Title, head));
-    let rows = Rect { y: area.y + 1, height: area.height.saturating_sub(1), ..area };
     let users = model.users.rows();
     if model.users.rows.is_none() {
         put(frame, rows, rows.x + 2, rows.y, "...");
@@ -129,9 +141,8 @@ fn draw_list(model: &Model, frame: &mut Frame<'_>, area: Rect, with_name: bool) 
         }
         return;
     }
-    let chosen = model.users.chosen_index().unwrap_or(0);
     let height = usize::from(rows.height);
-    let hidden = chosen.saturating_sub(height / 2).min(users.len().saturating_sub(height));
+    let hidden = first_row(model, height);
     for (row, y) in users.iter().skip(hidden).zip(rows.y..rows.bottom()) {
         draw_row(model, frame, Rect { y, height: 1, ..rows }, row, &columns);
     }

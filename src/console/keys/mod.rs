@@ -1,6 +1,10 @@
-//! The one table of keys: what a key does where, and how footer and help call it. Does not do anything itself.
+//! The one table of keys: what a key does where, and how footer, help and palette call it. Does not do anything itself.
 
-use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+mod map;
+
+use crossterm::event::{KeyCode, KeyModifiers};
+
+pub use map::{Bound, Key, Keymap, Unusable, key_name, read_key, read_own_key};
 
 /// Where the keyboard's attention is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,12 +19,16 @@ pub enum Place {
     Dialog,
     Panel,
     Help,
+    /// The field of the command palette.
+    Palette,
+    /// A list or a value that lies over the screen and only can be read.
+    Sheet,
     /// No connection yet, and none to be had without asking.
     Absent,
 }
 
-/// What a key asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What a key asks for. In `console.toml` it is written like `drop-filter`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Action {
     Open,
     Actions,
@@ -52,6 +60,58 @@ pub enum Action {
     Interrupt,
     OpenStore,
     Retry,
+    /// Leave a dialog; nothing has been changed.
+    Cancel,
+    /// Close a result.
+    Close,
+    Palette,
+    Messages,
+    Mouse,
+    /// Show a value alone, to be marked by hand.
+    ShowAlone,
+}
+
+impl Action {
+    /// As `console.toml` and the palette write it: `drop-filter`.
+    #[must_use]
+    pub fn name(self) -> String {
+        let mut name = String::new();
+        for letter in format!("{self:?}").chars() {
+            if letter.is_uppercase() && !name.is_empty() {
+                name.push('-');
+            }
+            name.extend(letter.to_lowercase());
+        }
+        name
+    }
+
+    /// Whether its keys are for ever the same: what leaves or cancels must be found blindly, and the keys of fields and
+    /// dialogs are those of every form.
+    #[must_use]
+    pub const fn is_fixed(self) -> bool {
+        matches!(
+            self,
+            Self::Interrupt
+                | Self::Cancel
+                | Self::Close
+                | Self::NextField
+                | Self::PreviousField
+                | Self::Toggle
+                | Self::ToList
+        )
+    }
+
+    /// All that can have other keys, in the order of the table.
+    #[must_use]
+    pub fn mappable() -> Vec<Self> {
+        let mut actions: Vec<Self> = Vec::new();
+        for binding in BINDINGS.iter().filter(|binding| !binding.action.is_fixed()) {
+            if !actions.contains(&binding.action) {
+                actions.push(binding.action);
+            }
+        }
+        actions
+    }
 }
 
 /// One row of the table.
@@ -59,44 +119,29 @@ pub enum Action {
 pub struct Binding {
     pub action: Action,
     pub places: &'static [Place],
-    keys: &'static [(KeyCode, KeyModifiers)],
+    keys: &'static [Key],
     /// How the keys are written.
-    pub shown: &'static str,
+    shown: &'static str,
     /// The word in the footer; empty: not in the footer.
     pub short: &'static str,
     pub help: &'static str,
 }
 
-/// What `key` does at `place`. Fields of text come first: there, letters type (see `update`).
-#[must_use]
-pub fn action(place: Place, key: KeyEvent) -> Option<Action> {
-    let modifiers = key.modifiers.difference(KeyModifiers::SHIFT);
-    BINDINGS
-        .iter()
-        .filter(|binding| binding.places.contains(&place))
-        .find(|binding| binding.keys.contains(&(key.code, modifiers)))
-        .map(|binding| binding.action)
-}
-
-/// The rows for a place, in the order of the table.
-pub fn bindings(place: Place) -> impl Iterator<Item = &'static Binding> {
-    BINDINGS.iter().filter(move |binding| binding.places.contains(&place))
-}
-
-const fn plain(letter: char) -> (KeyCode, KeyModifiers) {
+const fn plain(letter: char) -> Key {
     (KeyCode::Char(letter), KeyModifiers::NONE)
 }
 
-const fn control(letter: char) -> (KeyCode, KeyModifiers) {
+const fn control(letter: char) -> Key {
     (KeyCode::Char(letter), KeyModifiers::CONTROL)
 }
 
-const fn named(code: KeyCode) -> (KeyCode, KeyModifiers) {
+const fn named(code: KeyCode) -> Key {
     (code, KeyModifiers::NONE)
 }
 
 const BROWSE: &[Place] = &[Place::List, Place::Detail, Place::Audit];
-const MOVE: &[Place] = &[Place::List, Place::Detail, Place::Audit, Place::Menu, Place::Help];
+const MOVE: &[Place] =
+    &[Place::List, Place::Detail, Place::Audit, Place::Menu, Place::Help, Place::Palette, Place::Sheet];
 const EVERYWHERE: &[Place] = &[
     Place::Find,
     Place::List,
@@ -106,6 +151,8 @@ const EVERYWHERE: &[Place] = &[
     Place::Dialog,
     Place::Panel,
     Place::Help,
+    Place::Palette,
+    Place::Sheet,
     Place::Absent,
 ];
 
@@ -127,7 +174,7 @@ static BINDINGS: &[Binding] = bindings! {
     OpenStore in &[Place::Absent, Place::List, Place::Detail, Place::Audit], [plain('o')], "o", "",
         "without a server: open the store directly";
     Open in &[Place::List], [named(KeyCode::Enter)], "Enter", "open", "open the user";
-    Open in &[Place::Menu], [named(KeyCode::Enter)], "Enter", "choose", "choose what the cursor is on";
+    Open in &[Place::Menu, Place::Palette], [named(KeyCode::Enter)], "Enter", "choose", "choose what the cursor is on";
     ToList in &[Place::Find], [named(KeyCode::Enter), named(KeyCode::Down), named(KeyCode::Tab)], "Enter", "to the list",
         "go to the list (also Down)";
     NextTab in &[Place::Detail], [named(KeyCode::Right), named(KeyCode::Tab), plain('l')], "<- ->", "tabs",
@@ -141,7 +188,9 @@ static BINDINGS: &[Binding] = bindings! {
     Find in BROWSE, [plain('/')], "/", "find", "type to search e-mail and name; also role:staff, 2fa:off";
     Filter in &[Place::List], [plain('f')], "f", "filter", "add a filter: second-factor state, role";
     DropFilter in &[Place::List], [plain('x')], "x", "", "drop the last filter";
-    Copy in &[Place::List, Place::Detail], [plain('y')], "y", "copy", "send the e-mail address to your terminal's clipboard";
+    Copy in BROWSE, [plain('y')], "y", "copy", "menu: send the address, an id, a number to your terminal's clipboard";
+    ShowAlone in BROWSE, [plain('Y')], "Y", "", "menu: show a value alone on the screen, to mark it by hand";
+    ShowAlone in &[Place::Menu], [plain('Y')], "Y", "", "in the copy menu: show what the cursor is on alone";
     Down in MOVE, [named(KeyCode::Down), plain('j')], "Down j", "", "next row";
     Up in MOVE, [named(KeyCode::Up), plain('k')], "Up k", "", "previous row";
     PageDown in MOVE, [named(KeyCode::PageDown), control('d')], "PgDn Ctrl-D", "", "a page down";
@@ -151,15 +200,20 @@ static BINDINGS: &[Binding] = bindings! {
     NextField in &[Place::Dialog], [named(KeyCode::Tab)], "Tab", "next field", "next field";
     PreviousField in &[Place::Dialog], [named(KeyCode::BackTab)], "Shift-Tab", "", "previous field";
     Toggle in &[Place::Dialog], [plain(' ')], "Space", "toggle", "switch the line under the cursor on or off";
-    Back in &[Place::Dialog], [named(KeyCode::Esc)], "Esc", "cancel, nothing changes", "close; nothing has been changed";
-    Open in &[Place::Panel], [named(KeyCode::Enter), named(KeyCode::Esc)], "Enter", "close", "close";
+    Cancel in &[Place::Dialog], [named(KeyCode::Esc)], "Esc", "cancel, nothing changes", "close; nothing has been changed";
+    Close in &[Place::Panel, Place::Sheet], [named(KeyCode::Enter), named(KeyCode::Esc), plain('q')], "Enter", "close",
+        "close (also Esc)";
     Copy in &[Place::Panel], [plain('y')], "y", "copy audit number", "send the audit number to your terminal's clipboard";
     Back in &[Place::Find], [named(KeyCode::Esc)], "Esc", "clear", "clear the search, then leave the field";
-    Back in &[Place::List, Place::Detail, Place::Audit, Place::Menu, Place::Help], [named(KeyCode::Esc)], "Esc", "back",
+    Back in &[Place::List, Place::Detail, Place::Audit, Place::Menu, Place::Help, Place::Palette], [named(KeyCode::Esc)], "Esc", "back",
         "back, close, dismiss a message";
     Users in &[Place::Detail, Place::Audit], [plain('2')], "2", "users", "the users";
     Users in &[Place::List], [plain('2')], "2", "", "the users";
     Audit in &[Place::List, Place::Detail, Place::Panel], [plain('3')], "3", "audit", "the audit trail";
+    Palette in BROWSE, [plain(':')], ":", "commands", "all commands, found by typing; also :50% and :messages";
+    Palette in &[Place::Find, Place::Absent], [plain(':')], ":", "", "all commands, while the field is empty";
+    Messages in BROWSE, [control('e')], "Ctrl-E", "", "the last fifty messages";
+    Mouse in BROWSE, [control('g')], "Ctrl-G", "", "take clicks and the wheel, or leave them to the terminal";
     Refresh in BROWSE, [control('r')], "Ctrl-R", "", "read everything again";
     Repaint in EVERYWHERE, [control('l')], "Ctrl-L", "", "draw the screen again";
     Suspend in EVERYWHERE, [control('z')], "Ctrl-Z", "", "suspend; fg comes back";
@@ -175,13 +229,7 @@ mod tests {
 
     #[test]
     fn no_key_means_two_things_in_one_place() {
-        for place in EVERYWHERE {
-            let mut seen = Vec::new();
-            for key in bindings(*place).flat_map(|binding| binding.keys) {
-                assert!(!seen.contains(key), "{key:?} twice in {place:?}");
-                seen.push(*key);
-            }
-        }
+        assert_eq!(Keymap::default().clash(), None);
     }
 
     #[test]
@@ -190,6 +238,15 @@ mod tests {
             if let KeyCode::Char(letter) = code {
                 assert!(!"[]{}\\|@~".contains(*letter), "{letter}");
             }
+        }
+    }
+
+    #[test]
+    fn what_the_table_writes_are_its_keys() {
+        for binding in BINDINGS {
+            let first = binding.shown.split(' ').next().unwrap();
+            let arrow = matches!(first, "<-" | "->");
+            assert!(arrow || binding.keys.contains(&read_key(first).unwrap()), "{first}");
         }
     }
 }
