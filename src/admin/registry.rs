@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::STATUS_FAILED;
 use crate::app::accounts::{CreateUser, SetUser, SetUserActive};
 use crate::app::audit::{ListAudit, ReadStatus};
-use crate::app::directory::{FindUsers, InspectUser};
+use crate::app::directory::{CountUsers, FindUsers, InspectUser};
 use crate::app::email::{CancelEmailChangeOf, ResendVerification};
 use crate::app::export::{ExportOrganizations, ExportUsers};
 use crate::app::import::{ImportOrganizations, ImportUsers};
@@ -50,6 +50,7 @@ macro_rules! operations {
 operations! {
     CancelEmailChangeOf,
     ConfirmEnrolment,
+    CountUsers,
     CreateApiKeyFor,
     CreateUser,
     ExplainCode,

@@ -1,5 +1,7 @@
 //! Finding and inspecting users, for operators.
 
+use std::cmp::Ordering;
+
 use serde::{Deserialize, Serialize};
 
 use super::organization_views::OrganizationBasicView;
@@ -9,13 +11,13 @@ use crate::domain::id::UserId;
 use crate::domain::text;
 use crate::domain::time::Timestamp;
 use crate::domain::user::{FactorState, User};
-use crate::error::Result;
-use crate::records::{StateFilter, keys};
+use crate::domain::user_filter::{UserFilter, UserSort};
+use crate::domain::user_search::{Class, Terms};
+use crate::error::{Error, Result};
+use crate::records::keys;
 
 /// Most rows of one page.
 pub const ROWS_MAX: usize = 500;
-/// Users looked at for one search.
-const CANDIDATES_MAX: usize = 1_000;
 /// Audit entries shown with a user.
 const AUDIT_ROWS: usize = 50;
 /// Namesakes shown with a user.
@@ -23,24 +25,50 @@ const NAMESAKES_MAX: usize = 5;
 /// How long a change or reset makes an operator careful.
 const LATELY_SECONDS: i64 = 30 * 86_400;
 
-/// Rows for the console and `user list`.
+/// Rows for the console and `user list`: a window of the users that match.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct UserRows {
     pub rows: Vec<UserRow>,
-    /// Pass as `after` for the next page; `None` at the end (a search has one page only).
-    pub next: Option<String>,
+    /// Places to go on from, for [`ListFrom::Before`] and [`ListFrom::After`]; `None` at that end of the list.
+    pub before: Option<String>,
+    pub after: Option<String>,
+    pub hits: Hits,
+    /// About how many rows lie before the first one.
+    pub position: Option<u64>,
     /// All users there are (active or not).
     pub total: u64,
 }
 
-/// Finds users for an operator: by starts of the e-mail and of words in name and e-mail, by state and role; ordered by
-/// e-mail, a search with the exact and the prefix hits first.
+/// How many users match.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hits {
+    pub count: u64,
+    /// Otherwise there may be more.
+    pub is_exact: bool,
+}
+
+/// Where a window of a list lies. Places are those of [`UserRows`], and mean something for the same list only; the user
+/// at a place may be gone meanwhile.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ListFrom {
+    #[default]
+    Start,
+    End,
+    After(String),
+    Before(String),
+    /// So many percent of the list on.
+    Share(u8),
+}
+
+/// Finds users for an operator: by parts of the e-mail and of the name, and by filters, all of which must hold.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct FindUsers {
+    /// Words only; see [`crate::domain::user_filter::UserQuery`].
     pub query: String,
-    pub state: Option<FactorState>,
-    pub is_staff: Option<bool>,
-    pub after: Option<String>,
+    pub filters: Vec<UserFilter>,
+    pub sort: UserSort,
+    pub from: ListFrom,
     /// At most [`ROWS_MAX`].
     pub limit: usize,
 }
@@ -53,26 +81,54 @@ impl Operation for FindUsers {
     async fn run(self, cx: &Context<'_>) -> Result<Self::Reply> {
         let limit = self.limit.clamp(1, ROWS_MAX);
         let total = cx.records().counter(keys::USERS_COUNTER).await?.max(0).cast_unsigned();
-        let query = self.query.trim().to_lowercase();
-        if query.is_empty() {
-            let filter = StateFilter { state: self.state, is_staff: self.is_staff };
-            let after = self.after.as_deref();
-            let ids = if filter == StateFilter::default() {
-                cx.records().user_ids_by_email("", after, limit).await?
-            } else {
-                cx.records().user_ids_by_state(filter, after, limit).await?
-            };
-            let users = cx.records().users(&ids).await?;
-            let next = users.last().filter(|_| ids.len() == limit).map(|user| user.email.as_str().to_owned());
-            return Ok(UserRows { rows: users.iter().map(|user| cx.user_row(user)).collect(), next, total });
-        }
-        let mut users = cx.search(&query).await?;
-        users.retain(|user| {
-            self.state.is_none_or(|state| user.second_factor.state() == state)
-                && self.is_staff.is_none_or(|is_staff| user.is_staff == is_staff)
-        });
-        let rows = users.iter().take(limit).map(|user| cx.user_row(user)).collect();
-        Ok(UserRows { rows, next: None, total })
+        let list = cx.matching(&self.query, &self.filters, self.sort).await?;
+        let place = |text: &str| {
+            Place::parse(text).ok_or_else(|| Error::invalid("invalid_input", "not a place of a list", Some("from")))
+        };
+        let is_before = |place: &Place| list.partition_point(|(at, _)| at.cmp(place, self.sort).is_lt());
+        let start = match &self.from {
+            ListFrom::Start => 0,
+            ListFrom::End => list.len().saturating_sub(limit),
+            ListFrom::Share(percent) => {
+                (list.len() * usize::from(*percent) / 100).min(list.len().saturating_sub(limit))
+            }
+            ListFrom::Before(text) => is_before(&place(text)?).saturating_sub(limit),
+            ListFrom::After(text) => {
+                let place = place(text)?;
+                list.partition_point(|(at, _)| at.cmp(&place, self.sort).is_le())
+            }
+        };
+        let end = match &self.from {
+            ListFrom::Before(text) => is_before(&place(text)?),
+            _ => list.len().min(start + limit),
+        };
+        let window = list.get(start..end).unwrap_or_default();
+        Ok(UserRows {
+            before: window.first().filter(|_| start > 0).map(|(place, _)| place.to_string()),
+            after: window.last().filter(|_| end < list.len()).map(|(place, _)| place.to_string()),
+            rows: window.iter().map(|(_, user)| cx.user_row(user)).collect(),
+            hits: Hits { count: list.len() as u64, is_exact: true },
+            position: Some(start as u64),
+            total,
+        })
+    }
+}
+
+/// How many users [`FindUsers`] would list.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct CountUsers {
+    pub query: String,
+    pub filters: Vec<UserFilter>,
+}
+
+impl Operation for CountUsers {
+    const NAME: &'static str = "count_users";
+    const NEEDS: Permission = Permission::OPERATOR_READ;
+    type Reply = Hits;
+
+    async fn run(self, cx: &Context<'_>) -> Result<Self::Reply> {
+        let list = cx.matching(&self.query, &self.filters, UserSort::default()).await?;
+        Ok(Hits { count: list.len() as u64, is_exact: true })
     }
 }
 
@@ -112,39 +168,102 @@ impl Operation for InspectUser {
     }
 }
 
+/// The place of a user in a list: what the list is ordered by, and the id.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Place {
+    key: Vec<u8>,
+    id: UserId,
+}
+
+impl Place {
+    fn of(user: &User, class: Class, sort: UserSort) -> Self {
+        // Big endian with the sign bit turned orders as times do; newest first is all bits turned.
+        let newest_first = |at: Timestamp| (!(at.as_micros().cast_unsigned() ^ (1 << 63))).to_be_bytes().to_vec();
+        let key = match sort {
+            UserSort::Email => [&[class as u8], user.email.as_str().as_bytes()].concat(),
+            UserSort::EmailDescending => user.email.as_str().as_bytes().to_vec(),
+            UserSort::Created => newest_first(user.date_joined),
+            UserSort::LastLogin => user.last_login.map_or_else(|| vec![u8::MAX; 9], newest_first),
+            UserSort::Name => {
+                let name = text::folded(&user.full_name());
+                if name.is_empty() { vec![u8::MAX] } else { name.into_bytes() }
+            }
+        };
+        Self { key, id: user.id }
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let bytes = text::unhex(text)?;
+        let (key, id) = bytes.split_last_chunk::<16>()?;
+        Some(Self { key: key.to_vec(), id: UserId(uuid::Uuid::from_bytes(*id)) })
+    }
+
+    fn cmp(&self, other: &Self, sort: UserSort) -> Ordering {
+        let ascending = Ord::cmp(self, other);
+        if sort == UserSort::EmailDescending { ascending.reverse() } else { ascending }
+    }
+}
+
+impl std::fmt::Display for Place {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(&text::hex(&[self.key.as_slice(), self.id.as_bytes()].concat()))
+    }
+}
+
 impl Context<'_> {
-    /// Users that a query (lower case, not empty) finds, best first.
-    async fn search(&self, query: &str) -> Result<Vec<User>> {
-        let mut ids = self.records().user_ids_by_email(query, None, CANDIDATES_MAX).await?;
-        let terms = text::words(query);
-        // The longest word has the fewest hits.
-        if let Some(term) = terms.iter().max_by_key(|term| term.len()) {
-            ids.extend(self.records().user_ids_by_word(term, CANDIDATES_MAX).await?);
+    /// All users of a list, in its order.
+    async fn matching(&self, words: &str, filters: &[UserFilter], sort: UserSort) -> Result<Vec<(Place, User)>> {
+        let terms = Terms::new(words);
+        let mut list = Vec::new();
+        let mut after: Option<String> = None;
+        loop {
+            let ids = self.records().user_ids_by_email("", after.as_deref(), ROWS_MAX).await?;
+            if ids.is_empty() {
+                break;
+            }
+            for user in self.records().users(&ids).await? {
+                after = Some(user.email.as_str().to_owned());
+                let is_id = !terms.is_empty()
+                    && (user.id.to_string() == terms.whole() || user.number.to_string() == terms.whole());
+                let class = if is_id {
+                    Some(Class::Exact)
+                } else {
+                    terms.class(user.email.as_str(), &text::folded(&user.full_name()))
+                };
+                if let Some(class) = class
+                    && self.matches_all(&user, filters).await?
+                {
+                    list.push((Place::of(&user, class, sort), user));
+                }
+            }
         }
-        if let Ok(number) = query.parse() {
-            ids.extend(self.records().user_id_by_number(number).await?);
-        }
-        ids.extend(UserId::parse(query));
-        ids.sort_unstable();
-        ids.dedup();
-        let mut users = self.records().users(&ids).await?;
-        let is_id = |user: &User| user.id.to_string() == query || user.number.to_string() == query;
-        users.retain(|user| {
-            let searchable = format!("{} {}", user.full_name().to_lowercase(), user.email);
-            is_id(user) || query.split_whitespace().all(|term| searchable.contains(term))
-        });
-        users.sort_by_cached_key(|user| {
-            let email = user.email.as_str();
-            let rank = if email == query {
-                0
-            } else if email.starts_with(query) {
-                1
-            } else {
-                2
+        list.sort_by(|(one, _), (other, _)| one.cmp(other, sort));
+        Ok(list)
+    }
+
+    async fn matches_all(&self, user: &User, filters: &[UserFilter]) -> Result<bool> {
+        for filter in filters {
+            let factor = &user.second_factor;
+            let within = |at: Timestamp, days: u16| self.now.seconds_since(at) <= i64::from(days) * 86_400;
+            let matches = match *filter {
+                UserFilter::Staff(is_staff) => user.is_staff == is_staff,
+                UserFilter::State(state) => factor.state() == state,
+                UserFilter::Locked => factor.state() == FactorState::Locked || self.waiting_until(user).is_some(),
+                UserFilter::CodesAtMost(codes) => {
+                    factor.is_enabled() && factor.backup_codes.len() <= usize::from(codes)
+                }
+                UserFilter::MailPending => user.pending_email.is_some(),
+                UserFilter::MailFailed => false,
+                UserFilter::SignedInWithin { days } => user.last_login.is_some_and(|at| within(at, days)),
+                UserFilter::MadeWithin { days } => within(user.date_joined, days),
+                UserFilter::HasKeys => !self.records().api_keys_of(user.id).await?.is_empty(),
+                UserFilter::HasSessions => !self.session_rows(user).await?.is_empty(),
             };
-            (rank, email.to_owned())
-        });
-        Ok(users)
+            if !matches {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     pub(super) fn user_row(&self, user: &User) -> UserRow {
@@ -162,6 +281,8 @@ impl Context<'_> {
             is_email_verified: user.is_email_verified,
             date_joined: user.date_joined,
             last_login: user.last_login,
+            has_keys: None,
+            is_namesake: false,
         }
     }
 

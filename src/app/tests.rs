@@ -1121,7 +1121,7 @@ async fn every_operation_is_for_those_it_is_for() {
         OPERATOR => [
             CreateUser, SetUser, SetUserActive, CreateApiKeyFor, ListApiKeysOf, SetApiKey, RollApiKeyOf, RevokeApiKey,
             RevokeAllApiKeys,
-            ListAudit, ReadStatus, FindUsers, InspectUser, ResendVerification, CancelEmailChangeOf, ResetTwoFactor, UnlockTwoFactor,
+            ListAudit, ReadStatus, FindUsers, CountUsers, InspectUser, ResendVerification, CancelEmailChangeOf, ResetTwoFactor, UnlockTwoFactor,
             RevokeBackupCodes, ExplainCode, StartEnrolment, ConfirmEnrolment, ListSessionsOf, RevokeSessions,
         ],
         user("ok", GATE, READ) => [ListUsers],

@@ -205,6 +205,10 @@ pub struct UserRow {
     pub is_email_verified: Option<bool>,
     pub date_joined: Timestamp,
     pub last_login: Option<Timestamp>,
+    /// `None`: not looked up.
+    pub has_keys: Option<bool>,
+    /// Another user has the same full name.
+    pub is_namesake: bool,
 }
 
 /// Everything an operator sees of one user.

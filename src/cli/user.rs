@@ -4,13 +4,14 @@ use std::num::NonZeroUsize;
 use std::os::unix::fs::DirBuilderExt;
 
 use clap::{Args, Subcommand, ValueEnum};
+use serde::Serialize;
 
 use super::output::{count, facts, moment, moment_or, table};
 use super::proof::Reason;
 use super::{Failure, Output, export, import, sensitive};
 use crate::admin::Link;
 use crate::app::accounts::{CreateUser, SetUser, SetUserActive, UserCreated};
-use crate::app::directory::{FindUsers, InspectUser, UserRows};
+use crate::app::directory::{FindUsers, InspectUser, ListFrom};
 use crate::app::organization_views::OrganizationBasicView;
 use crate::app::views::{UserDetail, UserRef, UserRow, UserView};
 use crate::config::Config;
@@ -18,6 +19,7 @@ use crate::domain::organization::Level;
 use crate::domain::secret::Secret;
 use crate::domain::text::for_display;
 use crate::domain::user::FactorState;
+use crate::domain::user_filter::{UserFilter, UserQuery, UserSort};
 
 /// Most rows that one question to the operations may ask for.
 const ROWS_AT_ONCE_MAX: usize = 500;
@@ -32,7 +34,11 @@ Examples:
   doorward user create --email ada@example.com --organization \"Analytical Engines\" --level admin")]
     Create(Create),
     /// List users by e-mail address
-    #[command(after_help = "Examples:\n  doorward user list anna.s\n  doorward user list --state locked --staff")]
+    #[command(after_help = "\
+Examples:
+  doorward user list anna.s
+  doorward user list --state locked --staff
+  doorward user list role:staff 2fa:off in:90d --sort last-login")]
     List(List),
     /// Show what there is to know about a user
     #[command(after_help = "Example:\n  doorward user show ada@example.com")]
@@ -124,15 +130,18 @@ impl From<MemberLevel> for Level {
 
 #[derive(Debug, Args)]
 pub struct List {
-    /// Parts of the e-mail address or the name
-    #[arg(default_value = "", hide_default_value = true)]
-    query: String,
+    /// Parts of the e-mail address or the name, and filters: role:staff 2fa:off locked codes:<=2 mail:pending
+    /// mail:failed in:90d new:7d keys sessions
+    query: Vec<String>,
     /// Only users whose second factor is in this state
     #[arg(long)]
     state: Option<State>,
     /// Only staff
     #[arg(long)]
     staff: bool,
+    /// The order
+    #[arg(long, default_value = "email")]
+    sort: Sort,
     /// Most users to list
     #[arg(long, value_name = "N", default_value = "100")]
     limit: NonZeroUsize,
@@ -161,6 +170,33 @@ pub struct Set {
     password_stdin: bool,
     #[command(flatten)]
     place: Place,
+}
+
+/// [`UserSort`] as an argument.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum Sort {
+    /// By e-mail address; the best hits of a search first
+    Email,
+    /// By e-mail address, the last one first
+    EmailDescending,
+    /// The newest account first
+    Created,
+    /// The newest login first
+    LastLogin,
+    /// By name
+    Name,
+}
+
+impl From<Sort> for UserSort {
+    fn from(sort: Sort) -> Self {
+        match sort {
+            Sort::Email => Self::Email,
+            Sort::EmailDescending => Self::EmailDescending,
+            Sort::Created => Self::Created,
+            Sort::LastLogin => Self::LastLogin,
+            Sort::Name => Self::Name,
+        }
+    }
 }
 
 /// [`FactorState`] as an argument.
@@ -292,6 +328,15 @@ impl Set {
     }
 }
 
+/// The users of `user list`, as JSON shows them.
+#[derive(Default, Serialize)]
+struct Listed {
+    rows: Vec<UserRow>,
+    /// Where the list would go on.
+    next: Option<String>,
+    total: u64,
+}
+
 impl List {
     async fn run(self, link: &Link, output: Output) -> Result<(), Failure> {
         let found = self.find(link).await?;
@@ -302,22 +347,35 @@ impl List {
         Ok(())
     }
 
+    /// What is asked for, in words and in flags.
+    fn query(&self) -> UserQuery {
+        let mut query = UserQuery::parse(&self.query.join(" "));
+        if let Some(state) = self.state {
+            query.add(UserFilter::State(state.into()));
+        }
+        if self.staff {
+            query.add(UserFilter::Staff(true));
+        }
+        query
+    }
+
     /// Asks page by page until there are enough.
-    async fn find(&self, link: &Link) -> Result<UserRows, Failure> {
-        let mut found = UserRows { rows: Vec::new(), next: None, total: 0 };
+    async fn find(&self, link: &Link) -> Result<Listed, Failure> {
+        let mut found = Listed::default();
+        let UserQuery { words, filters } = self.query();
         loop {
             let missing = self.limit.get().saturating_sub(found.rows.len());
             let page = link
                 .call(FindUsers {
-                    query: self.query.clone(),
-                    state: self.state.map(FactorState::from),
-                    is_staff: self.staff.then_some(true),
-                    after: found.next.take(),
+                    query: words.clone(),
+                    filters: filters.clone(),
+                    sort: self.sort.into(),
+                    from: found.next.take().map_or(ListFrom::Start, ListFrom::After),
                     limit: missing.min(ROWS_AT_ONCE_MAX),
                 })
                 .await?;
             found.rows.extend(page.rows);
-            found.next = page.next;
+            found.next = page.after;
             found.total = page.total;
             if found.next.is_none() || found.rows.len() >= self.limit.get() {
                 return Ok(found);

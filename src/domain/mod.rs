@@ -34,4 +34,5 @@ pub mod user;
 pub mod user_agent;
 pub mod user_filter;
 pub mod user_patch;
+pub mod user_search;
 pub mod vault;

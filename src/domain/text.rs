@@ -116,11 +116,17 @@ pub fn printed(value: &Value) -> String {
     }
 }
 
+/// A text as it is compared in a search: compatibility forms made plain, in lower case.
+#[must_use]
+pub fn folded(text: &str) -> String {
+    if text.is_ascii() { text.to_ascii_lowercase() } else { text.nfkc().collect::<String>().to_lowercase() }
+}
+
 /// The words of a text for the search index: lower case, split at whatever is neither letter nor digit, each once, at
 /// most 12 of at most 32 characters. A search term goes through the same function and matches by prefix.
 #[must_use]
 pub fn words(text: &str) -> Vec<String> {
-    let lower = text.nfkc().collect::<String>().to_lowercase();
+    let lower = folded(text);
     let mut words: Vec<String> = Vec::new();
     for part in lower.split(|c: char| !c.is_alphanumeric()).filter(|part| !part.is_empty()) {
         let word: String = part.chars().take(WORD_CHARS_MAX).collect();

@@ -19,7 +19,7 @@ use crate::domain::time::Timestamp;
 pub use audit::Audit;
 pub use detail::Tab;
 pub use messages::{MESSAGES_KEPT, Message, Toast};
-pub use users::{Filter, Search, Users};
+pub use users::{FILTERS, Users};
 
 /// Least size of the terminal, in columns and rows.
 pub const SIZE_MIN: (u16, u16) = (60, 16);

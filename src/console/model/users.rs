@@ -2,17 +2,21 @@
 
 use tui_input::Input;
 
+use crate::app::directory::Hits;
 use crate::app::views::UserRow;
 use crate::domain::id::UserId;
 use crate::domain::user::FactorState;
+use crate::domain::user_filter::{UserFilter, UserQuery};
 
 #[derive(Debug, Default)]
 pub struct Users {
     pub find: Input,
-    pub filters: Vec<Filter>,
+    pub filters: Vec<UserFilter>,
     /// `None` before the first answer.
     pub rows: Option<Vec<UserRow>>,
-    pub next: Option<String>,
+    /// Where the list goes on behind the rows.
+    pub after: Option<String>,
+    pub hits: Hits,
     /// All users there are.
     pub total: u64,
     /// The cursor follows the user, never the row number.
@@ -21,84 +25,24 @@ pub struct Users {
     pub took_ms: i64,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Filter {
-    State(FactorState),
-    Staff(bool),
-}
-
-impl Filter {
-    pub const ALL: [Self; 6] = [
-        Self::State(FactorState::On),
-        Self::State(FactorState::Off),
-        Self::State(FactorState::Enrol),
-        Self::State(FactorState::Locked),
-        Self::Staff(true),
-        Self::Staff(false),
-    ];
-
-    /// As it is shown, and typed into Find.
-    #[must_use]
-    pub const fn text(self) -> &'static str {
-        match self {
-            Self::State(FactorState::On) => "2fa:on",
-            Self::State(FactorState::Off) => "2fa:off",
-            Self::State(FactorState::Enrol) => "2fa:enrol",
-            Self::State(FactorState::Locked) => "2fa:locked",
-            Self::Staff(true) => "role:staff",
-            Self::Staff(false) => "role:user",
-        }
-    }
-
-    /// The letter in the filter menu.
-    #[must_use]
-    pub const fn letter(self) -> char {
-        match self {
-            Self::State(FactorState::On) => 'n',
-            Self::State(FactorState::Off) => 'o',
-            Self::State(FactorState::Enrol) => 'e',
-            Self::State(FactorState::Locked) => 'l',
-            Self::Staff(true) => 's',
-            Self::Staff(false) => 'u',
-        }
-    }
-
-    /// Reads a word of Find; `None` when it is a word to search.
-    #[must_use]
-    pub fn parse(word: &str) -> Option<Self> {
-        let word = if word == "locked" { "2fa:locked" } else { word };
-        Self::ALL.into_iter().find(|filter| filter.text() == word)
-    }
-
-    /// Whether both speak about the same thing, so that one replaces the other.
-    #[must_use]
-    pub const fn same_kind(self, other: Self) -> bool {
-        matches!((self, other), (Self::State(_), Self::State(_)) | (Self::Staff(_), Self::Staff(_)))
-    }
-}
-
-/// What is searched: words, and the filters chosen or typed (the later one of a kind counts).
-#[derive(Debug, Default, PartialEq, Eq)]
-pub struct Search {
-    pub words: String,
-    pub state: Option<FactorState>,
-    pub is_staff: Option<bool>,
-}
+/// What the filter menu offers, with the letter that chooses it.
+pub const FILTERS: [(char, UserFilter); 6] = [
+    ('n', UserFilter::State(FactorState::On)),
+    ('o', UserFilter::State(FactorState::Off)),
+    ('e', UserFilter::State(FactorState::Enrol)),
+    ('l', UserFilter::Locked),
+    ('s', UserFilter::Staff(true)),
+    ('u', UserFilter::Staff(false)),
+];
 
 impl Users {
+    /// What is searched: the filters chosen, and what is typed, which counts where it says otherwise.
     #[must_use]
-    pub fn search(&self) -> Search {
-        let mut search = Search::default();
-        let typed = self.find.value().split_whitespace();
-        let (filters, words): (Vec<_>, Vec<_>) = typed.partition(|word| Filter::parse(word).is_some());
-        for filter in self.filters.iter().copied().chain(filters.into_iter().filter_map(Filter::parse)) {
-            match filter {
-                Filter::State(state) => search.state = Some(state),
-                Filter::Staff(is_staff) => search.is_staff = Some(is_staff),
-            }
-        }
-        search.words = words.join(" ");
-        search
+    pub fn query(&self) -> UserQuery {
+        let typed = UserQuery::parse(self.find.value());
+        let mut query = UserQuery { words: typed.words, filters: self.filters.clone() };
+        typed.filters.into_iter().for_each(|filter| query.add(filter));
+        query
     }
 
     #[must_use]

@@ -8,7 +8,7 @@ use ratatui::backend::TestBackend;
 use uuid::Uuid;
 
 use crate::app::audit::{AuditPage, ServerStatus};
-use crate::app::directory::UserRows;
+use crate::app::directory::{Hits, UserRows};
 use crate::app::reset::{Done, ResetTwoFactor, TwoFactorReset};
 use crate::app::views::{ApiKeyView, AuditRow, FactorView, SessionRow, UserDetail, UserRow};
 use crate::console::link::{Answer, Failure, Reply, Request};
@@ -20,6 +20,7 @@ use crate::domain::audit::{AuditActor, AuditRecord, AuditTarget, Event, Outcome}
 use crate::domain::id::UserId;
 use crate::domain::time::Timestamp;
 use crate::domain::user::FactorState;
+use crate::domain::user_filter::UserFilter;
 
 pub const MONO: Theme = Theme { colours: Colours::Mono, unicode: true };
 pub const COLOUR: Theme = Theme { colours: Colours::Sixteen, unicode: true };
@@ -51,6 +52,8 @@ pub fn row(number: u64, email: &str, name: &str, state: FactorState) -> UserRow 
         is_email_verified: Some(true),
         date_joined: ago(814 * DAY),
         last_login: Some(ago(i64::try_from(number).unwrap() * 7_200)),
+        has_keys: None,
+        is_namesake: false,
     }
 }
 
@@ -206,10 +209,22 @@ impl Server {
             Request::Find(find) => {
                 let rows = self.users.lock().unwrap().clone().into_iter().filter(|row| {
                     row.email.contains(&find.query)
-                        && find.state.is_none_or(|state| row.state == state)
-                        && find.is_staff.is_none_or(|is_staff| row.is_staff == is_staff)
+                        && find.filters.iter().all(|filter| match *filter {
+                            UserFilter::State(state) => row.state == state,
+                            UserFilter::Staff(is_staff) => row.is_staff == is_staff,
+                            _ => true,
+                        })
                 });
-                Ok(Reply::Users(UserRows { rows: rows.collect(), next: None, total: 1_000_000 }))
+                let rows: Vec<UserRow> = rows.collect();
+                let hits = Hits { count: rows.len() as u64, is_exact: true };
+                Ok(Reply::Users(UserRows {
+                    rows,
+                    before: None,
+                    after: None,
+                    hits,
+                    position: Some(0),
+                    total: 1_000_000,
+                }))
             }
             Request::Inspect(inspect) => {
                 let row = users().into_iter().find(|row| row.uuid.to_string() == inspect.user.0).unwrap();

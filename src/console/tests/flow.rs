@@ -15,6 +15,8 @@ use crate::console::link::{Answer, Backend, Failure, Request};
 use crate::console::model::{Focus, LinkState, Model, Overlay, Panel, Screen as Place, Writes};
 use crate::console::update::{Cmd, Msg, is_idle};
 use crate::console::{Caught, Ended, Interrupts, Screen, drive};
+use crate::domain::user::FactorState;
+use crate::domain::user_filter::UserFilter;
 use crate::error::Error;
 
 fn console() -> Console {
@@ -59,14 +61,14 @@ fn each_letter_searches_and_words_can_be_filters() {
     let Some(Request::Find(find)) = asked.iter().rev().find(|request| matches!(request, Request::Find(_))) else {
         panic!("nothing was searched")
     };
-    assert_eq!((find.query.as_str(), find.is_staff), ("an", Some(true)));
+    assert_eq!((find.query.as_str(), find.filters.as_slice()), ("an", &[UserFilter::Staff(true)][..]));
 }
 
 #[test]
 fn a_filter_replaces_its_kind_and_x_drops_it() {
     let mut console = console();
     console.keys("\nfofn");
-    assert_eq!(console.model.users.search().state, Some(crate::domain::user::FactorState::On));
+    assert_eq!(console.model.users.query().filters, [UserFilter::State(FactorState::On)]);
     assert_eq!(console.model.users.filters.len(), 1);
     console.keys("x");
     assert_eq!(console.model.users.filters.len(), 0);

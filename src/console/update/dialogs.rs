@@ -12,7 +12,7 @@ use crate::console::dialog::{self, Dialog, Outcome};
 use crate::console::field;
 use crate::console::keys::Action;
 use crate::console::link::Request;
-use crate::console::model::{Filter, LinkState, Model, Overlay, REASONS_KEPT, Slot, WRITES_SECONDS, Writes};
+use crate::console::model::{FILTERS, LinkState, Model, Overlay, REASONS_KEPT, Slot, WRITES_SECONDS, Writes};
 
 pub(super) fn open_actions(model: &mut Model) {
     if model.users.chosen.is_some() {
@@ -28,11 +28,9 @@ pub(super) fn menu_key(model: &mut Model, event: KeyEvent, action: Option<Action
     let by_cursor = action == Some(Action::Open);
     match &model.overlay {
         Some(Overlay::Filters { row }) => {
-            let chosen = Filter::ALL
-                .iter()
-                .enumerate()
-                .find(|(index, filter)| Some(filter.letter()) == letter || (by_cursor && index == row));
-            if let Some((_, filter)) = chosen {
+            let chosen =
+                FILTERS.iter().enumerate().find(|(index, (of, _))| Some(*of) == letter || (by_cursor && index == row));
+            if let Some((_, (_, filter))) = chosen {
                 return add_filter(model, *filter);
             }
         }
@@ -62,7 +60,7 @@ pub(super) fn dialog_letter(event: KeyEvent) -> bool {
 
 pub(super) fn menu_move(model: &mut Model, action: Option<Action>) {
     let count = match &model.overlay {
-        Some(Overlay::Filters { .. }) => Filter::ALL.len(),
+        Some(Overlay::Filters { .. }) => FILTERS.len(),
         _ => dialog::items(model).len(),
     };
     let Some(Overlay::Filters { row } | Overlay::Actions { row }) = &mut model.overlay else { return };

@@ -9,12 +9,13 @@ use super::detail::inspect;
 use super::help::open_help;
 use super::palette::open_palette;
 use super::{Cmds, PAGE_AHEAD};
-use crate::app::directory::{FindUsers, UserRows};
+use crate::app::directory::{FindUsers, ListFrom, UserRows};
 use crate::console::field;
 use crate::console::keys::Action;
 use crate::console::link::Request;
-use crate::console::model::{Filter, Focus, Model, PAGE_ROWS, ROWS_MAX, Screen, Slot};
+use crate::console::model::{Focus, Model, PAGE_ROWS, ROWS_MAX, Screen, Slot};
 use crate::domain::id::UserId;
+use crate::domain::user_filter::{UserFilter, UserQuery, UserSort};
 
 /// Most rows that one question may ask for.
 pub(super) const FIND_MAX: usize = 500;
@@ -26,18 +27,18 @@ pub(super) fn find(model: &mut Model) -> Cmds {
     let limit = model.users.rows().len().clamp(PAGE_ROWS, FIND_MAX);
     model.last_found_at = model.now;
     model.awaited.retain(|awaited| awaited.slot != Slot::MoreUsers);
-    let request = find_request(model, None, limit);
+    let request = find_request(model, ListFrom::Start, limit);
     vec![ask(model, Slot::Find, request)]
 }
 
-pub(super) fn find_request(model: &Model, after: Option<String>, limit: usize) -> Request {
-    let search = model.users.search();
-    Request::Find(FindUsers { query: search.words, state: search.state, is_staff: search.is_staff, after, limit })
+pub(super) fn find_request(model: &Model, from: ListFrom, limit: usize) -> Request {
+    let UserQuery { words, filters } = model.users.query();
+    Request::Find(FindUsers { query: words, filters, sort: UserSort::default(), from, limit })
 }
 
 pub(super) fn new_search(model: &mut Model) -> Cmds {
     model.users.chosen = None;
-    model.users.next = None;
+    model.users.after = None;
     if let Some(rows) = &mut model.users.rows {
         rows.truncate(PAGE_ROWS);
     }
@@ -49,7 +50,8 @@ pub(super) fn new_search(model: &mut Model) -> Cmds {
 pub(super) fn users_found(model: &mut Model, found: UserRows, more: bool, took_ms: i64) -> Cmds {
     let users = &mut model.users;
     let chosen = users.chosen_index().zip(users.chosen_row().cloned());
-    users.next = found.next;
+    users.after = found.after;
+    users.hits = found.hits;
     users.total = found.total;
     match &mut users.rows {
         Some(rows) if more => {
@@ -83,9 +85,9 @@ pub(super) fn step_list(model: &mut Model, rows: isize) -> Cmds {
     if near_end
         && free
         && model.is_connected()
-        && let Some(after) = model.users.next.clone()
+        && let Some(after) = model.users.after.clone()
     {
-        let request = find_request(model, Some(after), PAGE_ROWS);
+        let request = find_request(model, ListFrom::After(after), PAGE_ROWS);
         commands.push(ask(model, Slot::MoreUsers, request));
     }
     commands
@@ -109,8 +111,8 @@ pub(super) fn find_key(model: &mut Model, event: KeyEvent, action: Option<Action
             return new_search(model);
         }
         _ => {
-            let before = model.users.search();
-            if field::edit(&mut model.users.find, event) && model.users.search() != before {
+            let before = model.users.query();
+            if field::edit(&mut model.users.find, event) && model.users.query() != before {
                 return new_search(model);
             }
         }
@@ -118,7 +120,7 @@ pub(super) fn find_key(model: &mut Model, event: KeyEvent, action: Option<Action
     Vec::new()
 }
 
-pub(super) fn add_filter(model: &mut Model, filter: Filter) -> Cmds {
+pub(super) fn add_filter(model: &mut Model, filter: UserFilter) -> Cmds {
     model.overlay = None;
     model.users.filters.retain(|other| !other.same_kind(filter));
     model.users.filters.push(filter);

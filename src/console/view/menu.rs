@@ -6,7 +6,7 @@ use ratatui::text::{Line, Span};
 use super::{BoxLine, boxed, centred, put_lines, toned};
 use crate::console::copy;
 use crate::console::dialog;
-use crate::console::model::{Filter, Model};
+use crate::console::model::{FILTERS, Model};
 use crate::console::text::{fit, shown};
 use crate::console::theme::Tone;
 
@@ -29,12 +29,12 @@ pub(super) fn draw_actions(model: &Model, frame: &mut Frame<'_>, row: usize) {
 }
 
 pub(super) fn draw_filters(model: &Model, frame: &mut Frame<'_>, row: usize) {
-    let lines: Vec<BoxLine> = Filter::ALL
+    let lines: Vec<BoxLine> = FILTERS
         .iter()
         .enumerate()
-        .map(|(index, filter)| {
+        .map(|(index, (letter, filter))| {
             let on = if model.users.filters.contains(filter) { "(on)" } else { "" };
-            line(model, index == row, filter.letter(), &fit(filter.text(), 14, ""), Tone::Plain, on)
+            line(model, index == row, *letter, &fit(&filter.to_string(), 14, ""), Tone::Plain, on)
         })
         .collect();
     let outer = centred(frame, 40, lines.len() + 2);

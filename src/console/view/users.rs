@@ -62,12 +62,11 @@ pub(super) fn first_row(model: &Model, height: usize) -> usize {
 fn find_line(model: &Model, frame: &mut Frame<'_>) {
     let area = frame.area();
     let users = &model.users;
-    let found = match &users.rows {
-        None => "... of ...".to_owned(),
-        Some(rows) => {
-            let more = if users.next.is_some() { "+" } else { "" };
-            format!("{}{more} of {}   {} ms", thousands(rows.len() as u64), thousands(users.total), users.took_ms)
-        }
+    let found = if users.rows.is_none() {
+        "... of ...".to_owned()
+    } else {
+        let more = if users.hits.is_exact { "" } else { "+" };
+        format!("{}{more} of {}   {} ms", thousands(users.hits.count), thousands(users.total), users.took_ms)
     };
     let found = if model.stale { format!("{found}  (stale)") } else { found };
     let room = usize::from(area.width).saturating_sub(9 + width(&found));
@@ -83,7 +82,7 @@ fn filter_line(model: &Model, frame: &mut Frame<'_>) {
     let area = frame.area();
     let mut spans = vec![Span::raw(" ")];
     for filter in &model.users.filters {
-        spans.push(toned(model, Tone::Waiting, format!("[{}]", filter.text())));
+        spans.push(toned(model, Tone::Waiting, format!("[{filter}]")));
         spans.push(Span::raw(" "));
     }
     spans.push(toned(model, Tone::Key, "f"));
@@ -179,7 +178,7 @@ fn draw_row(model: &Model, frame: &mut Frame<'_>, area: Rect, row: &UserRow, col
 
 /// The e-mail with what was searched for underlined.
 fn highlighted(model: &Model, email: &str) -> Vec<Span<'static>> {
-    let words = model.users.search().words.to_lowercase();
+    let words = model.users.query().words.to_lowercase();
     let found = if words.is_empty() { None } else { email.find(&words) };
     let Some((before, rest)) = found.and_then(|at| email.split_at_checked(at)) else {
         return vec![Span::raw(email.to_owned())];
@@ -206,8 +205,8 @@ pub(super) fn state(row: &UserRow, now: Timestamp) -> (Tone, String) {
 }
 
 fn nobody(model: &Model) -> String {
-    let search = model.users.search();
-    let filters: Vec<&str> = model.users.filters.iter().map(|filter| filter.text()).collect();
+    let search = model.users.query();
+    let filters: Vec<String> = model.users.filters.iter().map(ToString::to_string).collect();
     let with = if filters.is_empty() { String::new() } else { format!(" with {}", filters.join(" ")) };
     match (search.words.is_empty(), filters.is_empty()) {
         (true, true) if model.users.find.value().is_empty() => {
