@@ -309,7 +309,8 @@ impl Context<'_> {
             last_failure_at: failures.into_iter().filter(|one| one.count > 0).map(|one| one.last_at).max(),
             waiting_until: self.waiting_until(user),
             login_locked_until: self.login_locked_until(user).await?,
-            must_enrol: factor.must_enrol,
+            must_enrol: factor.enrol_from.is_some(),
+            enrol_from: factor.enrol_from,
             last_reset_at: factor.last_reset_at,
         })
     }

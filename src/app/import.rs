@@ -284,7 +284,7 @@ impl Context<'_> {
         user.date_joined = sent.date_joined.unwrap_or(self.now);
         user.last_login = sent.last_login;
         self.take_preferences(&mut user, &sent.preferences, &mut notes);
-        user.second_factor.must_enrol = sent.must_enrol;
+        user.second_factor.enrol_from = sent.must_enrol.then(|| sent.enrol_from.unwrap_or(self.now));
         if let Some(totp) = &sent.totp {
             self.take_second_factor(&mut user, totp, &sent.backup_codes, &mut notes)?;
         }
@@ -300,7 +300,7 @@ impl Context<'_> {
     ) -> Result<()> {
         let Some(secret) = text::unhex(totp.secret.expose()).map(zeroize::Zeroizing::new) else {
             notes.push("the secret of the authenticator is not hexadecimal".to_owned());
-            user.second_factor.must_enrol = true;
+            user.second_factor.enrol_from = Some(self.now);
             return Ok(());
         };
         let failures = Failures { count: totp.failures, last_at: totp.failed_at.unwrap_or_default() };

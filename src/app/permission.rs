@@ -100,10 +100,11 @@ impl Context<'_> {
     /// The gate (spec §4.8): a user of whom a second factor is demanded, by the current organization or by an operator,
     /// gets no further without one, and not without having proved it in this session.
     pub(super) fn check_gate(&self, user: &User, presented: &PresentedSession) -> Result<()> {
-        if !user.second_factor.must_enrol && !presented.wants_second_factor {
+        let is_due = user.second_factor.is_enrolment_due(self.now);
+        if !is_due && !presented.wants_second_factor {
             return Ok(());
         }
-        if !user.second_factor.is_enabled() {
+        if is_due || !user.second_factor.is_enabled() {
             return Err(Error::TwoFactorSetupRequired);
         }
         let lasts_s = i64::from(self.config().auth.session_days) * 86_400;

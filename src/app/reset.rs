@@ -354,7 +354,7 @@ impl Context<'_> {
             let mut report = self.reset_report(&user, how).await?;
             report.dry_run = false;
             remove_factor(&mut user);
-            user.second_factor.must_enrol = true;
+            user.second_factor.enrol_from = Some(self.now);
             user.second_factor.last_reset_at = Some(self.now);
             user.remember_epoch = user.remember_epoch.wrapping_add(1);
             if !how.keep_sessions {

@@ -1,5 +1,6 @@
 //! The use cases on a store in memory, at moments of our choice.
 
+mod demand;
 mod organizations;
 mod overview;
 mod pending_invites;

@@ -254,6 +254,8 @@ pub struct FactorView {
     /// Failed logins for the account have locked it until then.
     pub login_locked_until: Option<Timestamp>,
     pub must_enrol: bool,
+    /// From when on a new device is demanded.
+    pub enrol_from: Option<Timestamp>,
     pub last_reset_at: Option<Timestamp>,
 }
 

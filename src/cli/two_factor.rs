@@ -145,7 +145,7 @@ fn status_text(detail: &UserDetail) -> String {
         ("last wrong", moment_or(factor.last_failure_at, "")),
         ("waits until", moment_or(factor.waiting_until, "")),
         ("login locked", moment_or(factor.login_locked_until, "")),
-        ("must enrol", if factor.must_enrol { "at the next sign-in" } else { "" }.to_owned()),
+        ("must enrol", factor.enrol_from.map(|from| format!("from {}", moment(from))).unwrap_or_default()),
         ("last reset", moment_or(factor.last_reset_at, "")),
     ])
 }

@@ -48,6 +48,8 @@ events! {
     TwoFactorDisabled = "two_factor.disabled",
     TwoFactorReset = "two_factor.reset",
     TwoFactorResetLinkSent = "two_factor.reset_link_sent",
+    TwoFactorEnrolmentDemanded = "two_factor.enrolment_demanded",
+    TwoFactorEnrolmentReminded = "two_factor.enrolment_reminded",
     TwoFactorUnlocked = "two_factor.unlocked",
     TwoFactorLocked = "two_factor.locked",
     TwoFactorValidateFailed = "two_factor.validate_failed",
@@ -73,6 +75,11 @@ events! {
     MemberRemoved = "member.removed",
     InviteCreated = "invite.created",
     InviteDeleted = "invite.deleted",
+    JobStarted = "job.started",
+    JobPaused = "job.paused",
+    JobResumed = "job.resumed",
+    JobStopped = "job.stopped",
+    JobFinished = "job.finished",
 }
 
 /// The detail that names the job within which something was done to a user.

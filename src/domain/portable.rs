@@ -41,6 +41,8 @@ pub struct PortableUser {
     pub backup_codes: Vec<Secret>,
     /// Had a second factor that cannot be taken over, so another one is demanded.
     pub must_enrol: bool,
+    /// From when on; at once, when it is not said.
+    pub enrol_from: Option<Timestamp>,
     /// In the order of joining.
     pub memberships: Vec<PortableMembership>,
     pub current_organization: Option<OrganizationId>,

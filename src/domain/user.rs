@@ -117,8 +117,9 @@ pub struct SecondFactor {
     /// Wrong codes in a row, a counter for each kind (W-13).
     pub totp_failures: Failures,
     pub backup_code_failures: Failures,
-    /// An operator's reset demands a new enrolment; until then the gate of spec §4.8 stands.
-    pub must_enrol: bool,
+    /// An operator demands a device enrolled after this demand, from this moment on: then the gate of spec §4.8 stands
+    /// until there is one. A device that is there stays in force until then, and goes on being asked for at login.
+    pub enrol_from: Option<Timestamp>,
     /// Raised whenever a device comes, goes or is replaced; pending enrolments and logins carry the one they saw.
     pub generation: u32,
     pub last_reset_at: Option<Timestamp>,
@@ -152,7 +153,7 @@ pub enum FactorState {
     Off,
     /// A device that works.
     On,
-    /// None, and an operator demanded one.
+    /// None, and an operator demanded one, by now or from a day to come.
     Enrol,
     /// Disabled after too many wrong codes.
     Locked,
@@ -178,9 +179,15 @@ impl SecondFactor {
         match &self.totp {
             Some(device) if device.disabled => FactorState::Locked,
             Some(_) => FactorState::On,
-            None if self.must_enrol => FactorState::Enrol,
+            None if self.enrol_from.is_some() => FactorState::Enrol,
             None => FactorState::Off,
         }
+    }
+
+    /// Whether a new device is demanded by this moment.
+    #[must_use]
+    pub fn is_enrolment_due(&self, now: Timestamp) -> bool {
+        self.enrol_from.is_some_and(|from| from <= now)
     }
 
     /// Whether login asks for it: a disabled device still protects the account.
@@ -271,14 +278,15 @@ mod tests {
 
     #[test]
     fn the_state_of_a_second_factor_is_one_word() {
-        for (totp, must_enrol, word, is_enabled) in [
-            (None, false, "off", false),
-            (None, true, "enrol", false),
-            (Some(device(false)), false, "on", true),
-            (Some(device(false)), true, "on", true),
-            (Some(device(true)), false, "locked", true),
+        let demanded = Some(Timestamp::from_seconds(1));
+        for (totp, enrol_from, word, is_enabled) in [
+            (None, None, "off", false),
+            (None, demanded, "enrol", false),
+            (Some(device(false)), None, "on", true),
+            (Some(device(false)), demanded, "on", true),
+            (Some(device(true)), None, "locked", true),
         ] {
-            let factor = SecondFactor { totp, must_enrol, ..SecondFactor::default() };
+            let factor = SecondFactor { totp, enrol_from, ..SecondFactor::default() };
             assert_eq!((factor.state().as_str(), factor.is_enabled()), (word, is_enabled));
         }
         for state in FactorState::ALL {

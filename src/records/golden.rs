@@ -159,7 +159,7 @@ fn full_user() -> User {
             backup_code_used_at: Some(at(9)),
             totp_failures: Failures { count: 100, last_at: at(10) },
             backup_code_failures: Failures { count: 2, last_at: at(11) },
-            must_enrol: true,
+            enrol_from: Some(at(6)),
             generation: 5,
             last_reset_at: Some(at(12)),
         },
@@ -407,9 +407,11 @@ prop_compose! {
     fn factors()(
         device in prop::option::of((any::<Vec<u8>>(), times(), prop::option::of(times()), any::<i64>(), any::<bool>())),
         codes in prop::collection::vec((any::<[u8; 32]>(), any::<Vec<u8>>()), 0..10),
-        moments in (prop::option::of(times()), prop::option::of(times()), prop::option::of(times())),
+        moments in (
+            prop::option::of(times()), prop::option::of(times()), prop::option::of(times()), prop::option::of(times()),
+        ),
         failures in ((any::<u32>(), times()), (any::<u32>(), times())),
-        counts in (any::<u32>(), any::<u32>(), any::<bool>()),
+        counts in (any::<u32>(), any::<u32>()),
     ) -> SecondFactor {
         let failed = |(count, last_at)| Failures { count, last_at };
         SecondFactor {
@@ -422,7 +424,7 @@ prop_compose! {
             backup_code_used_at: moments.1,
             totp_failures: failed(failures.0),
             backup_code_failures: failed(failures.1),
-            must_enrol: counts.2,
+            enrol_from: moments.3,
             generation: counts.1,
             last_reset_at: moments.2,
         }

@@ -62,7 +62,7 @@ fn set_state(user: &mut User, state: FactorState) {
         disabled,
     };
     let factor = &mut user.second_factor;
-    factor.must_enrol = state == FactorState::Enrol;
+    factor.enrol_from = (state == FactorState::Enrol).then_some(Timestamp::default());
     factor.totp = match state {
         FactorState::Off | FactorState::Enrol => None,
         FactorState::On => Some(device(false)),

@@ -280,7 +280,7 @@ struct SecondFactorV1 {
     backup_code_used_at: Option<i64>,
     totp_failures: (u32, i64),
     backup_code_failures: (u32, i64),
-    must_enrol: bool,
+    enrol_from: Option<i64>,
     generation: u32,
     last_reset_at: Option<i64>,
 }
@@ -437,7 +437,7 @@ impl From<&SecondFactor> for SecondFactorV1 {
             backup_code_used_at: micros(factor.backup_code_used_at),
             totp_failures: failures(factor.totp_failures),
             backup_code_failures: failures(factor.backup_code_failures),
-            must_enrol: factor.must_enrol,
+            enrol_from: micros(factor.enrol_from),
             generation: factor.generation,
             last_reset_at: micros(factor.last_reset_at),
         }
@@ -465,7 +465,7 @@ impl From<SecondFactorV1> for SecondFactor {
             backup_code_used_at: timestamp(stored.backup_code_used_at),
             totp_failures: failures(stored.totp_failures),
             backup_code_failures: failures(stored.backup_code_failures),
-            must_enrol: stored.must_enrol,
+            enrol_from: timestamp(stored.enrol_from),
             generation: stored.generation,
             last_reset_at: timestamp(stored.last_reset_at),
         }

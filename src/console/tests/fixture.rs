@@ -121,6 +121,7 @@ pub fn detail(row: UserRow) -> UserDetail {
             waiting_until: row.waiting_until,
             login_locked_until: None,
             must_enrol: row.state == FactorState::Enrol,
+            enrol_from: (row.state == FactorState::Enrol).then_some(ago(DAY)),
             last_reset_at: None,
         },
         pending_email: Some("a.smith@new.example.com".to_owned()),

@@ -286,7 +286,7 @@ fn two_factor(model: &Model, detail: &UserDetail) -> Vec<Line<'static>> {
         ("codes refused", ends(factor.waiting_until)),
         ("login locked", ends(factor.login_locked_until)),
         ("remembered devices", detail.remembered_devices.to_string()),
-        ("must enrol", if factor.must_enrol { "yes, at the next sign-in" } else { "no" }.to_owned()),
+        ("must enrol", factor.enrol_from.map_or_else(|| "no".to_owned(), |from| format!("from {}", at(Some(from))))),
         ("last reset", at(factor.last_reset_at)),
     ] {
         lines.push(Line::from(vec![toned(model, Tone::Title, fit(label, 24, "")), Span::raw(format!("  {text}"))]));
@@ -409,6 +409,8 @@ const fn words(event: Event) -> &'static str {
         Event::TwoFactorDisabled => "2FA turned off",
         Event::TwoFactorReset => "2FA reset",
         Event::TwoFactorResetLinkSent => "2FA reset link sent",
+        Event::TwoFactorEnrolmentDemanded => "new device demanded",
+        Event::TwoFactorEnrolmentReminded => "reminded to enrol",
         Event::TwoFactorUnlocked => "unlock",
         Event::TwoFactorLocked => "2FA locked",
         Event::TwoFactorValidateFailed => "code refused at set-up",
@@ -434,6 +436,11 @@ const fn words(event: Event) -> &'static str {
         Event::MemberRemoved => "left organization",
         Event::InviteCreated => "invite made",
         Event::InviteDeleted => "invite deleted",
+        Event::JobStarted => "job started",
+        Event::JobPaused => "job paused",
+        Event::JobResumed => "job resumed",
+        Event::JobStopped => "job stopped",
+        Event::JobFinished => "job finished",
     }
 }
 
