@@ -252,7 +252,7 @@ impl Operation for StartEnrolment {
         let (batch, secret) = cx.setup_begun(Batch::default(), &user, &in_person(user.id))?;
         let note = Note::of(Event::TwoFactorSetupStarted, &user).proven(&proven).detail("how", "in person");
         cx.commit(cx.audited(batch, note)).await?;
-        let uri = totp::otpauth_uri(&cx.config().two_factor.issuer, user.email.as_str(), secret.expose());
+        let uri = totp::short_otpauth_uri(&cx.config().two_factor.issuer, user.email.as_str(), secret.expose());
         Ok(EnrolmentStarted {
             email: user.email.as_str().to_owned(),
             secret,

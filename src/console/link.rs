@@ -13,7 +13,10 @@ use crate::app::audit::{AuditPage, ListAudit, ReadStatus, ServerStatus};
 use crate::app::directory::{FindUsers, InspectUser, UserRows};
 use crate::app::email::{CancelEmailChangeOf, ResendVerification};
 use crate::app::operator_keys::RevokeApiKey;
-use crate::app::reset::{Done, ResetTwoFactor, RevokeBackupCodes, TwoFactorReset, UnlockTwoFactor};
+use crate::app::reset::{
+    CodeExplanation, ConfirmEnrolment, Done, EnrolmentStarted, ExplainCode, ResetTwoFactor, RevokeBackupCodes,
+    StartEnrolment, TwoFactorReset, UnlockTwoFactor,
+};
 use crate::app::sessions::RevokeSessions;
 use crate::app::views::UserDetail;
 use crate::config::Config;
@@ -42,6 +45,9 @@ pub enum Request {
     CancelEmailChange(CancelEmailChangeOf),
     RevokeSessions(RevokeSessions),
     RevokeKey(RevokeApiKey),
+    Explain(ExplainCode),
+    StartEnrolment(StartEnrolment),
+    ConfirmEnrolment(ConfirmEnrolment),
 }
 
 #[derive(Clone, Debug)]
@@ -53,6 +59,8 @@ pub enum Reply {
     Audit(AuditPage),
     Reset(TwoFactorReset),
     Done(Done),
+    Explained(CodeExplanation),
+    EnrolmentStarted(EnrolmentStarted),
 }
 
 /// Why there is no reply.
@@ -160,6 +168,9 @@ impl Backend for LinkBackend {
             Request::CancelEmailChange(operation) => link.call(operation).await.map(Reply::Done),
             Request::RevokeSessions(operation) => link.call(operation).await.map(Reply::Done),
             Request::RevokeKey(operation) => link.call(operation).await.map(Reply::Done),
+            Request::Explain(operation) => link.call(operation).await.map(Reply::Explained),
+            Request::StartEnrolment(operation) => link.call(operation).await.map(Reply::EnrolmentStarted),
+            Request::ConfirmEnrolment(operation) => link.call(operation).await.map(Reply::Done),
         };
         reply.map_err(failure)
     }

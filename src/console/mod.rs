@@ -5,6 +5,8 @@
 
 pub mod copy;
 pub mod dialog;
+pub mod enrol;
+pub mod explain;
 pub mod field;
 pub mod keys;
 pub mod link;
@@ -283,6 +285,7 @@ where
 
 /// The terminal may have another size when the process goes on.
 fn suspend<S: Screen>(screen: &mut S, model: &mut Model) -> io::Result<()> {
+    update::hide_key(model);
     screen.suspend()?;
     model.size = screen.size()?;
     model.dirty = true;

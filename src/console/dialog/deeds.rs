@@ -11,12 +11,22 @@ use crate::domain::user::FactorState;
 pub enum Deed {
     Reset,
     Unlock,
+    /// Enrol a device together with the user.
+    Enrol,
+    /// Look into a code; has a window of its own and changes nothing.
+    Explain,
     RevokeCodes,
     ResendVerification,
     CancelEmailChange,
     SignOut,
-    EndSession { id: String, label: String },
-    RevokeKey { id: String, label: String },
+    EndSession {
+        id: String,
+        label: String,
+    },
+    RevokeKey {
+        id: String,
+        label: String,
+    },
 }
 
 impl Deed {
@@ -26,6 +36,8 @@ impl Deed {
         match self {
             Self::Reset => "Reset 2FA",
             Self::Unlock => "Unlock",
+            Self::Enrol => "Enrol in person",
+            Self::Explain => "Explain a code",
             Self::RevokeCodes => "Revoke backup codes",
             Self::ResendVerification => "Resend verification",
             Self::CancelEmailChange => "Cancel e-mail change",
@@ -41,6 +53,7 @@ impl Deed {
         match self {
             // Beside a button that says Cancel.
             Self::CancelEmailChange => "Drop the change",
+            Self::Enrol => "Show the key",
             _ => self.title(),
         }
     }
@@ -72,7 +85,8 @@ pub fn items(model: &Model) -> Vec<Item> {
     deeds(model)
         .into_iter()
         .map(|(letter, label, deed)| {
-            let refused = general.clone().or_else(|| detail.and_then(|detail| refusal(&deed, detail, model)));
+            let general = general.clone().filter(|_| deed != Deed::Explain || detail.is_none());
+            let refused = general.or_else(|| detail.and_then(|detail| refusal(&deed, detail, model)));
             Item { letter, label, deed, refused }
         })
         .collect()
@@ -95,10 +109,12 @@ fn deeds(model: &Model) -> Vec<(char, &'static str, Deed)> {
         ('r', "reset 2FA...", Deed::Reset),
         ('u', "unlock...", Deed::Unlock),
         ('b', "revoke backup codes...", Deed::RevokeCodes),
+        ('p', "enrol in person (QR)...", Deed::Enrol),
+        ('x', "explain a code...", Deed::Explain),
         ('m', "resend verification...", Deed::ResendVerification),
         ('c', "cancel e-mail change...", Deed::CancelEmailChange),
         ('s', "sign out everywhere...", Deed::SignOut),
-        ('e', "end the chosen session...", end),
+        ('d', "end the chosen session...", end),
         ('k', "revoke the chosen API key...", revoke),
     ]
 }
@@ -124,6 +140,11 @@ fn refusal(deed: &Deed, detail: &UserDetail, model: &Model) -> Option<String> {
             let locked = failures || later(factor.waiting_until) || later(factor.login_locked_until);
             says(!locked, "not locked")
         }
+        Deed::Enrol => {
+            let has_device = matches!(factor.state, FactorState::On | FactorState::Locked);
+            says(has_device, "has a device: reset first")
+        }
+        Deed::Explain => says(factor.method.is_none(), "no device"),
         Deed::RevokeCodes => says(factor.backup_codes_remaining == 0, "no backup codes left"),
         Deed::ResendVerification => {
             let mail_off = model.status.as_ref().is_some_and(|status| !status.mail_available);

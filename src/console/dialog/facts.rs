@@ -11,7 +11,7 @@ impl Dialog {
         let detail = &self.detail;
         let factor = &detail.factor;
         match &self.deed {
-            Deed::Reset => Vec::new(),
+            Deed::Reset | Deed::Explain => Vec::new(),
             Deed::Unlock => {
                 let failures = factor.totp_failures + factor.backup_code_failures;
                 vec![
@@ -19,6 +19,11 @@ impl Dialog {
                     "let codes and logins be tried again at once".to_owned(),
                 ]
             }
+            Deed::Enrol => vec![
+                "show the key of a new device on this screen for a minute".to_owned(),
+                "put it in force once the phone's six digits are right".to_owned(),
+                "end sessions that have not proved it; tell the user by e-mail".to_owned(),
+            ],
             Deed::RevokeCodes => vec![
                 format!("delete {}", count(factor.backup_codes_remaining, "unused backup code")),
                 "keep the device; new codes are made by the user".to_owned(),

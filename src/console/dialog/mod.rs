@@ -14,10 +14,13 @@ use super::link::Request;
 use super::model::{DIALOG_DEAF_MICROS, REASON_LETTERS_MIN};
 use crate::app::email::{CancelEmailChangeOf, ResendVerification};
 use crate::app::operator_keys::RevokeApiKey;
-use crate::app::reset::{ResetTwoFactor, RevokeBackupCodes, TwoFactorReset, UnlockTwoFactor};
+use crate::app::reset::{
+    ExplainCode, ResetTwoFactor, RevokeBackupCodes, StartEnrolment, TwoFactorReset, UnlockTwoFactor,
+};
 use crate::app::safety::Proof;
 use crate::app::sessions::RevokeSessions;
 use crate::app::views::{UserDetail, UserRef};
+use crate::domain::secret::Secret;
 use crate::domain::time::Timestamp;
 pub use deeds::{Deed, Item, items};
 pub use facts::{namesakes, warnings};
@@ -222,6 +225,9 @@ impl Dialog {
                 dry_run: false,
             }),
             Deed::Unlock => Request::Unlock(UnlockTwoFactor { user, proof }),
+            Deed::Enrol => Request::StartEnrolment(StartEnrolment { user, proof }),
+            // It has a window of its own.
+            Deed::Explain => Request::Explain(ExplainCode { user, code: Secret::default() }),
             Deed::RevokeCodes => Request::RevokeCodes(RevokeBackupCodes { user, proof }),
             Deed::ResendVerification => Request::ResendVerification(ResendVerification { user, proof }),
             Deed::CancelEmailChange => Request::CancelEmailChange(CancelEmailChangeOf { user, proof }),
@@ -234,7 +240,8 @@ impl Dialog {
     }
 
     /// What was given, for the operation to judge.
-    fn proof(&self) -> Proof {
+    #[must_use]
+    pub fn proof(&self) -> Proof {
         Proof {
             reason: self.reason.value().trim().to_owned(),
             verified_by: self.verified_by(),
@@ -242,7 +249,9 @@ impl Dialog {
         }
     }
 
-    fn user(&self) -> UserRef {
+    /// Whom it is about.
+    #[must_use]
+    pub fn user(&self) -> UserRef {
         UserRef(self.detail.row.uuid.to_string())
     }
 

@@ -69,6 +69,7 @@ pub enum Action {
     Mouse,
     /// Show a value alone, to be marked by hand.
     ShowAlone,
+    Enrol,
 }
 
 impl Action {
@@ -204,6 +205,7 @@ static BINDINGS: &[Binding] = bindings! {
     Close in &[Place::Panel, Place::Sheet], [named(KeyCode::Enter), named(KeyCode::Esc), plain('q')], "Enter", "close",
         "close (also Esc)";
     Copy in &[Place::Panel], [plain('y')], "y", "copy audit number", "send the audit number to your terminal's clipboard";
+    Enrol in &[Place::Panel], [plain('p')], "p", "enrol in person (QR)", "after a reset: enrol the new device now, together with the user";
     Back in &[Place::Find], [named(KeyCode::Esc)], "Esc", "clear", "clear the search, then leave the field";
     Back in &[Place::List, Place::Detail, Place::Audit, Place::Menu, Place::Help, Place::Palette], [named(KeyCode::Esc)], "Esc", "back",
         "back, close, dismiss a message";

@@ -10,6 +10,8 @@ use std::collections::VecDeque;
 use tui_input::Input;
 
 use super::dialog::Dialog;
+use super::enrol::Enrol;
+use super::explain::Explain;
 use super::keys::{Keymap, Place};
 use super::theme::Theme;
 use crate::app::audit::ServerStatus;
@@ -162,6 +164,9 @@ pub enum Overlay {
         row: usize,
     },
     Dialog(Box<Dialog>),
+    /// An enrolment in person, on the whole screen.
+    Enrol(Box<Enrol>),
+    Explain(Box<Explain>),
     Panel(Panel),
     /// All commands of the place it was opened from, found by typing.
     Palette {
@@ -211,6 +216,7 @@ pub enum Slot {
     Audit,
     MoreAudit,
     Preview,
+    Explain,
     Write,
 }
 

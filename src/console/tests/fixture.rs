@@ -5,11 +5,12 @@ use std::sync::{Arc, Mutex};
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
+use ratatui::buffer::Buffer;
 use uuid::Uuid;
 
 use crate::app::audit::{AuditPage, ServerStatus};
 use crate::app::directory::{Hits, UserRows};
-use crate::app::reset::{Done, ResetTwoFactor, TwoFactorReset};
+use crate::app::reset::{CodeExplanation, Done, EnrolmentStarted, ResetTwoFactor, TwoFactorReset};
 use crate::app::views::{ApiKeyView, AuditRow, FactorView, SessionRow, UserDetail, UserRow};
 use crate::console::link::{Answer, Failure, Reply, Request};
 use crate::console::model::{LinkState, Model};
@@ -18,9 +19,12 @@ use crate::console::update::{self, Cmd, Msg};
 use crate::console::view;
 use crate::domain::audit::{AuditActor, AuditRecord, AuditTarget, Event, Outcome};
 use crate::domain::id::UserId;
+use crate::domain::secret::Secret;
 use crate::domain::time::Timestamp;
+use crate::domain::totp::short_otpauth_uri;
 use crate::domain::user::FactorState;
 use crate::domain::user_filter::UserFilter;
+use crate::error::Error;
 
 pub const MONO: Theme = Theme { colours: Colours::Mono, unicode: true };
 pub const COLOUR: Theme = Theme { colours: Colours::Sixteen, unicode: true };
@@ -236,6 +240,15 @@ impl Server {
                 Ok(Reply::Audit(AuditPage { rows, next: None, newest: 48_213 }))
             }
             Request::Reset(reset) => Ok(Reply::Reset(reset_reply(&reset))),
+            Request::Explain(explain) => Ok(Reply::Explained(explanation(explain.code.expose()))),
+            Request::StartEnrolment(_) => Ok(Reply::EnrolmentStarted(enrolment())),
+            Request::ConfirmEnrolment(confirm) if confirm.code.expose() == RIGHT_CODE => {
+                done("the new device is in force")
+            }
+            Request::ConfirmEnrolment(_) => {
+                let text = "this is not the code of the new device; try the next one";
+                Err(Failure::Refused(Error::refused("token_invalid", text)))
+            }
             Request::Unlock(_) => done("anna.smith@corp.example.com can sign in again"),
             Request::RevokeCodes(_) => done("2 backup codes deleted; the device stays"),
             Request::ResendVerification(_) => done("verification mail queued"),
@@ -243,6 +256,37 @@ impl Server {
             Request::RevokeSessions(_) => done("3 sessions ended"),
             Request::RevokeKey(_) => done("API key revoked"),
         }
+    }
+}
+
+/// The code that the phone shows.
+pub const RIGHT_CODE: &str = "482913";
+/// The key of an enrolment.
+pub const KEY: &str = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ";
+
+pub fn enrolment() -> EnrolmentStarted {
+    let email = "anna.smith@edu.example.com";
+    EnrolmentStarted {
+        email: email.to_owned(),
+        secret: Secret::from(KEY),
+        uri: Secret::new(short_otpauth_uri("Doorward", email, KEY)),
+        expires_at: start().plus_seconds(600),
+    }
+}
+
+fn explanation(code: &str) -> CodeExplanation {
+    let is_right = code == RIGHT_CODE;
+    let text = if is_right {
+        "the code is right and would be accepted now"
+    } else {
+        "right secret, but the phone's clock is about 90 s slow (or the code is that old): set its clock to automatic"
+    };
+    CodeExplanation {
+        accepted: is_right,
+        verdict: if is_right { "accepted" } else { "clock_off" }.to_owned(),
+        explanation: text.to_owned(),
+        drift_steps: Some(if is_right { 0 } else { -3 }),
+        server_time: start(),
     }
 }
 
@@ -344,11 +388,17 @@ impl Console {
         self.pass(1_100);
     }
 
-    pub fn screen(&self) -> String {
+    /// The cells of the screen.
+    pub fn buffer(&self) -> Buffer {
         let (columns, rows) = self.model.size;
         let mut terminal = Terminal::new(TestBackend::new(columns, rows)).unwrap();
         terminal.draw(|frame| view::draw(&self.model, frame)).unwrap();
-        let buffer = terminal.backend().buffer().clone();
+        terminal.backend().buffer().clone()
+    }
+
+    pub fn screen(&self) -> String {
+        let (columns, rows) = self.model.size;
+        let buffer = self.buffer();
         let mut text = String::new();
         for y in 0..rows {
             let mut line = String::new();

@@ -1,5 +1,6 @@
 //! Tests of the console without a terminal: what keys do, what screens look like, and the loop with answers made up.
 
+mod enrol;
 mod fixture;
 mod flow;
 mod frame;

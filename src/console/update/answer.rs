@@ -2,6 +2,7 @@
 
 use super::ask::refresh_all;
 use super::detail::{user_gone, user_read};
+use super::enrol;
 use super::link::{connected, lose, no_connection, status_read};
 use super::users::users_found;
 use super::{Cmds, NOT_KNOWN, fail, toast};
@@ -45,9 +46,20 @@ pub(super) fn answered(model: &mut Model, slot: Slot, serial: u64, answer: Answe
             model.overlay = Some(Overlay::Panel(Panel::Reset { reset, took_ms, at: model.now }));
             refresh_all(model)
         }
+        Ok(Reply::EnrolmentStarted(started)) => {
+            enrol::started(model, &started);
+            refresh_all(model)
+        }
+        Ok(Reply::Explained(answer)) => {
+            enrol::explained(model, answer);
+            Vec::new()
+        }
         Ok(Reply::Done(done)) => {
-            let credential =
-                matches!(&model.overlay, Some(Overlay::Dialog(dialog)) if changes_credential(&dialog.deed));
+            let credential = match &model.overlay {
+                Some(Overlay::Dialog(dialog)) => changes_credential(&dialog.deed),
+                Some(Overlay::Enrol(_)) => true,
+                _ => false,
+            };
             model.overlay = None;
             if credential {
                 model.overlay = Some(Overlay::Panel(Panel::Done { done, took_ms }));
@@ -63,7 +75,7 @@ pub(super) fn answered(model: &mut Model, slot: Slot, serial: u64, answer: Answe
 pub(super) fn changes_credential(deed: &Deed) -> bool {
     match deed {
         Deed::Reset | Deed::RevokeCodes | Deed::SignOut | Deed::EndSession { .. } | Deed::RevokeKey { .. } => true,
-        Deed::Unlock | Deed::ResendVerification | Deed::CancelEmailChange => false,
+        Deed::Unlock | Deed::ResendVerification | Deed::CancelEmailChange | Deed::Enrol | Deed::Explain => false,
     }
 }
 
@@ -77,7 +89,7 @@ pub(super) fn failed(model: &mut Model, slot: Slot, failure: &Failure) -> Cmds {
         }
         (Failure::Lost, _) => lose(model),
         (Failure::NoWay(why), _) => fail(model, why.clone()),
-        (Failure::Refused(error), Slot::Write | Slot::Preview) => {
+        (Failure::Refused(error), Slot::Write | Slot::Preview | Slot::Explain) => {
             let unknown = slot == Slot::Write && matches!(error, Error::Internal { .. });
             let hint = if unknown { "; look whether it was done before trying again" } else { "" };
             let text = format!("{}{hint}", error_text(error));
@@ -85,6 +97,11 @@ pub(super) fn failed(model: &mut Model, slot: Slot, failure: &Failure) -> Cmds {
                 Some(Overlay::Dialog(dialog)) => {
                     dialog.sent = false;
                     dialog.problem = Some(text);
+                }
+                Some(Overlay::Enrol(enrol)) => enrol.refused(text, error.code() == "token_invalid"),
+                Some(Overlay::Explain(explain)) => {
+                    explain.sent = false;
+                    explain.problem = Some(text);
                 }
                 _ => fail(model, text),
             }

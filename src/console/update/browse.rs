@@ -51,7 +51,8 @@ pub(super) fn browse(model: &mut Model, action: Option<Action>) -> Cmds {
         Action::Quit => model.quit = true,
         Action::OpenStore => return open_store(model),
         Action::Retry => return retry(model),
-        Action::NextField
+        Action::Enrol
+        | Action::NextField
         | Action::PreviousField
         | Action::Toggle
         | Action::ToList

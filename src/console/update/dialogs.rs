@@ -6,13 +6,14 @@ use tui_input::Input;
 use super::ask::{ask, forget};
 use super::browse::{browse, moved};
 use super::detail::inspect;
+use super::enrol::{enrol_key, explain_key, open_explain};
 use super::users::add_filter;
 use super::{Cmd, Cmds, toast};
 use crate::console::dialog::{self, Dialog, Outcome};
 use crate::console::field;
 use crate::console::keys::Action;
 use crate::console::link::Request;
-use crate::console::model::{FILTERS, LinkState, Model, Overlay, REASONS_KEPT, Slot, WRITES_SECONDS, Writes};
+use crate::console::model::{FILTERS, LinkState, Model, Overlay, Panel, REASONS_KEPT, Slot, WRITES_SECONDS, Writes};
 
 pub(super) fn open_actions(model: &mut Model) {
     if model.users.chosen.is_some() {
@@ -77,6 +78,10 @@ pub(super) fn do_item(model: &mut Model, item: dialog::Item) -> Cmds {
         toast(model, &format!("{}: {why}", item.deed.title()));
         return Vec::new();
     }
+    if item.deed == dialog::Deed::Explain {
+        open_explain(model);
+        return Vec::new();
+    }
     let Some(detail) = model.chosen_detail().cloned() else { return Vec::new() };
     let dialog = Dialog::new(item.deed, detail, model.now);
     let preview = dialog.preview_request();
@@ -90,6 +95,8 @@ pub(super) fn dialog_key(model: &mut Model, event: KeyEvent) -> Cmds {
         Some(Overlay::Dialog(dialog)) if dialog.is_deaf(now) => return Vec::new(),
         Some(Overlay::Dialog(dialog)) => dialog.key(event, &model.reasons),
         Some(Overlay::Name(_)) => return name_key(model, event),
+        Some(Overlay::Enrol(_)) => return enrol_key(model, event),
+        Some(Overlay::Explain(_)) => return explain_key(model, event),
         _ => return Vec::new(),
     };
     match outcome {
@@ -148,6 +155,11 @@ pub(super) fn panel_key(model: &mut Model, action: Option<Action>) -> Cmds {
         Some(Action::Audit) => {
             model.overlay = None;
             browse(model, Some(Action::Audit))
+        }
+        Some(Action::Enrol) if matches!(panel, Panel::Reset { .. }) => {
+            model.overlay = None;
+            let item = dialog::items(model).into_iter().find(|item| item.deed == dialog::Deed::Enrol);
+            item.map(|item| do_item(model, item)).unwrap_or_default()
         }
         Some(Action::Close) => {
             model.overlay = None;

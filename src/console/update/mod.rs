@@ -6,6 +6,7 @@ mod audit;
 mod browse;
 mod detail;
 mod dialogs;
+mod enrol;
 mod help;
 mod link;
 mod messages;
@@ -26,6 +27,7 @@ use answer::answered;
 use ask::{ask, interrupt};
 use browse::browse;
 use dialogs::{dialog_key, follow_mail, menu_key, panel_key};
+pub use enrol::hide_key;
 use help::help_key;
 use link::catch_up;
 use messages::{fail, sheet_key, toast};
@@ -94,7 +96,12 @@ pub fn update(model: &mut Model, msg: Msg, now: Timestamp) -> Cmds {
     match msg {
         Msg::Tick => return tick(model, before),
         Msg::Answer { slot, serial, answer } => return answered(model, slot, serial, answer),
-        Msg::Resize(columns, rows) => model.size = (columns, rows),
+        Msg::Resize(columns, rows) => {
+            model.size = (columns, rows);
+            if model.is_too_small() {
+                hide_key(model);
+            }
+        }
         Msg::Key(event) if event.kind == KeyEventKind::Release => return Vec::new(),
         Msg::Key(event) => {
             model.dirty = true;
@@ -117,7 +124,8 @@ pub fn next_tick(model: &Model) -> Timestamp {
     if let Some(toast) = &model.toast {
         due.push(toast.since.plus_seconds(TOAST_SECONDS));
     }
-    if matches!(model.writes, Writes::On { .. }) || model.outdated {
+    let key_shown = matches!(&model.overlay, Some(Overlay::Enrol(enrol)) if enrol.key.is_some());
+    if matches!(model.writes, Writes::On { .. }) || model.outdated || key_shown {
         due.push(second);
     }
     match model.link {
@@ -164,6 +172,7 @@ fn tick(model: &mut Model, before: Timestamp) -> Cmds {
     let counts = matches!(model.writes, Writes::On { .. }) && before.as_seconds() != now.as_seconds();
     let minute = before.as_seconds() / 60 != now.as_seconds() / 60;
     model.dirty |= counts || minute || model.waiting_tenths().is_some();
+    enrol::tick(model);
     match model.link {
         LinkState::Live => {
             let due = now.seconds_since(model.last_status_at) >= STATUS_SECONDS || now < model.last_status_at;
@@ -191,7 +200,7 @@ pub fn place(model: &Model) -> Place {
         Some(Overlay::Filters { .. } | Overlay::Actions { .. } | Overlay::Copy { .. }) => Place::Menu,
         Some(Overlay::Palette { .. }) => Place::Palette,
         Some(Overlay::Messages { .. } | Overlay::Alone(_)) => Place::Sheet,
-        Some(Overlay::Dialog(_) | Overlay::Name(_)) => Place::Dialog,
+        Some(Overlay::Dialog(_) | Overlay::Name(_) | Overlay::Enrol(_) | Overlay::Explain(_)) => Place::Dialog,
         Some(Overlay::Panel(_)) => Place::Panel,
         None if matches!(model.link, LinkState::Absent(_)) => Place::Absent,
         None => match model.screen {
@@ -208,7 +217,10 @@ fn key(model: &mut Model, event: KeyEvent) -> Cmds {
     let action = model.keys.action(place, event);
     match action {
         Some(Action::Repaint) => return vec![Cmd::Repaint],
-        Some(Action::Suspend) => return vec![Cmd::Suspend],
+        Some(Action::Suspend) => {
+            hide_key(model);
+            return vec![Cmd::Suspend];
+        }
         Some(Action::Interrupt) => return interrupt(model),
         _ => {}
     }
@@ -241,6 +253,9 @@ fn paste(model: &mut Model, text: &str) -> Cmds {
         }
         Some(Overlay::Name(input)) => {
             field::paste(input, text);
+        }
+        Some(Overlay::Explain(explain)) => {
+            field::paste(&mut explain.code, text);
         }
         None if in_find && field::paste(&mut model.users.find, text) => return new_search(model),
         Some(_) | None => {}

@@ -116,7 +116,7 @@ fn check_lines(model: &Model, dialog: &Dialog, room: usize) -> Vec<BoxLine> {
     lines
 }
 
-fn underlined(text: String) -> Span<'static> {
+pub(super) fn underlined(text: String) -> Span<'static> {
     Span::styled(text, ratatui::style::Style::new().add_modifier(Modifier::UNDERLINED))
 }
 

@@ -5,11 +5,14 @@
 mod audit;
 pub mod detail;
 mod dialog;
+mod enrol;
+mod explain;
 mod help;
 mod hit;
 mod menu;
 mod palette;
 mod panel;
+mod qr;
 mod sheet;
 mod users;
 
@@ -23,7 +26,7 @@ use ratatui::widgets::Clear;
 use tui_input::Input;
 
 use super::keys::{Action, Bound, Place};
-use super::model::{Focus, LinkState, Model, Overlay, SIZE_MIN, Screen};
+use super::model::{Focus, LinkState, Model, Overlay, Panel, SIZE_MIN, Screen};
 use super::text::{countdown, cut_email, end_of, fit, shown, time_of_day, width};
 use super::theme::Tone;
 use super::update::place;
@@ -39,6 +42,10 @@ pub fn draw(model: &Model, frame: &mut Frame<'_>) {
     let area = frame.area();
     if area.width < SIZE_MIN.0 || area.height < SIZE_MIN.1 {
         too_small(frame);
+        return;
+    }
+    if let Some(Overlay::Enrol(enrol)) = &model.overlay {
+        enrol::draw(model, frame, enrol);
         return;
     }
     if let Some(Overlay::Alone(value)) = &model.overlay {
@@ -62,7 +69,8 @@ pub fn draw(model: &Model, frame: &mut Frame<'_>) {
 
 fn overlay(model: &Model, frame: &mut Frame<'_>) {
     match &model.overlay {
-        None | Some(Overlay::Alone(_)) => {}
+        None | Some(Overlay::Alone(_) | Overlay::Enrol(_)) => {}
+        Some(Overlay::Explain(explain)) => explain::draw(model, frame, explain),
         Some(Overlay::Help { place, filter, row }) => help::draw(model, frame, *place, filter, *row),
         Some(Overlay::Filters { row }) => menu::draw_filters(model, frame, *row),
         Some(Overlay::Actions { row }) => menu::draw_actions(model, frame, *row),
@@ -224,6 +232,7 @@ fn footer_keys(model: &Model) -> (Vec<FooterKey>, Option<FooterKey>) {
     let place = place(model);
     let simple = match &model.overlay {
         Some(Overlay::Name(_)) => return (vec![("Enter".into(), "turn writes on"), ("Esc".into(), "cancel")], None),
+        Some(Overlay::Explain(_)) => return (vec![("Enter".into(), "look into it"), ("Esc".into(), "close")], None),
         Some(Overlay::Dialog(dialog)) => !dialog.deed.needs_proof(),
         _ => false,
     };
@@ -233,7 +242,9 @@ fn footer_keys(model: &Model) -> (Vec<FooterKey>, Option<FooterKey>) {
     let open = open.map(|bound| named(bound, "open the store directly"));
     let typing = place == Place::Find && !model.users.find.value().is_empty();
     let listed = model.keys.bindings(place).filter(|bound| !bound.binding.short.is_empty());
-    let listed = listed.filter(|bound| !(simple && bound.binding.action == Action::Toggle));
+    let no_reset = !matches!(&model.overlay, Some(Overlay::Panel(Panel::Reset { .. })));
+    let idle = |action| simple && action == Action::Toggle || no_reset && action == Action::Enrol;
+    let listed = listed.filter(|bound| !idle(bound.binding.action));
     let (help, others): (Vec<_>, Vec<_>) = listed.partition(|bound| bound.binding.action == Action::Help);
     let others = others.into_iter().map(|bound| named(bound, bound.binding.short));
     let help = help.into_iter().next().filter(|_| !typing).map(|bound| named(bound, bound.binding.short));
