@@ -29,13 +29,13 @@ fn enrolling(theme: Theme, columns: u16, rows: u16) -> Console {
 
 /// What a phone reads from the screen: the cells as a picture, each cell two squares or half of one.
 fn scanned(buffer: &Buffer) -> Option<String> {
+    const SCALE: usize = 4;
     let luma = |colour: Color| match colour {
         Color::White => 255,
         Color::Black => 0,
         _ => 128,
     };
     let area = buffer.area;
-    const SCALE: usize = 4;
     let (columns, rows) = (usize::from(area.width), usize::from(area.height));
     let mut image = rqrr::PreparedImage::prepare_from_greyscale(columns * SCALE, rows * 2 * SCALE, |x, y| {
         let (column, row) = (x / SCALE, y / SCALE);

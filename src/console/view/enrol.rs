@@ -46,10 +46,7 @@ fn lines(model: &Model, enrol: &Enrol, room: usize, is_drawn: bool) -> Vec<Line<
     lines.push(Line::from(cut(&shown(&enrol.email), room, ellipsis)));
     lines.push(Line::default());
     match &enrol.key {
-        Some(key) if is_drawn => {
-            let _ = key;
-            text(&mut lines, "1 scan with the authenticator app");
-        }
+        Some(_) if is_drawn => text(&mut lines, "1 scan with the authenticator app"),
         Some(key) => {
             text(&mut lines, "1 type this key into the authenticator app:");
             lines.push(Line::default());
@@ -82,9 +79,8 @@ fn lines(model: &Model, enrol: &Enrol, room: usize, is_drawn: bool) -> Vec<Line<
         }
     }
     lines.push(Line::default());
-    match (enrol.seconds_left(model.now), is_drawn) {
-        (Some(left), _) => text(&mut lines, &format!("hidden in {left} s")),
-        (None, _) => {}
+    if let Some(left) = enrol.seconds_left(model.now) {
+        text(&mut lines, &format!("hidden in {left} s"));
     }
     lines.extend(keys(model, enrol, is_drawn));
     lines

@@ -19,8 +19,8 @@ pub(super) struct Code<'a> {
 impl<'a> Code<'a> {
     /// The code as it fits into so many columns and rows, with as much of the quiet zone as fits.
     pub(super) fn fitting(key: &'a Key, (columns, rows): (u16, u16), halves: bool) -> Option<Self> {
-        let codes = QUIET.into_iter().map(|quiet| Self { key, quiet, halves });
-        codes.filter(|code| key.side > 0 && code.columns() <= columns && code.rows() <= rows).next()
+        let mut codes = QUIET.into_iter().map(|quiet| Self { key, quiet, halves });
+        codes.find(|code| key.side > 0 && code.columns() <= columns && code.rows() <= rows)
     }
 
     fn side(&self) -> usize {
