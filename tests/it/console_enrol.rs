@@ -27,9 +27,10 @@ fn scanned(console: &Pty) -> Option<String> {
     grid.decode().ok().map(|(_, text)| text)
 }
 
-/// The authenticator that took the code from the screen.
-fn phone(console: &Pty) -> Authenticator {
-    let uri = scanned(console).unwrap_or_else(|| panic!("no code:\n{}", console.screen.screen().contents()));
+/// The authenticator that took the code from the screen, once the frame is whole.
+fn phone(console: &mut Pty) -> Authenticator {
+    console.hear_until("a code that can be scanned", |console| scanned(console).is_some());
+    let uri = scanned(console).unwrap();
     assert!(uri.starts_with("otpauth://totp/"), "{uri}");
     let secret = uri.split("secret=").nth(1).and_then(|rest| rest.split('&').next()).unwrap();
     Authenticator::new(secret)
@@ -48,7 +49,7 @@ fn a_phone_scans_the_screen_and_its_code_puts_the_device_in_force() {
     let mut console = Pty::ready(&server.data_dir(), &["anna", "--write"]);
     console.shows("anna.smith").keys("ap").shows("Enrol in person").keys("\tnew phone, in person\ty");
     console.shows("hidden in");
-    let mut device = phone(&console);
+    let mut device = phone(&mut console);
     let wrong = device.wrong_code(&server);
     console.keys(&wrong).keys("\r").shows("not the code of the new device").shows("9 tries left");
     let code = device.code(&server);
@@ -75,7 +76,7 @@ fn the_code_is_black_on_white_without_colours_too() {
     console.settle();
     console.shows("anna.smith").keys("ap").shows("Enrol in person").keys("\tnew phone, in person\ty");
     console.shows("hidden in");
-    assert!(scanned(&console).is_some(), "{}", console.screen.screen().contents());
+    phone(&mut console);
     console.key("\x1b").shows("no device was enrolled");
     assert_eq!(scanned(&console), None);
     console.quits_with(0);

@@ -41,7 +41,8 @@ fn lines(model: &Model, enrol: &Enrol, room: usize, is_drawn: bool) -> Vec<Line<
     let ellipsis = model.theme.ellipsis();
     let mut lines = Vec::new();
     let text = |lines: &mut Vec<Line<'static>>, text: &str| lines.extend(wrap(text, room).into_iter().map(Line::from));
-    let title = format!("Enrol in person: {}", shown(&enrol.name));
+    let name = if enrol.name.is_empty() { String::new() } else { format!(": {}", shown(&enrol.name)) };
+    let title = format!("Enrol in person{name}");
     lines.extend(wrap(&title, room).into_iter().map(|line| Line::from(toned(model, Tone::Title, line))));
     lines.push(Line::from(cut(&shown(&enrol.email), room, ellipsis)));
     lines.push(Line::default());
