@@ -51,7 +51,7 @@ fn a_phone_scans_the_screen_and_its_code_puts_the_device_in_force() {
     console.shows("hidden in");
     let mut device = phone(&mut console);
     let wrong = device.wrong_code(&server);
-    console.keys(&wrong).keys("\r").shows("not the code of the new device").shows("9 tries left");
+    console.keys(&wrong).keys("\r").shows("try the next one").shows("9 tries left");
     let code = device.code(&server);
     console.keys(&code).keys("\r").shows("the new device is in force");
     console.keys("\r").quits_with(0);
