@@ -386,7 +386,7 @@ fn backup_code_mac(vault: &Vault, user: &User, code: &str) -> [u8; 32] {
 }
 
 /// A (folded) code as it is kept.
-pub(super) fn kept_backup_code(vault: &Vault, user: &User, code: &Secret) -> Result<BackupCode> {
+pub fn kept_backup_code(vault: &Vault, user: &User, code: &Secret) -> Result<BackupCode> {
     let code = code.expose();
     let sealed = vault.seal(BACKUP_CODE, user.id.as_bytes(), random::bytes()?, code.as_bytes());
     Ok(BackupCode { mac: backup_code_mac(vault, user, code), sealed })
@@ -416,7 +416,8 @@ pub(super) fn remove_factor(user: &mut User) {
     };
 }
 
-pub(super) fn seal_totp(vault: &Vault, user: &User, secret: &[u8]) -> Result<Sealed> {
+/// The secret of an authenticator as it is kept.
+pub fn seal_totp(vault: &Vault, user: &User, secret: &[u8]) -> Result<Sealed> {
     Ok(vault.seal(TOTP, user.id.as_bytes(), random::bytes()?, secret))
 }
 
