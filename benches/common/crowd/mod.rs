@@ -8,6 +8,7 @@ mod dice;
 mod names;
 mod person;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -20,21 +21,22 @@ use doorward::domain::password_hash::{HashMemory, HashParameters, hash_password}
 use doorward::domain::text;
 use doorward::domain::time::Timestamp;
 use doorward::domain::vault::Vault;
+use doorward::records::days::{Adoption, Span, note_adoption};
 use doorward::records::{Records, append_audit, keys};
 use doorward::store::lock::DataLock;
 use doorward::store::sled::SledStore;
 use doorward::store::{Batch, Commit, Store};
 use tokio::sync::Semaphore;
 
-use person::{Draw, Plan, make};
+use person::{Draw, Plan, TRAIL_DAYS, make};
 pub use person::{api_key_value, backup_codes, totp_secret};
 
 /// The password of everybody.
 pub const PASSWORD: &str = "correct horse battery staple";
 /// Users under way at once: the writer makes up to 512 durable together.
 const UNDER_WAY: usize = 1_536;
-/// Entries of the trail in one batch, which holds 100 operations.
-const ENTRIES_PER_BATCH: usize = 50;
+/// Entries of the trail in one batch, which holds 100 operations: each with its indexes and what it counts.
+const ENTRIES_PER_BATCH: usize = 14;
 
 /// What crowd.
 #[derive(Clone, Copy, Debug)]
@@ -86,28 +88,29 @@ pub async fn fill(config: Arc<Config>, wanted: Wanted, progress: impl Fn(u64)) -
         password_hash: password_hash(&config, wanted.seed)?,
     });
     let begun = Instant::now();
-    let mut trail = write_users(&store, &plan, progress).await;
+    let mut past = write_users(&store, &plan, progress).await;
     let users = begun.elapsed();
-    trail.sort_by(|one, other| (one.at, &one.request_id).cmp(&(other.at, &other.request_id)));
+    past.trail.sort_by(|one, other| (one.at, &one.request_id).cmp(&(other.at, &other.request_id)));
     let begun = Instant::now();
-    write_trail(&store, &trail).await;
+    write_trail(&store, &past.trail).await;
+    write_adoption(&store, &past, plan.now).await;
     let entries = begun.elapsed();
     let begun = Instant::now();
     store.close().await;
-    Ok(Filled { users, trail: entries, closing: begun.elapsed(), entries: trail.len() })
+    Ok(Filled { users, trail: entries, closing: begun.elapsed(), entries: past.trail.len() })
 }
 
-async fn write_users(store: &Arc<dyn Store>, plan: &Arc<Plan>, progress: impl Fn(u64)) -> Vec<AuditRecord> {
+async fn write_users(store: &Arc<dyn Store>, plan: &Arc<Plan>, progress: impl Fn(u64)) -> Past {
     let mut draw = Draw::new(plan.seed);
     let free = Arc::new(Semaphore::new(UNDER_WAY));
-    let trail = Arc::new(Mutex::new(Vec::new()));
+    let past = Arc::new(Mutex::new(Past::default()));
     for number in 1..=plan.users {
         let who = draw.next();
         let permit = Arc::clone(&free).acquire_owned().await.unwrap();
-        let (store, plan, trail) = (Arc::clone(store), Arc::clone(plan), Arc::clone(&trail));
+        let (store, plan, past) = (Arc::clone(store), Arc::clone(plan), Arc::clone(&past));
         tokio::spawn(async move {
             let made = make(&plan, who);
-            trail.lock().unwrap().extend(made.trail);
+            past.lock().unwrap().add(made.trail, made.joined_at, made.enrolled_at);
             assert!(
                 matches!(store.commit(made.batch).await.unwrap(), Commit::Done(_)),
                 "user {number} is there already"
@@ -117,7 +120,41 @@ async fn write_users(store: &Arc<dyn Store>, plan: &Arc<Plan>, progress: impl Fn
         progress(number);
     }
     let _all = free.acquire_many(u32::try_from(UNDER_WAY).unwrap()).await.unwrap();
-    std::mem::take(&mut *trail.lock().unwrap())
+    std::mem::take(&mut *past.lock().unwrap())
+}
+
+/// What is told of the crowd when everybody is there.
+#[derive(Default)]
+struct Past {
+    trail: Vec<AuditRecord>,
+    /// Users who joined, and devices that were bound, by day.
+    joined: BTreeMap<u64, u64>,
+    enrolled: BTreeMap<u64, u64>,
+}
+
+impl Past {
+    fn add(&mut self, trail: Vec<AuditRecord>, joined_at: Timestamp, enrolled_at: Option<Timestamp>) {
+        self.trail.extend(trail);
+        *self.joined.entry(Span::Day.of(joined_at)).or_default() += 1;
+        if let Some(at) = enrolled_at {
+            *self.enrolled.entry(Span::Day.of(at)).or_default() += 1;
+        }
+    }
+}
+
+/// As a server that ran all the time has noted it.
+async fn write_adoption(store: &Arc<dyn Store>, past: &Past, now: Timestamp) {
+    let today = Span::Day.of(now);
+    for day in today - TRAIL_DAYS.cast_unsigned()..=today {
+        let adoption = Adoption {
+            with: past.enrolled.range(..day).map(|(_, count)| count).sum(),
+            of: past.joined.range(..day).map(|(_, count)| count).sum(),
+        };
+        assert!(matches!(
+            store.commit(note_adoption(Batch::default(), day, &adoption)).await.unwrap(),
+            Commit::Done(_)
+        ));
+    }
 }
 
 /// One batch after the other: the entries stand in the order of time.

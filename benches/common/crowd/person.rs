@@ -28,7 +28,7 @@ const DAY: i64 = 86_400;
 /// The first user joined so long ago; more and more join as time goes on.
 const AGE_DAYS: i64 = 1_200;
 /// So far back the trail goes.
-const TRAIL_DAYS: i64 = 60;
+pub const TRAIL_DAYS: i64 = 60;
 const BACKUP_CODES: u64 = 10;
 const SESSION_DAYS: i64 = 14;
 
@@ -169,6 +169,9 @@ pub fn api_key_value(seed: u64, number: u64, place: u64) -> String {
 pub struct Made {
     pub batch: Batch,
     pub trail: Vec<AuditRecord>,
+    pub joined_at: Timestamp,
+    /// Since when there is a device.
+    pub enrolled_at: Option<Timestamp>,
 }
 
 /// Makes one user.
@@ -185,7 +188,12 @@ pub fn make(plan: &Plan, who: Who) -> Made {
     life.presence();
     life.api_keys();
     let batch = life.batch.add(keys::USER_NUMBER_COUNTER, 1);
-    Made { batch: put_user(batch, None, &life.user), trail: life.trail }
+    Made {
+        batch: put_user(batch, None, &life.user),
+        trail: life.trail,
+        joined_at: joined,
+        enrolled_at: life.user.second_factor.totp.map(|device| device.confirmed_at),
+    }
 }
 
 /// The number of users grows with the square of time.
@@ -249,7 +257,7 @@ impl Life<'_> {
         let share = if self.user.is_staff { 978_000 } else { 652_000 };
         let is_enrolled = if self.dice.per_million(450) {
             // Lost and reset within the time of the trail; most have a new device since.
-            let reset = self.lately(TRAIL_DAYS).max(from);
+            let reset = self.on_some_day().max(from);
             self.user.second_factor.last_reset_at = Some(reset);
             self.user.second_factor.generation = 2;
             let reason = *self.dice.pick(RESET_REASONS);
@@ -313,14 +321,14 @@ impl Life<'_> {
             2..30 => (FAILURES_MAX, self.lately(30).max(confirmed)),
             30..330 => (1 + u32::try_from(self.dice.number(4)).unwrap_or_default(), self.lately(40).max(confirmed)),
             330..420 => {
-                let at = self.lately(TRAIL_DAYS).max(confirmed);
+                let at = self.on_some_day().max(confirmed);
                 let reason = *self.dice.pick(UNLOCK_REASONS);
                 self.told(Event::TwoFactorLoginFailed, at.plus_seconds(-240), &[("wrong_codes", "5")]);
                 self.operated(Event::TwoFactorUnlocked, at, reason, false);
                 return;
             }
             420..430 => {
-                let at = self.lately(TRAIL_DAYS).max(confirmed);
+                let at = self.on_some_day().max(confirmed);
                 self.user.second_factor.backup_codes.clear();
                 self.operated(
                     Event::TwoFactorBackupCodesRevoked,
@@ -331,7 +339,7 @@ impl Life<'_> {
                 return;
             }
             430..440 => {
-                let at = self.lately(TRAIL_DAYS).max(confirmed);
+                let at = self.on_some_day().max(confirmed);
                 self.operated(Event::SessionRevoked, at, "stolen laptop, HD-{}", true);
                 return;
             }
@@ -343,7 +351,7 @@ impl Life<'_> {
             && let Some(device) = &mut self.user.second_factor.totp
         {
             device.disabled = true;
-            self.told(Event::TwoFactorLocked, last_at, &[]);
+            self.told(Event::TwoFactorLocked, Timestamp::from_micros(last_at.as_micros() + 1), &[]);
         }
     }
 
@@ -495,6 +503,11 @@ impl Life<'_> {
         #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "a moment of a made-up life")]
         let micros = ((days * DAY * 1_000_000) as f64 * share * share) as i64;
         Timestamp::from_micros(self.plan.now.as_micros() - micros)
+    }
+
+    /// A moment in the time of the trail.
+    fn on_some_day(&mut self) -> Timestamp {
+        self.between(self.plan.now.plus_seconds(-TRAIL_DAYS * DAY), self.plan.now)
     }
 
     /// One of the networks that exist only in documents.
