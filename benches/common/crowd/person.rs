@@ -268,8 +268,8 @@ impl Life<'_> {
             self.dice.per_million(share)
         };
         if !is_enrolled {
-            let was_reset = self.user.second_factor.last_reset_at.is_some();
-            self.user.second_factor.must_enrol = was_reset || self.dice.per_million(3_000);
+            let told = if self.dice.per_million(3_000) { Some(self.lately(30).max(from)) } else { None };
+            self.user.second_factor.enrol_from = self.user.second_factor.last_reset_at.or(told);
             return;
         }
         let last_used = last_login.max(from.plus_seconds(3 * 3_600)).min(now);
