@@ -10,7 +10,7 @@ use tokio::sync::Mutex;
 use crate::admin::client::is_link_lost;
 use crate::admin::link::{Link, LinkError, Operator};
 use crate::app::audit::{AuditPage, ListAudit, ReadStatus, ServerStatus};
-use crate::app::directory::{FindUsers, InspectUser, UserRows};
+use crate::app::directory::{CountUsers, FindUsers, Hits, InspectUser, UserRows};
 use crate::app::email::{CancelEmailChangeOf, ResendVerification};
 use crate::app::operator_keys::RevokeApiKey;
 use crate::app::reset::{
@@ -36,6 +36,7 @@ pub enum Request {
     Reconnect,
     Status,
     Find(FindUsers),
+    Count(CountUsers),
     Inspect(InspectUser),
     Audit(ListAudit),
     Reset(ResetTwoFactor),
@@ -55,6 +56,7 @@ pub enum Reply {
     Connected { live: bool },
     Status(Box<ServerStatus>),
     Users(UserRows),
+    Count(Hits),
     User(Box<UserDetail>),
     Audit(AuditPage),
     Reset(TwoFactorReset),
@@ -159,6 +161,7 @@ impl Backend for LinkBackend {
             Request::Connect | Request::ConnectAs(_) | Request::Reconnect => return Err(Failure::Lost),
             Request::Status => link.call(ReadStatus {}).await.map(|status| Reply::Status(Box::new(status))),
             Request::Find(operation) => link.call(operation).await.map(Reply::Users),
+            Request::Count(operation) => link.call(operation).await.map(Reply::Count),
             Request::Inspect(operation) => link.call(operation).await.map(|detail| Reply::User(Box::new(detail))),
             Request::Audit(operation) => link.call(operation).await.map(Reply::Audit),
             Request::Reset(operation) => link.call(operation).await.map(Reply::Reset),

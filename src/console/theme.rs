@@ -129,6 +129,17 @@ impl Theme {
         if self.unicode { "…" } else { ".." }
     }
 
+    /// Which way a column is sorted.
+    #[must_use]
+    pub const fn sorted(self, ascending: bool) -> &'static str {
+        match (ascending, self.unicode) {
+            (true, true) => "↑",
+            (false, true) => "↓",
+            (true, false) => "^",
+            (false, false) => "v",
+        }
+    }
+
     #[must_use]
     pub const fn arrow(self) -> &'static str {
         if self.unicode { "→" } else { "->" }

@@ -2,6 +2,7 @@
 
 use super::{Deed, Dialog, Part};
 use crate::app::views::UserDetail;
+use crate::console::lookalike;
 use crate::console::text::{count, date, shown};
 
 impl Dialog {
@@ -107,5 +108,12 @@ pub fn warnings(detail: &UserDetail) -> Vec<String> {
     let is_namesake = |warning: &str| {
         warning.starts_with("another ") && detail.namesakes.iter().any(|email| warning.ends_with(email.as_str()))
     };
-    detail.warnings.iter().filter(|warning| !is_namesake(warning)).map(|warning| shown(warning)).collect()
+    let told = detail.warnings.iter().filter(|warning| !is_namesake(warning)).map(|warning| shown(warning));
+    look_alike(&detail.row.email).into_iter().chain(told).collect()
+}
+
+/// That the domain of an address is not what it seems.
+#[must_use]
+pub fn look_alike(email: &str) -> Option<String> {
+    lookalike::seems(email).map(|domain| format!("the domain reads like {domain} but has letters of another script"))
 }

@@ -23,7 +23,7 @@ use crate::app::views::{UserDetail, UserRef};
 use crate::domain::secret::Secret;
 use crate::domain::time::Timestamp;
 pub use deeds::{Deed, Item, items};
-pub use facts::{namesakes, warnings};
+pub use facts::{look_alike, namesakes, warnings};
 
 /// How the operator made sure who is calling.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

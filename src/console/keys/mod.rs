@@ -35,6 +35,11 @@ pub enum Action {
     Find,
     Filter,
     DropFilter,
+    Sort,
+    Mark,
+    MarkRange,
+    MarkAll,
+    Unmark,
     Copy,
     Down,
     Up,
@@ -187,8 +192,14 @@ static BINDINGS: &[Binding] = bindings! {
     Writes in &[Place::List, Place::Detail], [plain('W')], "W", "writes on/off", "turn writes on for ten minutes, or off";
     Writes in &[Place::Audit, Place::Menu], [plain('W')], "W", "", "turn writes on for ten minutes, or off";
     Find in BROWSE, [plain('/')], "/", "find", "type to search e-mail and name; also role:staff, 2fa:off";
-    Filter in &[Place::List], [plain('f')], "f", "filter", "add a filter: second-factor state, role";
+    Filter in &[Place::List], [plain('f')], "f", "filter", "add a filter: role, second factor, locked, mail, sign-in";
     DropFilter in &[Place::List], [plain('x')], "x", "", "drop the last filter";
+    Sort in &[Place::List], [plain('s')], "s", "sort", "choose the order of the list";
+    Mark in &[Place::List], [plain(' ')], "Space", "mark", "mark the user, or take the mark away";
+    Mark in &[Place::Detail], [plain(' ')], "Space", "", "mark a session or an API key, or take the mark away";
+    MarkRange in &[Place::List], [plain('V')], "V", "", "begin a range; again at its other end: mark it";
+    MarkAll in &[Place::List], [plain('*')], "*", "", "mark all that match";
+    Unmark in &[Place::List, Place::Detail], [plain('u')], "u", "", "take all marks away";
     Copy in BROWSE, [plain('y')], "y", "copy", "menu: send the address, an id, a number to your terminal's clipboard";
     ShowAlone in BROWSE, [plain('Y')], "Y", "", "menu: show a value alone on the screen, to mark it by hand";
     ShowAlone in &[Place::Menu], [plain('Y')], "Y", "", "in the copy menu: show what the cursor is on alone";

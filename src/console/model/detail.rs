@@ -42,6 +42,12 @@ impl Model {
         }
     }
 
+    /// Whether rows of the present tab can be marked.
+    #[must_use]
+    pub const fn can_mark_in_tab(&self) -> bool {
+        matches!(self.tab, Tab::Sessions | Tab::Keys)
+    }
+
     /// What is chosen in the present tab.
     #[must_use]
     pub fn chosen_in_tab(&self) -> Option<String> {

@@ -2,10 +2,12 @@
 
 mod audit;
 mod detail;
+mod marks;
 mod messages;
 mod users;
+mod window;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use tui_input::Input;
 
@@ -20,8 +22,10 @@ use crate::app::views::UserDetail;
 use crate::domain::time::Timestamp;
 pub use audit::Audit;
 pub use detail::Tab;
+pub use marks::Marks;
 pub use messages::{MESSAGES_KEPT, Message, Toast};
-pub use users::{FILTERS, Users};
+pub use users::{FILTERS, Goal, SORTS, Users};
+pub use window::{End, WINDOW_PAGE_ROWS, Window};
 
 /// Least size of the terminal, in columns and rows.
 pub const SIZE_MIN: (u16, u16) = (60, 16);
@@ -67,6 +71,8 @@ pub struct Model {
     pub tab: Tab,
     /// Row of the tab that is chosen or, where there is nothing to choose, the first one shown.
     pub tab_row: usize,
+    /// What is marked in the present tab, by what its rows are known by.
+    pub tab_marks: BTreeSet<String>,
     pub audit: Audit,
     pub overlay: Option<Overlay>,
     pub toast: Option<Toast>,
@@ -85,9 +91,10 @@ pub struct Model {
     pub opening: bool,
     /// The server's data changed while it was not the moment to show it.
     pub outdated: bool,
+    /// How often, as far as it is known.
+    pub changes: u64,
     pub last_key_at: Timestamp,
     pub last_status_at: Timestamp,
-    pub last_found_at: Timestamp,
     /// When a first Ctrl-C at rest asked for a second.
     pub interrupt_at: Option<Timestamp>,
     /// The screen must be drawn.
@@ -160,6 +167,10 @@ pub enum Overlay {
     Filters {
         row: usize,
     },
+    /// The orders a list can have.
+    Sorts {
+        row: usize,
+    },
     Actions {
         row: usize,
     },
@@ -212,6 +223,9 @@ pub enum Slot {
     Status,
     Find,
     MoreUsers,
+    /// What lies before the rows that are held.
+    FormerUsers,
+    Count,
     Inspect,
     Audit,
     MoreAudit,
@@ -246,6 +260,7 @@ impl Model {
             detail: None,
             tab: Tab::Overview,
             tab_row: 0,
+            tab_marks: BTreeSet::new(),
             audit: Audit::default(),
             overlay: None,
             toast: None,
@@ -257,9 +272,9 @@ impl Model {
             stale: false,
             opening: false,
             outdated: false,
+            changes: 0,
             last_key_at: now,
             last_status_at: now,
-            last_found_at: now,
             interrupt_at: None,
             dirty: true,
             quit: false,

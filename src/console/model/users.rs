@@ -1,38 +1,75 @@
-//! The list of users: what is searched, what was found, who is under the cursor.
+//! The list of users: what is searched, the window of it that is held, who is under the cursor.
 
 use tui_input::Input;
 
+use super::marks::Marks;
+use super::window::Window;
 use crate::app::directory::Hits;
 use crate::app::views::UserRow;
 use crate::domain::id::UserId;
 use crate::domain::user::FactorState;
-use crate::domain::user_filter::{UserFilter, UserQuery};
+use crate::domain::user_filter::{UserFilter, UserQuery, UserSort};
 
 #[derive(Debug, Default)]
 pub struct Users {
     pub find: Input,
     pub filters: Vec<UserFilter>,
+    pub sort: UserSort,
     /// `None` before the first answer.
-    pub rows: Option<Vec<UserRow>>,
-    /// Where the list goes on behind the rows.
-    pub after: Option<String>,
+    pub window: Option<Window>,
     pub hits: Hits,
+    /// Who would match without the last filter, when nobody does with it.
+    pub without_last: Option<Hits>,
     /// All users there are.
     pub total: u64,
     /// The cursor follows the user, never the row number.
     pub chosen: Option<UserId>,
+    /// Where the cursor goes when the list that is awaited is here.
+    pub goal: Goal,
+    /// Rows that the cursor still has to go once more of the list is here.
+    pub beyond: isize,
+    pub marks: Marks,
+    /// Where a range that is being marked begins.
+    pub range_from: Option<UserId>,
     /// Milliseconds the last search took.
     pub took_ms: i64,
 }
 
-/// What the filter menu offers, with the letter that chooses it.
-pub const FILTERS: [(char, UserFilter); 6] = [
-    ('n', UserFilter::State(FactorState::On)),
-    ('o', UserFilter::State(FactorState::Off)),
-    ('e', UserFilter::State(FactorState::Enrol)),
-    ('l', UserFilter::Locked),
-    ('s', UserFilter::Staff(true)),
-    ('u', UserFilter::Staff(false)),
+/// Where the cursor goes in a list that is read anew.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Goal {
+    /// To where it is.
+    #[default]
+    Stay,
+    First,
+    Last,
+}
+
+/// What the filter menu offers: the letter that chooses it, and what it means.
+pub const FILTERS: [(char, UserFilter, &str); 14] = [
+    ('s', UserFilter::Staff(true), "staff"),
+    ('u', UserFilter::Staff(false), "everybody else"),
+    ('n', UserFilter::State(FactorState::On), "has a device"),
+    ('o', UserFilter::State(FactorState::Off), "has none"),
+    ('e', UserFilter::State(FactorState::Enrol), "told to enrol, not done yet"),
+    ('d', UserFilter::State(FactorState::Locked), "device disabled after wrong codes"),
+    ('l', UserFilter::Locked, "disabled, or must wait now"),
+    ('c', UserFilter::CodesAtMost(2), "two backup codes left or fewer"),
+    ('p', UserFilter::MailPending, "a change of address is pending"),
+    ('f', UserFilter::MailFailed, "a mail was not delivered"),
+    ('i', UserFilter::SignedInWithin { days: 90 }, "signed in within 90 days"),
+    ('w', UserFilter::MadeWithin { days: 7 }, "made within 7 days"),
+    ('a', UserFilter::HasKeys, "has API keys"),
+    ('t', UserFilter::HasSessions, "is signed in"),
+];
+
+/// What the sort menu offers: the letter, its name, and where the arrow points.
+pub const SORTS: [(char, UserSort, &str, bool); 5] = [
+    ('e', UserSort::Email, "e-mail", true),
+    ('d', UserSort::EmailDescending, "e-mail", false),
+    ('c', UserSort::Created, "created", false),
+    ('l', UserSort::LastLogin, "last sign-in", false),
+    ('n', UserSort::Name, "name", true),
 ];
 
 impl Users {
@@ -45,9 +82,10 @@ impl Users {
         query
     }
 
+    /// The rows that are held.
     #[must_use]
     pub fn rows(&self) -> &[UserRow] {
-        self.rows.as_deref().unwrap_or_default()
+        self.window.as_ref().map(Window::rows).unwrap_or_default()
     }
 
     #[must_use]
@@ -57,6 +95,19 @@ impl Users {
 
     #[must_use]
     pub fn chosen_row(&self) -> Option<&UserRow> {
-        self.chosen_index().and_then(|index| self.rows().get(index))
+        self.rows().iter().find(|row| Some(row.uuid) == self.chosen)
+    }
+
+    /// About how many rows of the list lie before the one under the cursor.
+    #[must_use]
+    pub fn position(&self) -> Option<u64> {
+        let first = self.window.as_ref().and_then(|window| window.position)?;
+        Some(first + self.chosen_index().unwrap_or(0) as u64)
+    }
+
+    /// Whether the whole list is held.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.window.as_ref().is_some_and(|window| window.before().is_none() && window.after().is_none())
     }
 }

@@ -9,7 +9,7 @@ use ratatui::buffer::Buffer;
 use uuid::Uuid;
 
 use crate::app::audit::{AuditPage, ServerStatus};
-use crate::app::directory::{Hits, UserRows};
+use crate::app::directory::{FindUsers, Hits, ListFrom, UserRows};
 use crate::app::reset::{CodeExplanation, Done, EnrolmentStarted, ResetTwoFactor, TwoFactorReset};
 use crate::app::views::{ApiKeyView, AuditRow, FactorView, SessionRow, UserDetail, UserRow};
 use crate::console::link::{Answer, Failure, Reply, Request};
@@ -188,13 +188,19 @@ pub struct Server {
     /// Who is found.
     pub users: Arc<Mutex<Vec<UserRow>>>,
     pub asked: Arc<Mutex<Vec<Request>>>,
+    pub status: Arc<Mutex<ServerStatus>>,
     /// Every request fails with this.
     pub broken: Arc<Mutex<Option<Failure>>>,
 }
 
 impl Default for Server {
     fn default() -> Self {
-        Self { users: Arc::new(Mutex::new(users())), asked: Arc::default(), broken: Arc::default() }
+        Self {
+            users: Arc::new(Mutex::new(users())),
+            asked: Arc::default(),
+            status: Arc::new(Mutex::new(status())),
+            broken: Arc::default(),
+        }
     }
 }
 
@@ -210,29 +216,15 @@ impl Server {
         };
         match request {
             Request::Connect | Request::ConnectAs(_) | Request::Reconnect => Ok(Reply::Connected { live: true }),
-            Request::Status => Ok(Reply::Status(Box::new(status()))),
-            Request::Find(find) => {
-                let rows = self.users.lock().unwrap().clone().into_iter().filter(|row| {
-                    row.email.contains(&find.query)
-                        && find.filters.iter().all(|filter| match *filter {
-                            UserFilter::State(state) => row.state == state,
-                            UserFilter::Staff(is_staff) => row.is_staff == is_staff,
-                            _ => true,
-                        })
-                });
-                let rows: Vec<UserRow> = rows.collect();
-                let hits = Hits { count: rows.len() as u64, is_exact: true };
-                Ok(Reply::Users(UserRows {
-                    rows,
-                    before: None,
-                    after: None,
-                    hits,
-                    position: Some(0),
-                    total: 1_000_000,
-                }))
+            Request::Status => Ok(Reply::Status(Box::new(self.status.lock().unwrap().clone()))),
+            Request::Find(find) => Ok(Reply::Users(self.found(&find))),
+            Request::Count(count) => {
+                let count = self.matching(&count.query, &count.filters).len() as u64;
+                Ok(Reply::Count(Hits { count, is_exact: true }))
             }
             Request::Inspect(inspect) => {
-                let row = users().into_iter().find(|row| row.uuid.to_string() == inspect.user.0).unwrap();
+                let all = self.users.lock().unwrap().clone().into_iter().chain(users());
+                let row = all.into_iter().find(|row| row.uuid.to_string() == inspect.user.0).unwrap();
                 Ok(Reply::User(Box::new(detail(row))))
             }
             Request::Audit(_) => {
@@ -255,6 +247,48 @@ impl Server {
             Request::CancelEmailChange(_) => done("the change was cancelled"),
             Request::RevokeSessions(_) => done("3 sessions ended"),
             Request::RevokeKey(_) => done("API key revoked"),
+        }
+    }
+}
+
+impl Server {
+    fn matching(&self, query: &str, filters: &[UserFilter]) -> Vec<UserRow> {
+        let matches = |row: &UserRow| {
+            row.email.contains(query)
+                && filters.iter().all(|filter| match *filter {
+                    UserFilter::State(state) => row.state == state,
+                    UserFilter::Staff(is_staff) => row.is_staff == is_staff,
+                    _ => true,
+                })
+        };
+        self.users.lock().unwrap().iter().filter(|row| matches(row)).cloned().collect()
+    }
+
+    /// A window of the list; a place is the id of a user.
+    fn found(&self, find: &FindUsers) -> UserRows {
+        let list = self.matching(&find.query, &find.filters);
+        let at = |place: &str| list.iter().position(|row| row.uuid.to_string() == place).unwrap();
+        let latest = list.len().saturating_sub(find.limit);
+        let (start, end) = match &find.from {
+            ListFrom::Start => (0, find.limit),
+            ListFrom::End => (latest, list.len()),
+            ListFrom::After(place) => (at(place) + 1, at(place) + 1 + find.limit),
+            ListFrom::Before(place) => (at(place).saturating_sub(find.limit), at(place)),
+            ListFrom::Share(percent) => {
+                let start = (list.len() * usize::from(*percent) / 100).min(latest);
+                (start, start + find.limit)
+            }
+        };
+        let end = end.min(list.len());
+        let rows = list[start.min(end)..end].to_vec();
+        let place = |row: Option<&UserRow>, there: bool| row.filter(|_| there).map(|row| row.uuid.to_string());
+        UserRows {
+            before: place(rows.first(), start > 0),
+            after: place(rows.last(), end < list.len()),
+            hits: Hits { count: list.len() as u64, is_exact: true },
+            position: Some(start as u64),
+            total: 1_000_000,
+            rows,
         }
     }
 }
@@ -314,21 +348,34 @@ pub struct Console {
     pub now: Timestamp,
     /// Commands other than questions.
     pub commands: Vec<Cmd>,
+    /// Questions wait for [`Console::release`].
+    pub hold: bool,
+    held: Vec<Cmd>,
 }
 
 impl Console {
     /// Started and connected; the cursor is in Find.
     pub fn new(theme: Theme, columns: u16, rows: u16) -> Self {
-        let mut console = Self::unconnected(theme, columns, rows);
-        let commands = update::start(&mut console.model);
-        console.carry_out(commands);
-        console
+        Self::unconnected(theme, columns, rows).connected()
+    }
+
+    pub fn connected(mut self) -> Self {
+        let commands = update::start(&mut self.model);
+        self.carry_out(commands);
+        self
+    }
+
+    /// Answers the questions that were held.
+    pub fn release(&mut self) {
+        self.hold = false;
+        let held = std::mem::take(&mut self.held);
+        self.carry_out(held);
     }
 
     pub fn unconnected(theme: Theme, columns: u16, rows: u16) -> Self {
         let mut model = Model::new(theme, (columns, rows), start());
         model.operator = "jdoe".to_owned();
-        Self { model, server: Server::default(), now: start(), commands: Vec::new() }
+        Self { model, server: Server::default(), now: start(), commands: Vec::new(), hold: false, held: Vec::new() }
     }
 
     pub fn send(&mut self, msg: Msg) {
@@ -339,6 +386,7 @@ impl Console {
     fn carry_out(&mut self, commands: Vec<Cmd>) {
         for command in commands {
             match command {
+                Cmd::Perform { .. } if self.hold => self.held.push(command),
                 Cmd::Perform { slot, serial, request } => {
                     let answer = self.server.answer(request);
                     self.send(Msg::Answer { slot, serial, answer });

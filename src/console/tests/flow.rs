@@ -32,6 +32,7 @@ fn writes(console: &Console) -> Vec<Request> {
         | Request::Reconnect
         | Request::Status
         | Request::Find(_)
+        | Request::Count(_)
         | Request::Inspect(_)
         | Request::Audit(_)
         | Request::Explain(_) => false,
@@ -81,7 +82,8 @@ fn the_cursor_follows_the_user() {
     let mut console = console();
     console.keys("\njj");
     let chosen = console.model.users.chosen;
-    console.model.users.rows.as_mut().unwrap().remove(0);
+    let first = console.model.users.rows()[0].uuid;
+    console.model.users.window.as_mut().unwrap().remove(first);
     console.send(Msg::Key(KeyEvent::new(KeyCode::Char('r'), KeyModifiers::CONTROL)));
     assert_eq!(console.model.users.chosen, chosen);
     assert_eq!(console.model.users.chosen_index(), Some(2));

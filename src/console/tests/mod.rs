@@ -4,4 +4,5 @@ mod enrol;
 mod fixture;
 mod flow;
 mod frame;
+mod list;
 mod screens;

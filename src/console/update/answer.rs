@@ -27,7 +27,11 @@ pub(super) fn answered(model: &mut Model, slot: Slot, serial: u64, answer: Answe
     match answer {
         Ok(Reply::Connected { live }) => connected(model, live),
         Ok(Reply::Status(_)) => Vec::new(),
-        Ok(Reply::Users(users)) => users_found(model, users, slot == Slot::MoreUsers, took_ms),
+        Ok(Reply::Users(users)) => users_found(model, users, slot, took_ms),
+        Ok(Reply::Count(hits)) => {
+            model.users.without_last = Some(hits);
+            Vec::new()
+        }
         Ok(Reply::User(detail)) => {
             user_read(model, detail);
             Vec::new()

@@ -2,7 +2,7 @@
 
 use super::audit::read_audit;
 use super::detail::inspect;
-use super::users::{FIND_MAX, find};
+use super::users::find_again;
 use super::{Cmd, Cmds, INTERRUPT_SECONDS, NOT_KNOWN, fail, toast};
 use crate::console::link::Request;
 use crate::console::model::{Awaited, Model, Overlay, Screen, Slot};
@@ -23,15 +23,16 @@ pub(super) fn forget(model: &mut Model, slot: Slot) -> Cmd {
 }
 
 pub(super) const fn is_read(slot: Slot) -> bool {
-    matches!(slot, Slot::Find | Slot::MoreUsers | Slot::Inspect | Slot::Audit | Slot::MoreAudit)
+    matches!(
+        slot,
+        Slot::Find | Slot::MoreUsers | Slot::FormerUsers | Slot::Count | Slot::Inspect | Slot::Audit | Slot::MoreAudit
+    )
 }
 
 /// Reads again what is on the screen.
 pub(super) fn refresh(model: &mut Model) -> Cmds {
-    let mut commands = Vec::new();
-    if model.users.rows().len() <= FIND_MAX {
-        commands.extend(find(model));
-    }
+    (model.outdated, model.changes) = (false, 0);
+    let mut commands = find_again(model);
     commands.extend(inspect(model));
     if model.screen == Screen::Audit {
         commands.extend(read_audit(model));

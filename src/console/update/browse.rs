@@ -5,14 +5,16 @@ use super::ask::refresh_all;
 use super::audit::{read_audit, step_audit};
 use super::detail::{switch_tab, tab_rows};
 use super::dialogs::{open_actions, toggle_writes};
+use super::filters::{open_filters, open_sorts};
 use super::help::open_help;
 use super::link::{open_store, retry};
+use super::marks::{mark, mark_all, mark_range, unmark};
 use super::messages::open_messages;
 use super::mouse::toggle_mouse;
 use super::palette::{open_copy, open_palette};
-use super::users::{new_search, step_list};
+use super::users::{drop_filter, first, last, step_list};
 use crate::console::keys::Action;
-use crate::console::model::{Focus, Model, Overlay, Screen, Tab};
+use crate::console::model::{Focus, Model, Screen, Tab};
 
 pub(super) fn browse(model: &mut Model, action: Option<Action>) -> Cmds {
     let Some(action) = action else { return Vec::new() };
@@ -20,12 +22,13 @@ pub(super) fn browse(model: &mut Model, action: Option<Action>) -> Cmds {
         Action::Open => model.screen = Screen::Users(Focus::Detail),
         Action::Actions => open_actions(model),
         Action::Find => model.screen = Screen::Users(Focus::Find),
-        Action::Filter => model.overlay = Some(Overlay::Filters { row: 0 }),
-        Action::DropFilter => {
-            if model.users.filters.pop().is_some() {
-                return new_search(model);
-            }
-        }
+        Action::Filter => open_filters(model),
+        Action::Sort => open_sorts(model),
+        Action::Mark => mark(model),
+        Action::MarkRange => mark_range(model),
+        Action::MarkAll => mark_all(model),
+        Action::Unmark => unmark(model),
+        Action::DropFilter => return drop_filter(model),
         Action::Copy => open_copy(model, false),
         Action::ShowAlone => open_copy(model, true),
         Action::Palette => open_palette(model),
@@ -35,6 +38,8 @@ pub(super) fn browse(model: &mut Model, action: Option<Action>) -> Cmds {
         Action::Up => return step(model, -1),
         Action::PageDown => return step(model, page(model)),
         Action::PageUp => return step(model, -page(model)),
+        Action::First if model.screen == Screen::Users(Focus::List) => return first(model),
+        Action::Last if model.screen == Screen::Users(Focus::List) => return last(model),
         Action::First => return step(model, isize::MIN / 2),
         Action::Last => return step(model, isize::MAX / 2),
         Action::NextTab => switch_tab(model, 1),
@@ -67,6 +72,9 @@ pub(super) fn browse(model: &mut Model, action: Option<Action>) -> Cmds {
 
 pub(super) fn back(model: &mut Model) {
     if model.failure.take().is_some() || model.toast.take().is_some() {
+        return;
+    }
+    if model.users.range_from.take().is_some() {
         return;
     }
     model.screen = Screen::Users(Focus::List);

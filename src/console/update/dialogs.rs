@@ -7,13 +7,12 @@ use super::ask::{ask, forget};
 use super::browse::{browse, moved};
 use super::detail::inspect;
 use super::enrol::{enrol_key, explain_key, open_explain};
-use super::users::add_filter;
 use super::{Cmd, Cmds, toast};
 use crate::console::dialog::{self, Dialog, Outcome};
 use crate::console::field;
 use crate::console::keys::Action;
 use crate::console::link::Request;
-use crate::console::model::{FILTERS, LinkState, Model, Overlay, Panel, REASONS_KEPT, Slot, WRITES_SECONDS, Writes};
+use crate::console::model::{LinkState, Model, Overlay, Panel, REASONS_KEPT, Slot, WRITES_SECONDS, Writes};
 
 pub(super) fn open_actions(model: &mut Model) {
     if model.users.chosen.is_some() {
@@ -27,25 +26,12 @@ pub(super) fn menu_key(model: &mut Model, event: KeyEvent, action: Option<Action
         _ => None,
     };
     let by_cursor = action == Some(Action::Open);
-    match &model.overlay {
-        Some(Overlay::Filters { row }) => {
-            let chosen =
-                FILTERS.iter().enumerate().find(|(index, (of, _))| Some(*of) == letter || (by_cursor && index == row));
-            if let Some((_, (_, filter))) = chosen {
-                return add_filter(model, *filter);
-            }
+    if let Some(Overlay::Actions { row }) = &model.overlay {
+        let mut items = dialog::items(model).into_iter().enumerate();
+        let chosen = items.find(|(index, item)| Some(item.letter) == letter || (by_cursor && index == row));
+        if let Some((_, item)) = chosen {
+            return do_item(model, item);
         }
-        Some(Overlay::Actions { row }) => {
-            let items = dialog::items(model);
-            let chosen = items
-                .into_iter()
-                .enumerate()
-                .find(|(index, item)| Some(item.letter) == letter || (by_cursor && index == row));
-            if let Some((_, item)) = chosen {
-                return do_item(model, item);
-            }
-        }
-        _ => {}
     }
     if action == Some(Action::Writes) {
         toggle_writes(model);
@@ -60,11 +46,8 @@ pub(super) fn dialog_letter(event: KeyEvent) -> bool {
 }
 
 pub(super) fn menu_move(model: &mut Model, action: Option<Action>) {
-    let count = match &model.overlay {
-        Some(Overlay::Filters { .. }) => FILTERS.len(),
-        _ => dialog::items(model).len(),
-    };
-    let Some(Overlay::Filters { row } | Overlay::Actions { row }) = &mut model.overlay else { return };
+    let count = dialog::items(model).len();
+    let Some(Overlay::Actions { row }) = &mut model.overlay else { return };
     match action {
         Some(Action::Down) => *row = moved(*row, 1, count),
         Some(Action::Up) => *row = moved(*row, -1, count),

@@ -13,8 +13,9 @@ const RETRY_LONGEST_MICROS: i64 = 5_000_000;
 pub(super) fn status_read(model: &mut Model, status: Box<ServerStatus>) {
     let seen = |status: &ServerStatus| (status.audit_newest, status.users, status.mail_available, status.started_at);
     let before = model.status.as_deref().map(seen);
-    if before.is_some_and(|before| before.0 != status.audit_newest) {
+    if let Some(before) = before.filter(|before| before.0 != status.audit_newest) {
         model.outdated = true;
+        model.changes += status.audit_newest.saturating_sub(before.0);
     }
     if before != Some(seen(&status)) {
         model.dirty = true;
@@ -87,6 +88,5 @@ pub(super) fn catch_up(model: &mut Model) -> Cmds {
     if !(model.outdated && quiet && model.is_connected()) {
         return Vec::new();
     }
-    model.outdated = false;
     refresh(model)
 }

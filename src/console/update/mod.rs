@@ -7,8 +7,10 @@ mod browse;
 mod detail;
 mod dialogs;
 mod enrol;
+mod filters;
 mod help;
 mod link;
+mod marks;
 mod messages;
 mod mouse;
 mod palette;
@@ -28,6 +30,7 @@ use ask::{ask, interrupt};
 use browse::browse;
 use dialogs::{dialog_key, follow_mail, menu_key, panel_key};
 pub use enrol::hide_key;
+use filters::filters_key;
 use help::help_key;
 use link::catch_up;
 use messages::{fail, sheet_key, toast};
@@ -197,7 +200,9 @@ fn tick(model: &mut Model, before: Timestamp) -> Cmds {
 pub fn place(model: &Model) -> Place {
     match &model.overlay {
         Some(Overlay::Help { .. }) => Place::Help,
-        Some(Overlay::Filters { .. } | Overlay::Actions { .. } | Overlay::Copy { .. }) => Place::Menu,
+        Some(Overlay::Filters { .. } | Overlay::Sorts { .. } | Overlay::Actions { .. } | Overlay::Copy { .. }) => {
+            Place::Menu
+        }
         Some(Overlay::Palette { .. }) => Place::Palette,
         Some(Overlay::Messages { .. } | Overlay::Alone(_)) => Place::Sheet,
         Some(Overlay::Dialog(_) | Overlay::Name(_) | Overlay::Enrol(_) | Overlay::Explain(_)) => Place::Dialog,
@@ -233,6 +238,9 @@ fn key(model: &mut Model, event: KeyEvent) -> Cmds {
         Place::Palette => palette_key(model, event, action),
         Place::Sheet => sheet_key(model, event, action),
         Place::Menu if matches!(model.overlay, Some(Overlay::Copy { .. })) => copy_key(model, event, action),
+        Place::Menu if matches!(model.overlay, Some(Overlay::Filters { .. } | Overlay::Sorts { .. })) => {
+            filters_key(model, event, action)
+        }
         Place::Menu => menu_key(model, event, action),
         Place::Dialog => dialog_key(model, event),
         Place::Panel => panel_key(model, action),

@@ -1,101 +1,164 @@
-//! The list of users: search, filters, pages, the cursor.
+//! The list of users: search, the window that is held of it, the cursor.
 
 use crossterm::event::KeyEvent;
 use tui_input::Input;
 
+use super::Cmds;
 use super::ask::ask;
-use super::browse::moved;
 use super::detail::inspect;
 use super::help::open_help;
+use super::messages::toast;
 use super::palette::open_palette;
-use super::{Cmds, PAGE_AHEAD};
-use crate::app::directory::{FindUsers, ListFrom, UserRows};
+use crate::app::directory::{CountUsers, FindUsers, ListFrom, UserRows};
 use crate::console::field;
 use crate::console::keys::Action;
 use crate::console::link::Request;
-use crate::console::model::{Focus, Model, PAGE_ROWS, ROWS_MAX, Screen, Slot};
+use crate::console::model::{End, Focus, Goal, Model, Screen, Slot, WINDOW_PAGE_ROWS, Window};
 use crate::domain::id::UserId;
-use crate::domain::user_filter::{UserFilter, UserQuery, UserSort};
+use crate::domain::user_filter::UserQuery;
 
 /// Most rows that one question may ask for.
-pub(super) const FIND_MAX: usize = 500;
+const FIND_MAX: usize = 500;
+/// Rows between the cursor and an end of the window from which on more is asked for.
+const AHEAD: usize = WINDOW_PAGE_ROWS / 2;
 
-pub(super) fn find(model: &mut Model) -> Cmds {
+/// Reads the part of the list again that is held.
+pub(super) fn find_again(model: &mut Model) -> Cmds {
+    let held = model.users.rows().len().clamp(WINDOW_PAGE_ROWS, FIND_MAX);
+    // The row that the window begins with is known by what lies behind it, so the new one begins a row later.
+    let first = model.users.window.as_ref().and_then(|window| window.before().cloned());
+    find(model, first.map_or(ListFrom::Start, ListFrom::After), held, Goal::Stay)
+}
+
+/// Searches anew, as the words, the filters or the order have changed.
+pub(super) fn new_search(model: &mut Model) -> Cmds {
+    model.users.chosen = None;
+    model.users.range_from = None;
+    find(model, ListFrom::Start, WINDOW_PAGE_ROWS, Goal::First)
+}
+
+fn find(model: &mut Model, from: ListFrom, limit: usize, goal: Goal) -> Cmds {
     if !model.is_connected() {
         return Vec::new();
     }
-    let limit = model.users.rows().len().clamp(PAGE_ROWS, FIND_MAX);
-    model.last_found_at = model.now;
-    model.awaited.retain(|awaited| awaited.slot != Slot::MoreUsers);
-    let request = find_request(model, ListFrom::Start, limit);
+    model.awaited.retain(|awaited| !matches!(awaited.slot, Slot::MoreUsers | Slot::FormerUsers | Slot::Count));
+    model.users.goal = goal;
+    model.users.beyond = 0;
+    let request = find_request(model, from, limit);
     vec![ask(model, Slot::Find, request)]
 }
 
-pub(super) fn find_request(model: &Model, from: ListFrom, limit: usize) -> Request {
+fn find_request(model: &Model, from: ListFrom, limit: usize) -> Request {
     let UserQuery { words, filters } = model.users.query();
-    Request::Find(FindUsers { query: words, filters, sort: UserSort::default(), from, limit })
-}
-
-pub(super) fn new_search(model: &mut Model) -> Cmds {
-    model.users.chosen = None;
-    model.users.after = None;
-    if let Some(rows) = &mut model.users.rows {
-        rows.truncate(PAGE_ROWS);
-    }
-    find(model)
+    Request::Find(FindUsers { query: words, filters, sort: model.users.sort, from, limit })
 }
 
 /// Whoever the cursor is on stays, also when he no longer matches, until something else is searched: the operator may
 /// be about to act on him.
-pub(super) fn users_found(model: &mut Model, found: UserRows, more: bool, took_ms: i64) -> Cmds {
+pub(super) fn users_found(model: &mut Model, found: UserRows, slot: Slot, took_ms: i64) -> Cmds {
     let users = &mut model.users;
-    let chosen = users.chosen_index().zip(users.chosen_row().cloned());
-    users.after = found.after;
     users.hits = found.hits;
     users.total = found.total;
-    match &mut users.rows {
-        Some(rows) if more => {
-            let known = users.chosen;
-            rows.extend(found.rows.into_iter().filter(|row| Some(row.uuid) != known));
-        }
-        rows => {
-            *rows = Some(found.rows);
-            users.took_ms = took_ms;
-        }
+    if let (Slot::MoreUsers | Slot::FormerUsers, Some(window)) = (slot, &mut users.window) {
+        window.join(found, if slot == Slot::MoreUsers { End::Back } else { End::Front });
+        let rows = std::mem::take(&mut users.beyond);
+        return step_list(model, rows);
     }
-    if users.chosen_index().is_none()
-        && let (Some((index, row)), Some(rows)) = (chosen, &mut users.rows)
+    users.took_ms = took_ms;
+    users.without_last = None;
+    let chosen = users.chosen_index().zip(users.chosen_row().cloned());
+    let mut window = Window::new(found);
+    let goal = std::mem::take(&mut users.goal);
+    if let (Goal::Stay, Some((index, row))) = (goal, chosen)
+        && !window.rows().iter().any(|other| other.uuid == row.uuid)
     {
-        rows.insert(index.min(rows.len()), row);
+        window.insert(index, row);
     }
-    if users.chosen_index().is_none() {
-        let first = users.rows().first().map(|row| row.uuid);
-        return choose(model, first);
-    }
-    Vec::new()
+    users.window = Some(window);
+    let goal_row = if goal == Goal::Last { users.rows().last() } else { users.rows().first() };
+    let user = goal_row.map(|row| row.uuid);
+    let mut commands = match goal {
+        Goal::Stay if users.chosen_index().is_some() => Vec::new(),
+        _ => choose(model, user),
+    };
+    commands.extend(count_without_last(model));
+    commands.extend(read_on(model));
+    commands
 }
 
+/// When nobody matches, how many would without the last filter.
+fn count_without_last(model: &mut Model) -> Cmds {
+    let mut query = model.users.query();
+    let Some(last) = model.users.filters.last().filter(|_| model.users.rows().is_empty()) else { return Vec::new() };
+    query.filters.retain(|filter| filter != last);
+    vec![ask(model, Slot::Count, Request::Count(CountUsers { query: query.words, filters: query.filters }))]
+}
+
+/// Moves the cursor by so many rows; what lies beyond the window is asked for, and the rest of the way is gone then.
 pub(super) fn step_list(model: &mut Model, rows: isize) -> Cmds {
-    let count = model.users.rows().len();
-    let index = moved(model.users.chosen_index().unwrap_or(0), rows, count);
-    let user = model.users.rows().get(index).map(|row| row.uuid);
+    let Some(last) = model.users.rows().len().checked_sub(1) else { return Vec::new() };
+    let index = model.users.chosen_index().unwrap_or(0);
+    let target = isize::try_from(index).unwrap_or(isize::MAX).saturating_add(rows);
+    let reached = usize::try_from(target).unwrap_or(0).min(last);
+    let user = model.users.rows().get(reached).map(|row| row.uuid);
     let mut commands = if user == model.users.chosen { Vec::new() } else { choose(model, user) };
-    let near_end = index + PAGE_AHEAD >= count && count < ROWS_MAX;
-    let free = !model.is_awaiting(Slot::MoreUsers) && !model.is_awaiting(Slot::Find);
-    if near_end
-        && free
-        && model.is_connected()
-        && let Some(after) = model.users.after.clone()
-    {
-        let request = find_request(model, ListFrom::After(after), PAGE_ROWS);
-        commands.push(ask(model, Slot::MoreUsers, request));
-    }
+    commands.extend(read_on(model));
+    let missing = target.saturating_sub_unsigned(reached);
+    let awaited = if missing < 0 { Slot::FormerUsers } else { Slot::MoreUsers };
+    model.users.beyond = if model.is_awaiting(awaited) { missing } else { 0 };
     commands
+}
+
+/// Asks for the next page on whichever side the cursor is near.
+fn read_on(model: &mut Model) -> Cmds {
+    let free = !model.is_awaiting(Slot::MoreUsers) && !model.is_awaiting(Slot::FormerUsers);
+    if !free || model.is_awaiting(Slot::Find) || !model.is_connected() {
+        return Vec::new();
+    }
+    let Some((window, index)) = model.users.window.as_ref().zip(model.users.chosen_index()) else { return Vec::new() };
+    let at_end = index + AHEAD >= window.rows().len();
+    let after = window.after().filter(|_| at_end).map(|place| (Slot::MoreUsers, ListFrom::After(place.clone())));
+    let before = window.before().filter(|_| index < AHEAD);
+    let before = before.map(|place| (Slot::FormerUsers, ListFrom::Before(place.clone())));
+    let Some((slot, from)) = after.or(before) else { return Vec::new() };
+    let request = find_request(model, from, WINDOW_PAGE_ROWS);
+    vec![ask(model, slot, request)]
+}
+
+/// To the first row of the whole list.
+pub(super) fn first(model: &mut Model) -> Cmds {
+    if model.users.window.as_ref().is_none_or(|window| window.before().is_none()) {
+        return step_list(model, isize::MIN / 2);
+    }
+    find(model, ListFrom::Start, WINDOW_PAGE_ROWS, Goal::First)
+}
+
+/// To the last row of the whole list.
+pub(super) fn last(model: &mut Model) -> Cmds {
+    if model.users.window.as_ref().is_none_or(|window| window.after().is_none()) {
+        return step_list(model, isize::MAX / 2);
+    }
+    find(model, ListFrom::End, WINDOW_PAGE_ROWS, Goal::Last)
+}
+
+/// Goes to so many percent of the list.
+pub(super) fn jump(model: &mut Model, percent: u8) -> Cmds {
+    model.screen = Screen::Users(Focus::List);
+    if !model.users.is_whole() {
+        return match percent {
+            100 => last(model),
+            _ => find(model, ListFrom::Share(percent), WINDOW_PAGE_ROWS, Goal::First),
+        };
+    }
+    let index = model.users.rows().len().saturating_sub(1) * usize::from(percent) / 100;
+    let user = model.users.rows().get(index).map(|row| row.uuid);
+    choose(model, user)
 }
 
 pub(super) fn choose(model: &mut Model, user: Option<UserId>) -> Cmds {
     model.users.chosen = user;
     model.tab_row = 0;
+    model.tab_marks.clear();
     inspect(model)
 }
 
@@ -120,17 +183,10 @@ pub(super) fn find_key(model: &mut Model, event: KeyEvent, action: Option<Action
     Vec::new()
 }
 
-pub(super) fn add_filter(model: &mut Model, filter: UserFilter) -> Cmds {
-    model.overlay = None;
-    model.users.filters.retain(|other| !other.same_kind(filter));
-    model.users.filters.push(filter);
-    new_search(model)
-}
-
-/// Goes to so many percent of the list.
-pub(super) fn jump(model: &mut Model, percent: u8) -> Cmds {
-    let count = model.users.rows().len();
-    let index = count.saturating_sub(1) * usize::from(percent) / 100;
-    let user = model.users.rows().get(index).map(|row| row.uuid);
-    choose(model, user)
+pub(super) fn drop_filter(model: &mut Model) -> Cmds {
+    if model.users.filters.pop().is_some() {
+        return new_search(model);
+    }
+    toast(model, "there is no filter to drop: f adds one");
+    Vec::new()
 }

@@ -6,7 +6,7 @@ use ratatui::text::{Line, Span};
 use super::{BoxLine, boxed, centred, put_lines, toned};
 use crate::console::copy;
 use crate::console::dialog;
-use crate::console::model::{FILTERS, Model};
+use crate::console::model::{FILTERS, Model, SORTS};
 use crate::console::text::{fit, shown};
 use crate::console::theme::Tone;
 
@@ -32,13 +32,29 @@ pub(super) fn draw_filters(model: &Model, frame: &mut Frame<'_>, row: usize) {
     let lines: Vec<BoxLine> = FILTERS
         .iter()
         .enumerate()
-        .map(|(index, (letter, filter))| {
-            let on = if model.users.filters.contains(filter) { "(on)" } else { "" };
-            line(model, index == row, *letter, &fit(&filter.to_string(), 14, ""), Tone::Plain, on)
+        .map(|(index, (letter, filter, meaning))| {
+            let on = if model.users.filters.contains(filter) { " (on)" } else { "" };
+            let label = fit(&filter.to_string(), 14, "");
+            line(model, index == row, *letter, &label, Tone::Plain, &format!("{meaning}{on}"))
         })
         .collect();
-    let outer = centred(frame, 40, lines.len() + 2);
-    let inner = boxed(model, frame, outer, "Add filter", "");
+    let outer = centred(frame, 58, lines.len() + 2);
+    let inner = boxed(model, frame, outer, "Add filter", "in Find too: in:30d codes:<=1");
+    put_lines(frame, inner, lines);
+}
+
+pub(super) fn draw_sorts(model: &Model, frame: &mut Frame<'_>, row: usize) {
+    let lines: Vec<BoxLine> = SORTS
+        .iter()
+        .enumerate()
+        .map(|(index, (letter, sort, name, ascending))| {
+            let on = if model.users.sort == *sort { "(now)" } else { "" };
+            let label = fit(&format!("{name} {}", model.theme.sorted(*ascending)), 18, "");
+            line(model, index == row, *letter, &label, Tone::Plain, on)
+        })
+        .collect();
+    let outer = centred(frame, 44, lines.len() + 2);
+    let inner = boxed(model, frame, outer, "Order", "");
     put_lines(frame, inner, lines);
 }
 

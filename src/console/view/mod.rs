@@ -73,6 +73,7 @@ fn overlay(model: &Model, frame: &mut Frame<'_>) {
         Some(Overlay::Explain(explain)) => explain::draw(model, frame, explain),
         Some(Overlay::Help { place, filter, row }) => help::draw(model, frame, *place, filter, *row),
         Some(Overlay::Filters { row }) => menu::draw_filters(model, frame, *row),
+        Some(Overlay::Sorts { row }) => menu::draw_sorts(model, frame, *row),
         Some(Overlay::Actions { row }) => menu::draw_actions(model, frame, *row),
         Some(Overlay::Copy { row, alone }) => menu::draw_copy(model, frame, *row, *alone),
         Some(Overlay::Palette { place, input, row }) => palette::draw(model, frame, *place, input, *row),

@@ -5,12 +5,17 @@ use ratatui::layout::{Position, Rect};
 use ratatui::text::{Line, Span};
 
 use super::{body, field_text, put, put_right, signed, toned};
+use crate::app::directory::Hits;
 use crate::app::views::UserRow;
-use crate::console::model::{Focus, Model, ROWS_MAX, Screen};
+use crate::console::dialog::look_alike;
+use crate::console::keys::{Action, Place};
+use crate::console::lookalike;
+use crate::console::model::{Focus, Model, SORTS, Screen};
 use crate::console::text::{ago, count, cut_email, fit, shown, thousands, width, wrap};
 use crate::console::theme::Tone;
 use crate::domain::time::Timestamp;
 use crate::domain::user::FactorState;
+use crate::domain::user_filter::UserQuery;
 
 const STATE_COLUMNS: usize = 11;
 const LAST_COLUMNS: usize = 8;
@@ -62,13 +67,13 @@ pub(super) fn first_row(model: &Model, height: usize) -> usize {
 fn find_line(model: &Model, frame: &mut Frame<'_>) {
     let area = frame.area();
     let users = &model.users;
-    let found = if users.rows.is_none() {
+    let found = if users.window.is_none() {
         "... of ...".to_owned()
     } else {
-        let more = if users.hits.is_exact { "" } else { "+" };
-        format!("{}{more} of {}   {} ms", thousands(users.hits.count), thousands(users.total), users.took_ms)
+        format!("{} of {}   {} ms", hits(users.hits), thousands(users.total), users.took_ms)
     };
     let found = if model.stale { format!("{found}  (stale)") } else { found };
+    let found = if model.is_wide() { format!("{found}   {}", order(model)) } else { found };
     let room = usize::from(area.width).saturating_sub(9 + width(&found));
     let (text, cursor) = field_text(&users.find, room);
     put(frame, area, 0, 1, Line::from(vec![toned(model, Tone::Title, " Find: "), Span::raw(text)]));
@@ -78,21 +83,54 @@ fn find_line(model: &Model, frame: &mut Frame<'_>) {
     }
 }
 
+/// `214`, or `10,000+` when there may be more.
+fn hits(hits: Hits) -> String {
+    format!("{}{}", thousands(hits.count), if hits.is_exact { "" } else { "+" })
+}
+
+fn order(model: &Model) -> String {
+    let order = SORTS.iter().find(|(_, sort, ..)| *sort == model.users.sort);
+    order.map_or(String::new(), |(_, _, name, up)| format!("sort: {name} {}", model.theme.sorted(*up)))
+}
+
 fn filter_line(model: &Model, frame: &mut Frame<'_>) {
     let area = frame.area();
+    let (users, narrow) = (&model.users, area.width < 80);
+    let key = |action| model.keys.binding(Place::List, action).map(|bound| bound.first()).unwrap_or_default();
     let mut spans = vec![Span::raw(" ")];
-    for filter in &model.users.filters {
-        spans.push(toned(model, Tone::Waiting, format!("[{filter}]")));
+    for (index, filter) in users.filters.iter().enumerate() {
+        let is_last = index + 1 == users.filters.len();
+        let drop = if is_last { format!(" {}", key(Action::DropFilter)) } else { String::new() };
+        spans.push(toned(model, Tone::Waiting, format!("[{filter}{drop}]")));
         spans.push(Span::raw(" "));
     }
-    spans.push(toned(model, Tone::Key, "f"));
-    spans.push(Span::raw(" add filter"));
-    if !model.users.filters.is_empty() {
-        spans.push(toned(model, Tone::Key, "  x"));
-        spans.push(Span::raw(" drop last"));
+    let mut right = Vec::new();
+    if model.outdated {
+        let changes = count(usize::try_from(model.changes).unwrap_or(usize::MAX), "change");
+        right.push(toned(model, Tone::Care, format!("{changes}, {} to re-sort  ", key(Action::Refresh))));
+    }
+    if !users.marks.is_empty() {
+        right.push(toned(model, Tone::Title, format!("{} marked  ", hits(users.marks.count()))));
+    }
+    if let Some(position) = users.position().filter(|_| !users.is_whole()) {
+        right.push(Span::raw(format!("about {}  ", thousands(position + 1))));
+    }
+    if !model.is_wide() {
+        right.push(Span::raw(format!("{} ", order(model))));
+    }
+    let right = Line::from(right);
+    let used = |spans: &[Span<'_>]| spans.iter().map(Span::width).sum::<usize>();
+    let room = usize::from(area.width).saturating_sub(right.width() + 2);
+    let mut hint = vec![toned(model, Tone::Key, key(Action::Filter)), Span::raw(" add filter")];
+    if !users.filters.is_empty() && !narrow {
+        hint.push(toned(model, Tone::Key, format!("  {}", key(Action::DropFilter))));
+        hint.push(Span::raw(" drop last"));
+    }
+    if used(&spans) + used(&hint) <= room {
+        spans.extend(hint);
     }
     put(frame, area, 0, 2, Line::from(spans));
-    put_right(frame, area, 2, "sort: e-mail ");
+    put_right(frame, area, 2, right);
 }
 
 /// Which columns there is room for; they leave in the order last sign-in, name, role.
@@ -129,7 +167,7 @@ fn draw_list(model: &Model, frame: &mut Frame<'_>, area: Rect, rows: Rect, with_
     head.push_str(if columns.last { "LAST IN" } else { "" });
     put(frame, area, area.x + 2, area.y, toned(model, Tone::Title, head));
     let users = model.users.rows();
-    if model.users.rows.is_none() {
+    if model.users.window.is_none() {
         put(frame, rows, rows.x + 2, rows.y, "...");
         return;
     }
@@ -141,24 +179,41 @@ fn draw_list(model: &Model, frame: &mut Frame<'_>, area: Rect, rows: Rect, with_
         return;
     }
     let height = usize::from(rows.height);
-    let hidden = first_row(model, height);
-    for (row, y) in users.iter().skip(hidden).zip(rows.y..rows.bottom()) {
-        draw_row(model, frame, Rect { y, height: 1, ..rows }, row, &columns);
+    let first = first_row(model, height);
+    let list = List { query: model.users.query(), columns };
+    for (row, y) in users.iter().skip(first).zip(rows.y..rows.bottom()) {
+        draw_row(model, frame, Rect { y, height: 1, ..rows }, row, &list);
     }
-    if users.len() >= ROWS_MAX && hidden + height >= users.len() {
-        let text = format!("  the first {} are shown; type to narrow the search", thousands(ROWS_MAX as u64));
-        put(frame, rows, rows.x, rows.bottom().saturating_sub(1), fit(&text, usize::from(rows.width), ""));
-    }
+    // More is on its way: the cursor waits at the edge.
+    let edge = match model.users.beyond {
+        0 => return,
+        rows_missing if rows_missing < 0 => rows.y,
+        _ => rows.y + u16::try_from(height.min(users.len() - first)).unwrap_or(1).saturating_sub(1),
+    };
+    put(frame, rows, rows.x, edge, fit("  ...", usize::from(rows.width), ""));
 }
 
-fn draw_row(model: &Model, frame: &mut Frame<'_>, area: Rect, row: &UserRow, columns: &Columns) {
-    let ellipsis = model.theme.ellipsis();
+/// What all rows of a frame need.
+struct List {
+    query: UserQuery,
+    columns: Columns,
+}
+
+fn draw_row(model: &Model, frame: &mut Frame<'_>, area: Rect, row: &UserRow, list: &List) {
+    let (ellipsis, columns) = (model.theme.ellipsis(), &list.columns);
     let chosen = model.users.chosen == Some(row.uuid);
     let email = cut_email(&shown(&row.email), columns.email.saturating_sub(2), ellipsis);
     let filler = " ".repeat(columns.email.saturating_sub(width(&email)));
-    let mut spans = vec![Span::raw(if chosen { "> " } else { "  " })];
-    spans.extend(highlighted(model, &email));
-    spans.push(Span::raw(filler));
+    let mark = if model.users.marks.has(row.uuid, &list.query) { "+" } else { " " };
+    let mut spans = vec![Span::raw(if chosen { ">" } else { " " }), toned(model, Tone::Title, mark)];
+    spans.extend(highlighted(model, &list.query.words, &email));
+    if row.is_namesake || lookalike::seems(&row.email).is_some() {
+        let filler: String = filler.chars().skip(2).collect();
+        spans.push(Span::raw(filler));
+        spans.push(toned(model, Tone::Care, format!("{} ", model.theme.sign(Tone::Care))));
+    } else {
+        spans.push(Span::raw(filler));
+    }
     if columns.name {
         spans.push(Span::raw(fit(&fit(&shown(&row.name), NAME_COLUMNS - 1, ellipsis), NAME_COLUMNS, "")));
     }
@@ -169,16 +224,16 @@ fn draw_row(model: &Model, frame: &mut Frame<'_>, area: Rect, row: &UserRow, col
     let state = format!("{} {word}", model.theme.sign(tone));
     spans.push(toned(model, tone, fit(&state, STATE_COLUMNS, "")));
     if columns.last {
-        let last = row.last_login.map_or("never".to_owned(), |at| ago(model.now, at));
-        spans.push(Span::raw(fit(&last, LAST_COLUMNS, "")));
+        let since = row.last_login.map_or("never".to_owned(), |at| ago(model.now, at));
+        spans.push(Span::raw(fit(&since, LAST_COLUMNS, "")));
     }
     let line = Line::from(spans);
     put(frame, area, area.x, area.y, if chosen { line.style(model.theme.chosen()) } else { line });
 }
 
 /// The e-mail with what was searched for underlined.
-fn highlighted(model: &Model, email: &str) -> Vec<Span<'static>> {
-    let words = model.users.query().words.to_lowercase();
+fn highlighted(model: &Model, words: &str, email: &str) -> Vec<Span<'static>> {
+    let words = words.to_lowercase();
     let found = if words.is_empty() { None } else { email.find(&words) };
     let Some((before, rest)) = found.and_then(|at| email.split_at_checked(at)) else {
         return vec![Span::raw(email.to_owned())];
@@ -205,16 +260,23 @@ pub(super) fn state(row: &UserRow, now: Timestamp) -> (Tone, String) {
 }
 
 fn nobody(model: &Model) -> String {
-    let search = model.users.query();
-    let filters: Vec<String> = model.users.filters.iter().map(ToString::to_string).collect();
+    let users = &model.users;
+    let words = users.query().words;
+    let key = |action| model.keys.binding(Place::List, action).map(|bound| bound.first()).unwrap_or_default();
+    let filters: Vec<String> = users.filters.iter().map(ToString::to_string).collect();
     let with = if filters.is_empty() { String::new() } else { format!(" with {}", filters.join(" ")) };
-    match (search.words.is_empty(), filters.is_empty()) {
-        (true, true) if model.users.find.value().is_empty() => {
-            "No users yet. `doorward user create` makes one.".to_owned()
+    let drop = match users.without_last {
+        Some(without) => {
+            let verb = if without.count == 1 { "matches" } else { "match" };
+            format!("{} drops the filter, {} {verb} without it.", key(Action::DropFilter), hits(without))
         }
-        (_, true) => format!("No user matches {}. Esc in Find clears it.", shown(model.users.find.value())),
-        (true, false) => format!("No user{with}. x drops the filter."),
-        (false, false) => format!("No user matches {}{with}. x drops the filter.", shown(&search.words)),
+        None => format!("{} drops the filter.", key(Action::DropFilter)),
+    };
+    match (words.is_empty(), filters.is_empty()) {
+        (true, true) if users.find.value().is_empty() => "No users yet. `doorward user create` makes one.".to_owned(),
+        (_, true) => format!("No user matches {}. Esc in Find clears it.", shown(users.find.value())),
+        (true, false) => format!("No user{with}. {drop}"),
+        (false, false) => format!("No user matches {}{with}. {drop}", shown(&words)),
     }
 }
 
@@ -231,6 +293,9 @@ fn strip(model: &Model, frame: &mut Frame<'_>, area: Rect) {
         put(frame, area, area.x + 1, area.y + 1, "...");
         return;
     };
+    if let Some(text) = look_alike(&row.email) {
+        put_right(frame, area, area.bottom().saturating_sub(1), signed(model, Tone::Care, &format!("{text} ")));
+    }
     if !detail.namesakes.is_empty() {
         let text = format!("{} users named {}", detail.namesakes.len() + 1, shown(&row.name));
         put_right(
