@@ -5,7 +5,8 @@ use serde::Serialize;
 
 use super::STATUS_FAILED;
 use crate::app::accounts::{CreateUser, SetUser, SetUserActive};
-use crate::app::audit::{ListAudit, ReadStatus};
+use crate::app::audit::{ExportAudit, ListAudit, ReadStatus};
+use crate::app::demand::DemandReEnrolment;
 use crate::app::directory::{CountUsers, FindUsers, InspectUser};
 use crate::app::email::{CancelEmailChangeOf, ResendVerification};
 use crate::app::export::{ExportOrganizations, ExportUsers};
@@ -53,7 +54,9 @@ operations! {
     CountUsers,
     CreateApiKeyFor,
     CreateUser,
+    DemandReEnrolment,
     ExplainCode,
+    ExportAudit,
     ExportOrganizations,
     ExportUsers,
     FindUsers,

@@ -11,16 +11,21 @@ use serde::{Deserialize, Serialize};
 use super::views::{AuditRow, UserRef};
 use super::{Context, Identity, Mode, Operation, Permission};
 use crate::domain::audit::{AuditActor, AuditRecord, AuditTarget, Event, Outcome};
+use crate::domain::id::UserId;
 use crate::domain::text;
+use crate::domain::time::Timestamp;
 use crate::domain::user::{FactorState, User};
 use crate::error::Result;
 use crate::records::{ChainedAudit, append_audit, keys};
-use crate::store::Batch;
+use crate::store::{Batch, Order};
 
 /// Most rows of one page.
 pub const ROWS_MAX: usize = 500;
-/// Entries looked at for one page when only some events are wanted.
+/// Entries looked at for one page when only some are wanted.
 const LOOKED_AT_MAX: usize = 5_000;
+/// An entry has the time at which its operation began and the number that it got at its end, so numbers and times are
+/// in the same order but for this long.
+const DISORDER_SECONDS: i64 = 15 * 60;
 
 /// A page of the trail, newest first.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -49,15 +54,31 @@ pub struct ServerStatus {
     pub outbox_failed: u64,
     pub audit_newest: u64,
     pub mail_available: bool,
-    pub started_at: crate::domain::time::Timestamp,
+    pub started_at: Timestamp,
 }
 
-/// The audit trail, or what concerns one user, newest first.
+/// Which entries of the trail are wanted; what is not said is not asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuditFilter {
+    /// What happened to this user.
+    pub user: Option<UserRef>,
+    /// Who did it: a part of an operator's name or a user's address, in any case; or `system`.
+    pub actor: Option<String>,
+    /// The start of the event's name.
+    pub event: Option<String>,
+    /// Not before this moment.
+    pub since: Option<Timestamp>,
+    /// Before this moment.
+    pub until: Option<Timestamp>,
+    /// What operators did themselves; what their jobs did, one user after the other, is not among it.
+    pub operators_only: bool,
+}
+
+/// The entries that a filter lets through, newest first. Looks at [`LOOKED_AT_MAX`] or so, so a page can hold less than
+/// was asked for, and still have a next.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ListAudit {
-    pub user: Option<UserRef>,
-    /// Only events whose name starts with this.
-    pub event: Option<String>,
+    pub filter: AuditFilter,
     /// Only entries with a smaller number.
     pub before: Option<u64>,
     /// At most [`ROWS_MAX`].
@@ -70,32 +91,135 @@ impl Operation for ListAudit {
     type Reply = AuditPage;
 
     async fn run(self, cx: &Context<'_>) -> Result<Self::Reply> {
-        let user = match &self.user {
-            Some(user) => Some(cx.find_user(user).await?.value.id),
+        let newest = cx.records().audit_newest().await?;
+        let search = cx.search_of(&self.filter).await?;
+        let end = match self.filter.until {
+            Some(until) => Some(cx.first_number_after(newest, until.plus_seconds(DISORDER_SECONDS)).await?),
             None => None,
         };
-        let limit = self.limit.clamp(1, ROWS_MAX);
-        let mut page = AuditPage { rows: Vec::new(), next: self.before, newest: cx.records().audit_newest().await? };
+        let before = [self.before, end].into_iter().flatten().min();
+        let (rows, next) = cx.searched(&search, before, self.limit, Order::Descending).await?;
+        Ok(AuditPage { rows, next, newest })
+    }
+}
+
+/// The same, oldest first, for export.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ExportAudit {
+    pub filter: AuditFilter,
+    /// Only entries with a larger number; 0 begins.
+    pub after: u64,
+    /// At most [`ROWS_MAX`].
+    pub limit: usize,
+}
+
+impl Operation for ExportAudit {
+    const NAME: &'static str = "export_audit";
+    const NEEDS: Permission = Permission::OPERATOR_READ;
+    type Reply = AuditPage;
+
+    async fn run(self, cx: &Context<'_>) -> Result<Self::Reply> {
+        let newest = cx.records().audit_newest().await?;
+        let search = cx.search_of(&self.filter).await?;
+        let begin = match self.filter.since {
+            Some(since) => {
+                cx.first_number_after(newest, since.plus_seconds(-DISORDER_SECONDS)).await?.saturating_sub(1)
+            }
+            None => 0,
+        };
+        let after = Some(self.after.max(begin)).filter(|after| *after > 0);
+        let (rows, next) = cx.searched(&search, after, self.limit, Order::Ascending).await?;
+        Ok(AuditPage { rows, next, newest })
+    }
+}
+
+/// A filter, ready to be applied.
+struct Search {
+    user: Option<UserId>,
+    filter: AuditFilter,
+}
+
+impl Search {
+    fn lets_through(&self, record: &AuditRecord) -> bool {
+        let AuditFilter { actor, event, since, until, operators_only, .. } = &self.filter;
+        since.is_none_or(|since| since <= record.at)
+            && until.is_none_or(|until| record.at < until)
+            && event.as_ref().is_none_or(|start| record.event.as_str().starts_with(start.as_str()))
+            && (!operators_only || record.is_by_hand())
+            && actor.as_ref().is_none_or(|wanted| record.actor.is_called(wanted))
+    }
+
+    /// Whether nothing further on, in this order, can be let through.
+    fn is_over(&self, record: &AuditRecord, order: Order) -> bool {
+        match order {
+            Order::Descending => {
+                self.filter.since.is_some_and(|since| since.seconds_since(record.at) > DISORDER_SECONDS)
+            }
+            Order::Ascending => {
+                self.filter.until.is_some_and(|until| record.at.seconds_since(until) > DISORDER_SECONDS)
+            }
+        }
+    }
+}
+
+impl Context<'_> {
+    async fn search_of(&self, filter: &AuditFilter) -> Result<Search> {
+        let user = match &filter.user {
+            Some(user) => Some(self.find_user(user).await?.value.id),
+            None => None,
+        };
+        Ok(Search { user, filter: filter.clone() })
+    }
+
+    /// A page of what a search finds beyond this number, and where to go on.
+    async fn searched(
+        &self,
+        search: &Search,
+        mut from: Option<u64>,
+        limit: usize,
+        order: Order,
+    ) -> Result<(Vec<AuditRow>, Option<u64>)> {
+        let limit = limit.clamp(1, ROWS_MAX);
+        let mut rows = Vec::new();
         let mut looked_at = 0;
-        while page.rows.len() < limit && looked_at < LOOKED_AT_MAX {
-            let entries = cx.records().audit(user, page.next, limit).await?;
+        while looked_at < LOOKED_AT_MAX {
+            let entries = match (search.user, search.filter.operators_only) {
+                (None, true) => self.records().audit_by_hand(from, limit, order).await?,
+                (user, _) => self.records().audit(user, from, limit, order).await?,
+            };
             looked_at += entries.len();
             let is_last = entries.len() < limit;
             for entry in entries {
-                page.next = Some(entry.number);
-                if self.event.as_ref().is_none_or(|start| entry.record.event.as_str().starts_with(start.as_str())) {
-                    page.rows.push(entry.into());
-                    if page.rows.len() == limit {
-                        return Ok(page);
+                if search.is_over(&entry.record, order) {
+                    return Ok((rows, None));
+                }
+                from = Some(entry.number);
+                if search.lets_through(&entry.record) {
+                    rows.push(entry.into());
+                    if rows.len() == limit {
+                        return Ok((rows, from));
                     }
                 }
             }
             if is_last {
-                page.next = None;
-                break;
+                return Ok((rows, None));
             }
         }
-        Ok(page)
+        Ok((rows, from))
+    }
+
+    /// The number of the first entry that was made after a moment, or the one behind the newest.
+    async fn first_number_after(&self, newest: u64, at: Timestamp) -> Result<u64> {
+        let (mut low, mut high) = (1, newest + 1);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            // Every number has its entry; one that were missing would end the search early, and hide nothing.
+            match self.records().audit_at(middle).await? {
+                Some(made_at) if made_at <= at => low = middle + 1,
+                _ => high = middle,
+            }
+        }
+        Ok(low)
     }
 }
 

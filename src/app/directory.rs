@@ -15,6 +15,7 @@ use crate::domain::user_filter::{UserFilter, UserSort};
 use crate::domain::user_search::{Class, Terms};
 use crate::error::{Error, Result};
 use crate::records::keys;
+use crate::store::Order;
 
 /// Most rows of one page.
 pub const ROWS_MAX: usize = 500;
@@ -147,7 +148,7 @@ impl Operation for InspectUser {
         let user = cx.find_user(&self.user).await?.value;
         let (_, remembered_devices) = cx.live_presence(&user).await?;
         let namesakes = cx.namesakes(&user).await?;
-        let audit = cx.records().audit(Some(user.id), None, AUDIT_ROWS).await?;
+        let audit = cx.records().audit(Some(user.id), None, AUDIT_ROWS, Order::Descending).await?;
         Ok(UserDetail {
             row: cx.user_row(&user),
             factor: cx.factor_view(&user).await?,

@@ -9,6 +9,7 @@ mod announcement;
 pub mod api_keys;
 pub mod audit;
 pub mod authentication;
+pub mod demand;
 pub mod directory;
 pub mod email;
 pub mod export;

@@ -13,7 +13,7 @@ use crate::domain::user_filter::UserFilter;
 use crate::error::Result;
 use crate::records::days::{self, Span, Tallied};
 use crate::records::keys;
-use crate::store::Batch;
+use crate::store::{Batch, Order};
 
 /// Days of the row of enrolments.
 pub const ENROLMENT_DAYS: u64 = 60;
@@ -106,7 +106,7 @@ impl Operation for ReadOverview {
             resets.split_last().map_or((0, &[][..]), |(today, before)| (*today, before));
         let minutes = last(MINUTES_PER_HOUR, Span::Minute.of(cx.now));
         let week_ago = today.saturating_sub(WEEK_DAYS);
-        let actions = records.audit_by_hand(LAST_ACTIONS).await?;
+        let actions = records.audit_by_hand(None, LAST_ACTIONS, Order::Descending).await?;
         Ok(Overview {
             roles: vec![cx.app.adoption(true).await?, cx.app.adoption(false).await?],
             with_week_ago: records.adoption(week_ago).await?.map(|then| (then.with, then.of)),
@@ -153,7 +153,7 @@ impl App {
 impl Context<'_> {
     /// Whole days before today that say what is usual; 0 while there are too few.
     async fn usual_days(&self) -> Result<u64> {
-        let Some(first) = self.records().audit_first_at().await? else { return Ok(0) };
+        let Some(first) = self.records().audit_at(1).await? else { return Ok(0) };
         // The first day was not a whole one, and today is not.
         let days = Span::Day.of(self.now).saturating_sub(Span::Day.of(first) + 1).min(USUAL_DAYS);
         Ok(if days < USUAL_DAYS_MIN { 0 } else { days })

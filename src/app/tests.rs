@@ -13,6 +13,7 @@ use serde_json::json;
 use super::accounts::*;
 use super::api_keys::*;
 use super::audit::*;
+use super::demand::*;
 use super::directory::*;
 use super::email::*;
 use super::login::*;
@@ -183,7 +184,7 @@ impl World {
     }
 
     async fn events(&self) -> Vec<Event> {
-        let entries = self.app.records().audit(None, None, 1_000).await.unwrap();
+        let entries = self.app.records().audit(None, None, 1_000, Order::Descending).await.unwrap();
         entries.into_iter().rev().map(|entry| entry.record.event).collect()
     }
 
@@ -828,7 +829,7 @@ async fn a_staged_address_goes_when_the_owner_is_let_in_anew() {
         let user = world.user(id).await;
         assert_eq!((user.pending_email, user.pending_email_at), (None, None), "{how}");
         assert!(!world.has(&keys::token(Purpose::VerifyEmail, Some(id))).await, "{how}");
-        let newest = world.app.records().audit(None, None, 1).await.unwrap().remove(0).record;
+        let newest = world.app.records().audit(None, None, 1, Order::Descending).await.unwrap().remove(0).record;
         assert!(newest.details.contains(&("staged_email_dropped".to_owned(), "true".to_owned())), "{how}");
     }
 }
@@ -1007,7 +1008,7 @@ async fn the_trail_is_a_chain_without_gaps() {
     let session = world.login(EMAIL).await;
     world.enrol(&session).await;
     let reset = world.run(&operator(), reset_of(EMAIL, false)).await.unwrap();
-    let entries = world.app.records().audit(None, None, 100).await.unwrap();
+    let entries = world.app.records().audit(None, None, 100, Order::Descending).await.unwrap();
     let numbers: Vec<u64> = entries.iter().map(|entry| entry.number).collect();
     let newest = entries.len() as u64;
     assert_eq!(numbers, (1..=newest).rev().collect::<Vec<_>>());
@@ -1018,10 +1019,14 @@ async fn the_trail_is_a_chain_without_gaps() {
     }
     assert_eq!(entries.last().unwrap().previous, [0; 32]);
     assert!(matches!(&entries[0].record.actor, AuditActor::Operator { uid: 1_000, name } if name == "jdoe"));
-    let own = world.app.records().audit(Some(id), None, 100).await.unwrap();
+    let own = world.app.records().audit(Some(id), None, 100, Order::Descending).await.unwrap();
     assert!(own.iter().all(|entry| entry.record.target.as_ref().is_some_and(|target| target.id == id)));
     assert_eq!(own.len(), entries.len() - 1);
-    let page = ListAudit { user: None, event: Some("two_factor.".to_owned()), before: None, limit: 1 };
+    let page = ListAudit {
+        filter: AuditFilter { event: Some("two_factor.".to_owned()), ..AuditFilter::default() },
+        before: None,
+        limit: 1,
+    };
     let page = world.run(&operator(), page).await.unwrap();
     assert_eq!((page.rows[0].number, page.next, page.newest), (newest, Some(newest), newest));
 }
@@ -1122,7 +1127,7 @@ async fn every_operation_is_for_those_it_is_for() {
         OPERATOR => [
             CreateUser, SetUser, SetUserActive, CreateApiKeyFor, ListApiKeysOf, SetApiKey, RollApiKeyOf, RevokeApiKey,
             RevokeAllApiKeys,
-            ListAudit, ReadStatus, FindUsers, CountUsers, InspectUser, ResendVerification, CancelEmailChangeOf, ResetTwoFactor, UnlockTwoFactor,
+            ListAudit, ExportAudit, DemandReEnrolment, ReadStatus, FindUsers, CountUsers, InspectUser, ResendVerification, CancelEmailChangeOf, ResetTwoFactor, UnlockTwoFactor,
             RevokeBackupCodes, ExplainCode, StartEnrolment, ConfirmEnrolment, ListSessionsOf, RevokeSessions,
         ],
         user("ok", GATE, READ) => [ListUsers],

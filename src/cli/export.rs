@@ -71,7 +71,7 @@ impl Arguments {
 }
 
 /// For nobody but us to read.
-fn create(path: &Path) -> io::Result<File> {
+pub(super) fn create(path: &Path) -> io::Result<File> {
     OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
 }
 

@@ -20,6 +20,7 @@ pub mod serve;
 pub mod session;
 pub mod two_factor;
 pub mod user;
+mod when;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -33,9 +33,7 @@ impl Output {
         if !self.json {
             return print(&text());
         }
-        let mut value = serde_json::to_value(value).map_err(|error| Failure::Failed(error.to_string()))?;
-        spell_times_out(&mut value);
-        print(&escape_json(&value.to_string()))
+        print(&json_line(value)?)
     }
 
     /// A remark beside the answer, on standard error; not with `--json` or `-q`.
@@ -62,6 +60,13 @@ impl Output {
         }
         ExitCode::from(failure.exit_code())
     }
+}
+
+/// A value as scripts get it, on one line.
+pub(super) fn json_line(value: &impl Serialize) -> Result<String, Failure> {
+    let mut value = serde_json::to_value(value).map_err(|error| Failure::Failed(error.to_string()))?;
+    spell_times_out(&mut value);
+    Ok(escape_json(&value.to_string()))
 }
 
 /// JSON itself escapes the lower control characters only; a terminal obeys more. They stand in strings alone, where an

@@ -5,8 +5,9 @@ use serde_json::json;
 
 use super::output::{complain, count, facts, moment, moment_or};
 use super::proof::{Reason, Sure};
-use super::{Failure, Output, sensitive};
+use super::{Failure, Output, sensitive, when};
 use crate::admin::Link;
+use crate::app::demand::DemandReEnrolment;
 use crate::app::directory::InspectUser;
 use crate::app::reset::{
     CodeExplanation, ConfirmEnrolment, Done, EnrolmentStarted, ExplainCode, ResetTwoFactor, RevokeBackupCodes,
@@ -17,6 +18,7 @@ use crate::app::safety::Proof;
 use crate::app::views::{UserDetail, UserRef};
 use crate::domain::secret::Secret;
 use crate::domain::text::for_display;
+use crate::domain::time::Timestamp;
 
 /// Wrong codes that `enrol` takes from a person before it gives up.
 const ENROL_TRIES: u32 = 3;
@@ -57,6 +59,12 @@ Examples:
         #[command(flatten)]
         why: Reason,
     },
+    /// Demand a new device, now or by a day; the old one stays in force until then
+    #[command(after_help = "\
+Examples:
+  doorward 2fa demand ada@example.com --reason \"old phone sold, HD-4711\" --verified-by \"call-back\"
+  doorward 2fa demand ada@example.com --from 2026-12-01 --reason \"new rule for staff\"")]
+    Demand(Demand),
     /// Say how many backup codes are left, or revoke them
     #[command(after_help = "\
 Examples:
@@ -82,6 +90,16 @@ pub struct Reset {
     /// Remove nothing: mail the user a link, valid one hour, that does so after the password was given
     #[arg(long, conflicts_with_all = ["keep_sessions", "revoke_keys", "dry_run"])]
     send_link: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Demand {
+    user: String,
+    /// From when on: a date, a date with a time (UTC), or in how long, such as 12h or 7d [default: now]
+    #[arg(long, value_name = "WHEN", value_parser = when::to_come)]
+    from: Option<Timestamp>,
+    #[command(flatten)]
+    sure: Sure,
 }
 
 #[derive(Debug, Args)]
@@ -111,6 +129,7 @@ impl Command {
             }
             Self::Explain { user, code } => explain(link, output, user, &code).await,
             Self::Enrol { user, why } => enrol(link, output, UserRef(user), why.proof()).await,
+            Self::Demand(demand) => demand.run(link, output).await,
             Self::Codes(codes) => codes.run(link, output).await,
         }
     }
@@ -248,6 +267,14 @@ fn started_text(started: &EnrolmentStarted) -> String {
         ("secret", started.secret.expose().to_owned()),
         ("valid until", moment(started.expires_at)),
     ])
+}
+
+impl Demand {
+    async fn run(self, link: &Link, output: Output) -> Result<(), Failure> {
+        let user = UserRef(self.user);
+        let proof = self.sure.proof(link, &user).await?;
+        answer_done(output, &link.call(DemandReEnrolment { user, proof, from: self.from }).await?)
+    }
 }
 
 impl Codes {

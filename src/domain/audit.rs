@@ -149,6 +149,20 @@ pub enum AuditActor {
     },
 }
 
+impl AuditActor {
+    /// Whether somebody looks for this actor: by a part of a name or address, in any case, or as `system`.
+    #[must_use]
+    pub fn is_called(&self, wanted: &str) -> bool {
+        let wanted = wanted.trim().to_lowercase();
+        match self {
+            Self::Anonymous => wanted == "anonymous",
+            Self::System => wanted == "system",
+            Self::User { email, .. } => email.to_lowercase().contains(&wanted),
+            Self::Operator { name, .. } => name.to_lowercase().contains(&wanted),
+        }
+    }
+}
+
 /// The user an entry is about, as known at that moment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AuditTarget {

@@ -50,6 +50,12 @@ pub enum MailKind {
         sessions_ended: bool,
         keys_revoked: bool,
     },
+    /// An operator demands a new device, from a moment to come or from now on.
+    EnrolmentDemanded {
+        from: Option<Timestamp>,
+        /// It takes the place of another.
+        has_device: bool,
+    },
     BackupCodeUsed {
         remaining: u32,
     },
@@ -93,6 +99,7 @@ impl MailKind {
             Self::TwoFactorEnabled => "two_factor_enabled",
             Self::TwoFactorDisabled => "two_factor_disabled",
             Self::TwoFactorReset { .. } => "two_factor_reset",
+            Self::EnrolmentDemanded { .. } => "enrolment_demanded",
             Self::BackupCodeUsed { .. } => "backup_code_used",
             Self::BackupCodesRevoked => "backup_codes_revoked",
             Self::NewDevice { .. } => "new_device",

@@ -52,6 +52,7 @@ const TEMPLATES: &[(&str, &str)] = &templates![
     "two_factor_enabled",
     "two_factor_disabled",
     "two_factor_reset",
+    "enrolment_demanded",
     "backup_code_used",
     "backup_codes_revoked",
     "new_device",
@@ -68,6 +69,7 @@ impl Renderer {
         templates.set_undefined_behavior(UndefinedBehavior::Strict);
         templates.set_syntax(SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build()?);
         templates.add_filter("name", shown_name);
+        templates.add_filter("utc", |micros: i64| utc(Timestamp::from_micros(micros)));
         for (name, source) in TEMPLATES {
             templates.add_template(name, source)?;
         }
@@ -189,6 +191,16 @@ mod tests {
                 K::TwoFactorReset { sessions_ended: true, keys_revoked: true },
                 "Your two-factor authentication was reset",
                 &["logged out everywhere", "keys have been revoked", "https://doorward.example"],
+            ),
+            (
+                K::EnrolmentDemanded { from: Some(Timestamp::from_seconds(1_756_730_096)), has_device: true },
+                "Set up a new authenticator",
+                &["by 1 September 2025 at 12:34 UTC", "goes on working", "https://doorward.example"],
+            ),
+            (
+                K::EnrolmentDemanded { from: None, has_device: false },
+                "Set up a new authenticator",
+                &["set up an authenticator", "after your next login"],
             ),
             (
                 K::BackupCodeUsed { remaining: 3 },

@@ -17,27 +17,33 @@ pub struct ChainedAudit {
 }
 
 impl Records {
-    /// Entries with a number below `before` (all, when `None`), newest first; of one user, or of everybody.
-    pub async fn audit(&self, user: Option<UserId>, before: Option<u64>, limit: usize) -> Result<Vec<ChainedAudit>> {
+    /// Entries beyond the number `from` (all, when `None`) in an order of numbers; of one user, or of everybody.
+    pub async fn audit(
+        &self,
+        user: Option<UserId>,
+        from: Option<u64>,
+        limit: usize,
+        order: Order,
+    ) -> Result<Vec<ChainedAudit>> {
         match user {
             None => {
-                let after = cursor(before.map(keys::audit));
-                let page = self.store.scan(keys::AUDIT, after.as_ref(), limit, Order::Descending).await?;
+                let after = cursor(from.map(keys::audit));
+                let page = self.store.scan(keys::AUDIT, after.as_ref(), limit, order).await?;
                 page.entries.into_iter().map(|entry| decode(&entry.key, &entry.value)).collect()
             }
-            Some(user) => self.audit_in(&keys::user_audit_prefix(user), before, limit).await,
+            Some(user) => self.audit_in(&keys::user_audit_prefix(user), from, limit, order).await,
         }
     }
 
-    /// What operators did themselves, newest first.
-    pub async fn audit_by_hand(&self, limit: usize) -> Result<Vec<ChainedAudit>> {
-        self.audit_in(keys::OPERATOR_AUDIT, None, limit).await
+    /// What operators did themselves.
+    pub async fn audit_by_hand(&self, from: Option<u64>, limit: usize, order: Order) -> Result<Vec<ChainedAudit>> {
+        self.audit_in(keys::OPERATOR_AUDIT, from, limit, order).await
     }
 
-    /// Entries of an index of the trail, newest first.
-    async fn audit_in(&self, index: &[u8], before: Option<u64>, limit: usize) -> Result<Vec<ChainedAudit>> {
-        let after = cursor(before.map(|number| [index, &number.to_be_bytes()].concat()));
-        let page = self.store.scan(index, after.as_ref(), limit, Order::Descending).await?;
+    /// Entries of an index of the trail.
+    async fn audit_in(&self, index: &[u8], from: Option<u64>, limit: usize, order: Order) -> Result<Vec<ChainedAudit>> {
+        let after = cursor(from.map(|number| [index, &number.to_be_bytes()].concat()));
+        let page = self.store.scan(index, after.as_ref(), limit, order).await?;
         let numbers = page.entries.iter().filter_map(|entry| keys::parse_trailing_number(&entry.key));
         let wanted: Vec<Vec<u8>> = numbers.map(keys::audit).collect();
         let wanted: Vec<&[u8]> = wanted.iter().map(Vec::as_slice).collect();
@@ -45,9 +51,9 @@ impl Records {
         entries.into_iter().flatten().map(|entry| decode(&entry.key, &entry.value)).collect()
     }
 
-    /// When the trail begins; `None` when there is none.
-    pub async fn audit_first_at(&self) -> Result<Option<Timestamp>> {
-        let Some(entry) = self.store.get(&keys::audit(1)).await? else { return Ok(None) };
+    /// When the entry of this number was made (1 is the first); `None` when there is none.
+    pub async fn audit_at(&self, number: u64) -> Result<Option<Timestamp>> {
+        let Some(entry) = self.store.get(&keys::audit(number)).await? else { return Ok(None) };
         Ok(Some(decode(&entry.key, &entry.value)?.record.at))
     }
 

@@ -54,6 +54,9 @@ fn what_is_asked_is_answered_the_same_live_and_stopped() {
         vec!["audit", "list"],
         vec!["audit", "list", "--user", &ada, "--limit", "3"],
         vec!["audit", "list", "--event", "two_factor", "--before", "9"],
+        vec!["audit", "list", "--operators", "--by", "nobody"],
+        vec!["audit", "list", "--since", "7d", "--until", "2035-01-01", "--by", "ADA@"],
+        vec!["audit", "export", "--user", &bea],
     ];
     wait_for("the outbox to be empty", || {
         [&ada, &bea]
@@ -280,6 +283,12 @@ fn nonsense_on_the_socket_does_no_harm() {
     let post = |name: &str, body: &str| {
         format!("POST /op/{name} HTTP/1.1\r\n{head}content-length: {}\r\n\r\n{body}", body.len())
     };
+    let list_audit = |event: &str, before: &str, limit: &str| {
+        format!(
+            "{{\"filter\":{{\"user\":null,\"actor\":null,\"event\":{event},\"since\":null,\"until\":null,\
+             \"operators_only\":false}},\"before\":{before},\"limit\":{limit}}}"
+        )
+    };
     let cases = [
         ("nonsense\r\n\r\n".to_owned(), "400"),
         ("GET /hello HTTP/1.1\r\nconnection: close\r\n\r\n".to_owned(), "422"),
@@ -292,11 +301,8 @@ fn nonsense_on_the_socket_does_no_harm() {
         (post("find_users", ""), "422"),
         (post("find_users", "[]"), "422"),
         (post("find_users", "{\"query\": 1}"), "422"),
-        (post("list_audit", "{\"user\":null,\"event\":null,\"before\":0,\"limit\":0}"), "200"),
-        (
-            post("list_audit", "{\"user\":null,\"event\":\"\",\"before\":18446744073709551615,\"limit\":99999999}"),
-            "200",
-        ),
+        (post("list_audit", &list_audit("null", "0", "0")), "200"),
+        (post("list_audit", &list_audit("\"\"", "18446744073709551615", "99999999")), "200"),
         (post("inspect_user", "{\"user\":\"\"}"), "422"),
         (post("inspect_user", "{\"user\":\"18446744073709551616\"}"), "422"),
         (post("inspect_user", "{\"user\":\"\\u0000\"}"), "422"),

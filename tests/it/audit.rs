@@ -240,3 +240,78 @@ fn every_entry_says_where_it_came_from() {
     assert_eq!(row["actor"]["email"], "ada@example.com", "{row}");
     assert_eq!(row["outcome"], "done", "{row}");
 }
+
+/// Console design, section 5, flow 11: who, whom, what, when.
+#[test]
+fn the_trail_is_filtered() {
+    let server = Server::start();
+    let (_, ada) = server.logged_in("ada@example.com");
+    server.logged_in("bob@example.com");
+    ada.enrol(&server);
+    let unlock = |user: &str, operator: &str| {
+        server.cli(&["2fa", "unlock", user, "--reason", "typed wrong codes", "--operator", operator]).is(0);
+    };
+    unlock("ada@example.com", "jdoe");
+    unlock("bob@example.com", "mrossi");
+    server.advance(3 * 86_400);
+    unlock("ada@example.com", "mrossi");
+    let list = |filter: &[&str]| -> Vec<(String, String)> {
+        let arguments = [&["audit", "list", "--json"], filter].concat();
+        let page = server.cli(&arguments).json();
+        let rows = page["rows"].as_array().unwrap().clone();
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        rows.iter().map(|row| (text(&row["event"]), text(&row["target"]["email"]))).collect()
+    };
+    let unlocked = |user: &str| ("two_factor.unlocked".to_owned(), user.to_owned());
+    let (a, b) = (unlocked("ada@example.com"), unlocked("bob@example.com"));
+    assert_eq!(list(&["--operators", "--event", "two_factor"]), [a.clone(), b.clone(), a.clone()]);
+    assert_eq!(list(&["--by", "MROSSI"]), [a.clone(), b.clone()]);
+    assert_eq!(list(&["--by", "jd", "--user", "ada@example.com"]), std::slice::from_ref(&a));
+    assert_eq!(list(&["--since", "1d"]), std::slice::from_ref(&a));
+    assert_eq!(list(&["--operators", "--since", "1h", "--until", "1m"]), []);
+    assert_eq!(list(&["--event", "two_factor.unl", "--until", "1d"]), [b, a.clone()]);
+    assert_eq!(list(&["--by", "ada@", "--event", "two_factor.en"]).len(), 1);
+    assert_eq!(list(&["--by", "ada@", "--operators"]), []);
+    server.cli(&["audit", "list", "--since", "yesterday"]).is(2);
+
+    let all = server.cli(&["audit", "list", "--limit", "1000", "--json"]).json()["rows"].as_array().unwrap().clone();
+    let lines = |filter: &[&str]| -> Vec<Value> {
+        let out = server.cli(&[&["audit", "export"], filter].concat()).is(0).out;
+        out.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+    assert_eq!(lines(&[]), all.iter().rev().cloned().collect::<Vec<_>>());
+    assert_eq!(lines(&["--operators", "--since", "1d"]), &all[..1]);
+    assert_eq!(lines(&["--until", "1d"]).len(), all.len() - 1);
+    let file = server.data_dir().with_file_name("trail.jsonl");
+    let path = file.to_str().unwrap();
+    let exported = server.cli(&["audit", "export", path, "--by", "jdoe", "--json"]).json();
+    assert_eq!(exported["entries"], 1);
+    assert_eq!(std::fs::read_to_string(&file).unwrap().lines().count(), 1);
+    server.cli(&["audit", "export", path]).is(1);
+}
+
+/// A page of a search in a long trail looks at so much and no more, and says where to go on.
+#[test]
+fn a_search_goes_on_where_a_page_ended() {
+    let server = Server::start();
+    for number in 0..12 {
+        server.user(&format!("user{number}@example.com"));
+    }
+    let mut filter = json!({"user": null, "actor": null, "event": "user.created", "since": null, "until": null, "operators_only": true});
+    let mut before = Value::Null;
+    let mut found = Vec::new();
+    loop {
+        let page = server.operate("list_audit", &json!({"filter": filter, "before": before, "limit": 5})).unwrap();
+        let rows = page["rows"].as_array().unwrap();
+        assert!(rows.len() <= 5, "{page}");
+        found.extend(rows.iter().map(|row| row["number"].as_u64().unwrap()));
+        before = page["next"].clone();
+        if before.is_null() {
+            break;
+        }
+    }
+    assert_eq!(found, (1..=12).rev().collect::<Vec<_>>());
+    filter["user"] = "nobody@example.com".into();
+    let nobody = server.operate("list_audit", &json!({"filter": filter, "before": null, "limit": 5}));
+    assert_eq!(nobody.unwrap_err(), "not_found");
+}

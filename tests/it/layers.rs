@@ -9,7 +9,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("main", &["cli"]),
     ("build", &[]),
     ("lib", &[]),
-    ("cli", &["http", "admin", "console", "mail", "app", "config", "domain", "error"]),
+    ("cli", &["http", "admin", "console", "mail", "app", "config", "domain", "error", "clock"]),
     ("console", &["admin", "app", "config", "domain", "error", "clock"]),
     ("http", &["app", "config", "domain", "error", "clock"]),
     ("admin", &["app", "config", "domain", "error"]),

@@ -32,6 +32,7 @@ fn most_dangerous() -> Vec<(&'static str, Value)> {
         ("revoke_backup_codes", json!({})),
         ("revoke_sessions", json!({"id": null})),
         ("revoke_all_api_keys", json!({})),
+        ("demand_re_enrolment", json!({"from": null})),
     ]
 }
 
@@ -127,6 +128,7 @@ fn the_command_line_obeys_the_levels() {
         vec!["key", "revoke", ADA, "--all"],
         vec!["session", "revoke", ADA, "--all"],
         vec!["2fa", "codes", ADA, "--revoke"],
+        vec!["2fa", "demand", ADA],
         vec!["2fa", "reset", ADA],
     ];
     for command in &commands {
@@ -189,4 +191,55 @@ fn a_pattern_for_reasons_is_enforced() {
         json!({"user": ADA, "proof": {"reason": "typed wrong codes, HD-47", "verified_by": null, "confirm": null}});
     assert_eq!(server.operate("unlock_two_factor", &body).unwrap_err(), "reason_pattern");
     unlock("typed wrong codes, HD-4711").is(0);
+}
+
+/// Console design, section 5, flow 6: the old device stays valid until the day, and its owner is told.
+#[test]
+fn a_new_device_is_demanded_by_a_day() {
+    let server = Server::with_mail();
+    let (person, client) = server.logged_in(ADA);
+    let mut authenticator = client.enrol(&server);
+    let demand = |more: &[&str]| {
+        let base = ["2fa", "demand", ADA, "--reason", "new rule for staff", "--verified-by", "manager", "--yes"];
+        server.cli(&[&base[..], more].concat())
+    };
+    assert!(demand(&["--from", "tomorrow"]).is(2).err.contains("2026-11-25"));
+    assert!(demand(&["--from", "800d"]).is(4).err.contains("a year ahead"));
+    demand(&["--from", "2d"]).is(0);
+    let mail = server.wait_for_mail(ADA, "Set up a new authenticator");
+    assert!(mail.text.contains("goes on working"), "{mail:?}");
+    let row = newest(&server);
+    assert_eq!((&row["event"], &row["verified_by"]), (&json!("two_factor.enrolment_demanded"), &json!("manager")));
+    assert_eq!(row["details"][0][0], "from", "{row}");
+    let mut login = || {
+        let login = server.client();
+        login.login(&person).wants_second_factor();
+        server.advance(30);
+        login.post("/api/login/token", json!({"token": authenticator.code(&server)})).is(200);
+        login
+    };
+    login().get("/api/personal_api_keys").is(200);
+    let status = server.cli(&["2fa", "status", ADA]).is(0).out;
+    assert!(status.contains("must enrol") && status.contains("from 20"), "{status}");
+    server.advance(2 * 86_400);
+    let late = login();
+    let refused = late.get("/api/personal_api_keys").is(403).json();
+    assert_eq!(refused["code"], "two_factor_setup_required");
+    late.enrol(&server);
+    late.get("/api/personal_api_keys").is(200);
+}
+
+/// Flow 6, without a day: at once.
+#[test]
+fn a_new_device_is_demanded_at_once() {
+    let server = Server::start();
+    let (_, client) = server.logged_in(ADA);
+    client.enrol(&server);
+    client.get("/api/personal_api_keys").is(200);
+    let body = json!({"user": ADA, "proof": proof(), "from": null});
+    server.operate("demand_re_enrolment", &body).unwrap();
+    let refused = client.get("/api/personal_api_keys").is(403).json();
+    assert_eq!(refused["code"], "two_factor_setup_required");
+    client.enrol(&server);
+    client.get("/api/personal_api_keys").is(200);
 }

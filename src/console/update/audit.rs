@@ -3,7 +3,7 @@
 use super::ask::ask;
 use super::browse::moved;
 use super::{Cmds, PAGE_AHEAD};
-use crate::app::audit::ListAudit;
+use crate::app::audit::{AuditFilter, ListAudit};
 use crate::console::link::Request;
 use crate::console::model::{Model, PAGE_ROWS, ROWS_MAX, Slot};
 
@@ -11,7 +11,7 @@ pub(super) fn read_audit(model: &mut Model) -> Cmds {
     if !model.is_connected() {
         return Vec::new();
     }
-    let request = Request::Audit(ListAudit { user: None, event: None, before: None, limit: PAGE_ROWS });
+    let request = Request::Audit(ListAudit { filter: AuditFilter::default(), before: None, limit: PAGE_ROWS });
     vec![ask(model, Slot::Audit, request)]
 }
 
@@ -22,7 +22,8 @@ pub(super) fn step_audit(model: &mut Model, rows: isize) -> Cmds {
     let near_end = index + PAGE_AHEAD >= count && count < ROWS_MAX;
     match model.audit.next {
         Some(before) if near_end && model.is_connected() && !model.is_awaiting(Slot::MoreAudit) => {
-            let request = Request::Audit(ListAudit { user: None, event: None, before: Some(before), limit: PAGE_ROWS });
+            let request =
+                Request::Audit(ListAudit { filter: AuditFilter::default(), before: Some(before), limit: PAGE_ROWS });
             vec![ask(model, Slot::MoreAudit, request)]
         }
         _ => Vec::new(),
