@@ -63,13 +63,18 @@ impl SocketClient {
 
     /// Asks the server for nothing, to learn whether both speak the same protocol.
     pub async fn greet(&self) -> Result<()> {
-        self.exchange(Method::GET, "/hello", Bytes::new()).await.map(drop)
+        self.exchange(Method::GET, "/hello", Bytes::new(), &new_request_id()).await.map(drop)
     }
 
     /// Runs an operation in the server. Dropping the future takes the request back, if it has not been carried out.
     pub async fn call<O: Operation>(&self, operation: O) -> Result<O::Reply> {
+        self.call_as(&new_request_id(), operation).await
+    }
+
+    /// The same under an id of the caller's choice, by which a write can be looked up when its answer was lost.
+    pub async fn call_as<O: Operation>(&self, request_id: &str, operation: O) -> Result<O::Reply> {
         let body = serde_json::to_vec(&operation).map_err(|error| Error::internal(error.to_string()))?;
-        let answer = self.exchange(Method::POST, &format!("/op/{}", O::NAME), body.into()).await?;
+        let answer = self.exchange(Method::POST, &format!("/op/{}", O::NAME), body.into(), request_id).await?;
         serde_json::from_slice(&answer).map_err(|_| Error::internal(format!("the server's answer is no {}", O::NAME)))
     }
 
@@ -80,7 +85,7 @@ impl SocketClient {
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(|_| lost(NOT_REACHED))?;
         // Ends with the stream: the body is gone then, and so is the sender.
         tokio::spawn(connection);
-        let request = self.request(Method::GET, "/events", Bytes::new())?;
+        let request = self.request(Method::GET, "/events", Bytes::new(), &new_request_id())?;
         let response = sender.send_request(request).await.map_err(|_| lost(ANSWER_LOST))?;
         if response.status() != StatusCode::OK {
             return Err(read(response).await.err().unwrap_or_else(|| lost(ANSWER_LOST)));
@@ -90,16 +95,16 @@ impl SocketClient {
         Ok(numbers.flat_map(stream::iter).boxed())
     }
 
-    pub(super) async fn exchange(&self, method: Method, path: &str, body: Bytes) -> Result<Bytes> {
-        tokio::time::timeout(DEADLINE, self.exchange_patiently(method, path, body))
+    pub(super) async fn exchange(&self, method: Method, path: &str, body: Bytes, id: &str) -> Result<Bytes> {
+        tokio::time::timeout(DEADLINE, self.exchange_patiently(method, path, body, id))
             .await
             .unwrap_or_else(|_| Err(lost(ANSWER_LOST)))
     }
 
-    async fn exchange_patiently(&self, method: Method, path: &str, body: Bytes) -> Result<Bytes> {
+    async fn exchange_patiently(&self, method: Method, path: &str, body: Bytes, id: &str) -> Result<Bytes> {
         let stream = UnixStream::connect(&self.path).await.map_err(|_| lost(NOT_REACHED))?;
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(|_| lost(NOT_REACHED))?;
-        let request = self.request(method, path, body)?;
+        let request = self.request(method, path, body, id)?;
         let answer = async move {
             let response = sender.send_request(request).await.map_err(|_| lost(ANSWER_LOST))?;
             read(response).await
@@ -109,7 +114,7 @@ impl SocketClient {
         answer
     }
 
-    fn request(&self, method: Method, path: &str, body: Bytes) -> Result<Request<Full<Bytes>>> {
+    fn request(&self, method: Method, path: &str, body: Bytes, id: &str) -> Result<Request<Full<Bytes>>> {
         Request::builder()
             .method(method)
             .uri(path)
@@ -118,7 +123,7 @@ impl SocketClient {
             .header(USER_AGENT, header_text(&self.role))
             .header(HEADER_PROTOCOL, PROTOCOL)
             .header(HEADER_OPERATOR, header_text(&self.operator.name))
-            .header(HEADER_REQUEST_ID, new_request_id())
+            .header(HEADER_REQUEST_ID, header_text(id))
             .body(Full::new(body))
             .map_err(|error| Error::internal(error.to_string()))
     }

@@ -110,10 +110,21 @@ impl Link {
     /// Runs an operation. A connection that fails is [`Error::Unavailable`], and
     /// [`is_link_lost`](super::client::is_link_lost) tells it from a busy server.
     pub async fn call<O: Operation>(&self, operation: O) -> Result<O::Reply> {
+        self.call_as(&Self::new_request_id(), operation).await
+    }
+
+    /// The same under an id of the caller's choice, by which a write can be looked up when its answer was lost.
+    pub async fn call_as<O: Operation>(&self, request_id: &str, operation: O) -> Result<O::Reply> {
         match self {
-            Self::Live(client) => client.call(operation).await,
-            Self::Offline(offline) => offline.call(operation).await,
+            Self::Live(client) => client.call_as(request_id, operation).await,
+            Self::Offline(offline) => offline.call(request_id, operation).await,
         }
+    }
+
+    /// A fresh id for a request.
+    #[must_use]
+    pub fn new_request_id() -> String {
+        new_request_id()
     }
 
     /// The numbers of audit entries as they are written, from now on, until the stream ends: then look at the present
@@ -181,12 +192,12 @@ pub struct OfflineApp {
 }
 
 impl OfflineApp {
-    async fn call<O: Operation>(&self, operation: O) -> Result<O::Reply> {
+    async fn call<O: Operation>(&self, request_id: &str, operation: O) -> Result<O::Reply> {
         let actor = Actor {
             identity: Identity::Operator { uid: self.operator.uid, name: self.operator.name.clone() },
             address: None,
             user_agent: Some(self.role.clone()),
-            request_id: new_request_id(),
+            request_id: clean_label(request_id),
         };
         self.app.call(&actor, operation).await
     }

@@ -83,14 +83,16 @@ async fn the_socket_is_ours_alone_and_goes_away_with_the_server() {
 async fn what_the_server_refuses_arrives_as_the_same_error() {
     let running = Running::start().await;
     let client = running.client().await;
-    let not_found = client.exchange(Method::POST, "/op/drop_everything", Bytes::new()).await.unwrap_err();
+    let not_found = client.exchange(Method::POST, "/op/drop_everything", Bytes::new(), "req").await.unwrap_err();
     assert_eq!(not_found, Error::NotFound { detail: "no operation is called \"drop_everything\"".into() });
-    let malformed = client.exchange(Method::POST, "/op/create_user", Bytes::from_static(b"{\"email\": 1}")).await;
+    let malformed =
+        client.exchange(Method::POST, "/op/create_user", Bytes::from_static(b"{\"email\": 1}"), "req").await;
     assert_eq!(malformed.unwrap_err(), Error::invalid("parse_error", "not a valid create_user", None));
-    let too_large = client.exchange(Method::POST, "/op/create_user", vec![b' '; REQUEST_BYTES_MAX + 1].into()).await;
+    let too_large =
+        client.exchange(Method::POST, "/op/create_user", vec![b' '; REQUEST_BYTES_MAX + 1].into(), "req").await;
     let detail = "the request is larger than the admin socket takes";
     assert_eq!(too_large.unwrap_err(), Error::invalid("parse_error", detail, None));
-    let elsewhere = client.exchange(Method::GET, "/op/create_user", Bytes::new()).await.unwrap_err();
+    let elsewhere = client.exchange(Method::GET, "/op/create_user", Bytes::new(), "req").await.unwrap_err();
     assert_eq!(elsewhere.code(), "not_found");
 }
 

@@ -72,6 +72,8 @@ pub enum Failure {
     Lost,
     /// There is no way to the operations; a sentence for the operator.
     NoWay(String),
+    /// The server is older or newer than this program; one line that names both.
+    Mismatch(String),
     /// The operation says no.
     Refused(Error),
 }
@@ -80,7 +82,8 @@ pub type Answer = Result<Reply, Failure>;
 
 /// Carries requests out. Dropping the future takes a read back.
 pub trait Backend: Clone + Send + Sync + 'static {
-    fn perform(&self, request: Request) -> impl Future<Output = Answer> + Send;
+    /// Under this id, which the server writes into its log and the audit trail.
+    fn perform(&self, id: &str, request: Request) -> impl Future<Output = Answer> + Send;
 }
 
 /// The backend of the real program.
@@ -140,16 +143,27 @@ impl LinkBackend {
 fn way_failure(error: &LinkError) -> Failure {
     match error {
         LinkError::Refused(error) if is_link_lost(error) => Failure::Lost,
+        LinkError::Refused(error) if is_mismatch(error) => Failure::Mismatch(error.to_string()),
         error => Failure::NoWay(error.to_string()),
     }
 }
 
 fn failure(error: Error) -> Failure {
-    if is_link_lost(&error) { Failure::Lost } else { Failure::Refused(error) }
+    if is_link_lost(&error) {
+        Failure::Lost
+    } else if is_mismatch(&error) {
+        Failure::Mismatch(error.to_string())
+    } else {
+        Failure::Refused(error)
+    }
+}
+
+fn is_mismatch(error: &Error) -> bool {
+    error.code() == "protocol_mismatch"
 }
 
 impl Backend for LinkBackend {
-    async fn perform(&self, request: Request) -> Answer {
+    async fn perform(&self, id: &str, request: Request) -> Answer {
         match request {
             Request::Connect => return self.connect(None, false).await,
             Request::ConnectAs(name) => return self.connect(Some(name), false).await,
@@ -159,21 +173,23 @@ impl Backend for LinkBackend {
         let link = self.link().await?;
         let reply = match request {
             Request::Connect | Request::ConnectAs(_) | Request::Reconnect => return Err(Failure::Lost),
-            Request::Status => link.call(ReadStatus {}).await.map(|status| Reply::Status(Box::new(status))),
-            Request::Find(operation) => link.call(operation).await.map(Reply::Users),
-            Request::Count(operation) => link.call(operation).await.map(Reply::Count),
-            Request::Inspect(operation) => link.call(operation).await.map(|detail| Reply::User(Box::new(detail))),
-            Request::Audit(operation) => link.call(operation).await.map(Reply::Audit),
-            Request::Reset(operation) => link.call(operation).await.map(Reply::Reset),
-            Request::Unlock(operation) => link.call(operation).await.map(Reply::Done),
-            Request::RevokeCodes(operation) => link.call(operation).await.map(Reply::Done),
-            Request::ResendVerification(operation) => link.call(operation).await.map(Reply::Done),
-            Request::CancelEmailChange(operation) => link.call(operation).await.map(Reply::Done),
-            Request::RevokeSessions(operation) => link.call(operation).await.map(Reply::Done),
-            Request::RevokeKey(operation) => link.call(operation).await.map(Reply::Done),
-            Request::Explain(operation) => link.call(operation).await.map(Reply::Explained),
-            Request::StartEnrolment(operation) => link.call(operation).await.map(Reply::EnrolmentStarted),
-            Request::ConfirmEnrolment(operation) => link.call(operation).await.map(Reply::Done),
+            Request::Status => link.call_as(id, ReadStatus {}).await.map(|status| Reply::Status(Box::new(status))),
+            Request::Find(operation) => link.call_as(id, operation).await.map(Reply::Users),
+            Request::Count(operation) => link.call_as(id, operation).await.map(Reply::Count),
+            Request::Inspect(operation) => {
+                link.call_as(id, operation).await.map(|detail| Reply::User(Box::new(detail)))
+            }
+            Request::Audit(operation) => link.call_as(id, operation).await.map(Reply::Audit),
+            Request::Reset(operation) => link.call_as(id, operation).await.map(Reply::Reset),
+            Request::Unlock(operation) => link.call_as(id, operation).await.map(Reply::Done),
+            Request::RevokeCodes(operation) => link.call_as(id, operation).await.map(Reply::Done),
+            Request::ResendVerification(operation) => link.call_as(id, operation).await.map(Reply::Done),
+            Request::CancelEmailChange(operation) => link.call_as(id, operation).await.map(Reply::Done),
+            Request::RevokeSessions(operation) => link.call_as(id, operation).await.map(Reply::Done),
+            Request::RevokeKey(operation) => link.call_as(id, operation).await.map(Reply::Done),
+            Request::Explain(operation) => link.call_as(id, operation).await.map(Reply::Explained),
+            Request::StartEnrolment(operation) => link.call_as(id, operation).await.map(Reply::EnrolmentStarted),
+            Request::ConfirmEnrolment(operation) => link.call_as(id, operation).await.map(Reply::Done),
         };
         reply.map_err(failure)
     }

@@ -37,7 +37,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tui_input::Input;
 
-use crate::admin::link::Operator;
+use crate::admin::link::{Link, Operator};
 use crate::clock;
 use crate::config::Config;
 use crate::error::Error;
@@ -67,8 +67,12 @@ pub struct Options {
     pub settings: Settings,
 }
 
+/// Characters of what begins the ids of one console's requests.
+const SESSION_CHARS: usize = 12;
+
 /// Exit codes.
 const WRONG_USAGE: i32 = 2;
+const OTHER_VERSION: i32 = 3;
 const NO_CONNECTION: i32 = 5;
 /// What a shell adds to the number of the signal that ended a program.
 const SIGNALLED: i32 = 128;
@@ -111,6 +115,10 @@ pub async fn run(config: Arc<Config>, operator: Operator, options: Options) -> i
     match ended {
         Ended::Quit { connected: true } => Ok(()),
         Ended::Quit { connected: false } => std::process::exit(NO_CONNECTION),
+        Ended::OtherVersion(text) => {
+            let _ = writeln!(io::stderr(), "doorward: {text}");
+            std::process::exit(OTHER_VERSION)
+        }
         Ended::Signal(number) => std::process::exit(SIGNALLED + number),
     }
 }
@@ -143,6 +151,7 @@ fn first_model(options: &Options, operator: &Operator, size: (u16, u16)) -> Mode
     }
     theme.colours = options.theme.unwrap_or(theme.colours);
     let mut model = Model::new(theme, size, clock::now());
+    model.session = Link::new_request_id().chars().take(SESSION_CHARS).collect();
     model.keys.clone_from(&options.settings.keys);
     model.calm = options.settings.calm;
     model.mouse = options.settings.mouse;
@@ -165,11 +174,13 @@ fn first_model(options: &Options, operator: &Operator, size: (u16, u16)) -> Mode
 }
 
 /// How the loop ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum Ended {
     Quit {
         connected: bool,
     },
+    /// The server is older or newer; one line that names both.
+    OtherVersion(String),
     /// By the signal of this number; a terminal that is gone counts as SIGHUP.
     Signal(i32),
 }
@@ -275,6 +286,9 @@ where
         for message in messages {
             let commands = update::update(&mut model, message, clock::now());
             desk.carry_out(screen, &mut model, commands)?;
+            if let Some(text) = model.mismatch.take() {
+                return Ok(Ended::OtherVersion(text));
+            }
             if model.quit {
                 let connected = !matches!(model.link, LinkState::Absent(_) | LinkState::Connecting);
                 return Ok(Ended::Quit { connected });
@@ -303,7 +317,7 @@ impl<B: Backend> Desk<B> {
     fn carry_out<S: Screen>(&mut self, screen: &mut S, model: &mut Model, commands: Vec<Cmd>) -> io::Result<()> {
         for command in commands {
             match command {
-                Cmd::Perform { slot, serial, request } => self.perform(slot, serial, request),
+                Cmd::Perform { slot, serial, id, request } => self.perform(slot, serial, id, request),
                 Cmd::Forget(slot) => self.forget(slot),
                 Cmd::Copy(text) => screen.copy(&text)?,
                 Cmd::Mouse(taken) => screen.mouse(taken)?,
@@ -315,11 +329,11 @@ impl<B: Backend> Desk<B> {
     }
 
     /// A newer question takes the older one of its slot back; a write is never taken back.
-    fn perform(&mut self, slot: Slot, serial: u64, request: Request) {
+    fn perform(&mut self, slot: Slot, serial: u64, id: String, request: Request) {
         self.forget(slot);
         let (backend, answers) = (self.backend.clone(), self.answers.clone());
         let task = tokio::spawn(async move {
-            let worker = tokio::spawn(async move { backend.perform(request).await });
+            let worker = tokio::spawn(async move { backend.perform(&id, request).await });
             let guard = AbortOnDrop(worker.abort_handle());
             let answer = worker.await.unwrap_or_else(|error| {
                 let what = if error.is_panic() { "the request crashed" } else { "the request was stopped" };

@@ -101,6 +101,12 @@ pub struct Model {
     pub dirty: bool,
     /// Set when the program is to end.
     pub quit: bool,
+    /// Set when it is to end since the server is older or newer: what to tell.
+    pub mismatch: Option<String>,
+    /// Begins the ids of this console's requests, and of nobody else's.
+    pub session: String,
+    /// A write whose answer never came.
+    pub unknown: Option<UnknownWrite>,
 }
 
 /// The way to the operations.
@@ -234,8 +240,19 @@ pub enum Slot {
     Write,
 }
 
+/// A write of which it is not known whether it was done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnknownWrite {
+    /// The id of its request.
+    pub id: String,
+    /// What it was, and to whom: `Reset 2FA, anna.smith@corp.example.com`.
+    pub what: String,
+}
+
 #[derive(Clone, Debug)]
 pub struct Awaited {
+    /// The id of the request.
+    pub id: String,
     pub slot: Slot,
     pub serial: u64,
     pub since: Timestamp,
@@ -278,6 +295,9 @@ impl Model {
             interrupt_at: None,
             dirty: true,
             quit: false,
+            mismatch: None,
+            session: String::new(),
+            unknown: None,
         }
     }
 

@@ -387,7 +387,7 @@ impl Console {
         for command in commands {
             match command {
                 Cmd::Perform { .. } if self.hold => self.held.push(command),
-                Cmd::Perform { slot, serial, request } => {
+                Cmd::Perform { slot, serial, request, .. } => {
                     let answer = self.server.answer(request);
                     self.send(Msg::Answer { slot, serial, answer });
                 }

@@ -383,7 +383,7 @@ proptest! {
 // -------------------------------------------------------------------------------------------------------- the loop
 
 impl Backend for Server {
-    async fn perform(&self, request: Request) -> Answer {
+    async fn perform(&self, _: &str, request: Request) -> Answer {
         assert!(!matches!(&request, Request::Audit(_)), "the audit trail is broken in this test");
         self.answer(request)
     }

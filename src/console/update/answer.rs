@@ -4,11 +4,12 @@ use super::ask::refresh_all;
 use super::detail::{user_gone, user_read};
 use super::enrol;
 use super::link::{connected, lose, no_connection, status_read};
+use super::unknown::unanswered;
 use super::users::users_found;
-use super::{Cmds, NOT_KNOWN, fail, toast};
+use super::{Cmds, fail, toast};
 use crate::console::dialog::Deed;
 use crate::console::link::{Answer, Failure, Reply};
-use crate::console::model::{Model, Overlay, Panel, Slot};
+use crate::console::model::{Awaited, Model, Overlay, Panel, Slot};
 use crate::console::text::shown;
 use crate::error::Error;
 
@@ -72,7 +73,7 @@ pub(super) fn answered(model: &mut Model, slot: Slot, serial: u64, answer: Answe
             }
             refresh_all(model)
         }
-        Err(failure) => failed(model, slot, &failure),
+        Err(failure) => failed(model, awaited, failure),
     }
 }
 
@@ -83,26 +84,31 @@ pub(super) fn changes_credential(deed: &Deed) -> bool {
     }
 }
 
-pub(super) fn failed(model: &mut Model, slot: Slot, failure: &Failure) -> Cmds {
-    match (failure, slot) {
-        (Failure::Lost | Failure::NoWay(_), Slot::Connect) => no_connection(model, failure),
+fn failed(model: &mut Model, awaited: Awaited, failure: Failure) -> Cmds {
+    match (failure, awaited.slot) {
+        (Failure::Mismatch(text), _) => model.mismatch = Some(text),
+        (failure @ (Failure::Lost | Failure::NoWay(_)), Slot::Connect) => no_connection(model, &failure),
         (Failure::Lost, Slot::Write) => {
+            unanswered(model, awaited.id);
             model.overlay = None;
-            fail(model, NOT_KNOWN.to_owned());
             lose(model);
         }
         (Failure::Lost, _) => lose(model),
-        (Failure::NoWay(why), _) => fail(model, why.clone()),
-        (Failure::Refused(error), Slot::Write | Slot::Preview | Slot::Explain) => {
-            let unknown = slot == Slot::Write && matches!(error, Error::Internal { .. });
-            let hint = if unknown { "; look whether it was done before trying again" } else { "" };
-            let text = format!("{}{hint}", error_text(error));
+        (Failure::NoWay(why), _) => fail(model, why),
+        (Failure::Refused(error), slot @ (Slot::Write | Slot::Preview | Slot::Explain)) => {
+            let what = if slot == Slot::Write {
+                "look at the audit entries whether it was done before trying again"
+            } else {
+                "nothing was changed"
+            };
+            let is_code_wrong = error.code() == "token_invalid";
+            let text = error_text(&error, what, &awaited.id);
             match &mut model.overlay {
                 Some(Overlay::Dialog(dialog)) => {
                     dialog.sent = false;
                     dialog.problem = Some(text);
                 }
-                Some(Overlay::Enrol(enrol)) => enrol.refused(text, error.code() == "token_invalid"),
+                Some(Overlay::Enrol(enrol)) => enrol.refused(text, is_code_wrong),
                 Some(Overlay::Explain(explain)) => {
                     explain.sent = false;
                     explain.problem = Some(text);
@@ -111,12 +117,21 @@ pub(super) fn failed(model: &mut Model, slot: Slot, failure: &Failure) -> Cmds {
             }
         }
         (Failure::Refused(Error::NotFound { .. }), Slot::Inspect) => user_gone(model),
-        (Failure::Refused(error), _) => fail(model, error_text(error)),
+        (Failure::Refused(error), _) => {
+            let text = error_text(&error, "nothing was changed", &awaited.id);
+            fail(model, text);
+        }
     }
     Vec::new()
 }
 
-pub(super) fn error_text(error: &Error) -> String {
+/// What to tell of an error. One that is nobody's fault here says what became of the data, and the id to search for in
+/// the server's log.
+fn error_text(error: &Error, what_of_it: &str, id: &str) -> String {
     let text = shown(&error.to_string());
-    if matches!(error, Error::Internal { .. }) { format!("failed: {text}") } else { text }
+    if matches!(error, Error::Internal { .. }) {
+        format!("failed: {text}; {what_of_it}; {id} in the log")
+    } else {
+        text
+    }
 }

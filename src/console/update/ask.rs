@@ -2,19 +2,21 @@
 
 use super::audit::read_audit;
 use super::detail::inspect;
+use super::unknown::unanswered;
 use super::users::find_again;
-use super::{Cmd, Cmds, INTERRUPT_SECONDS, NOT_KNOWN, fail, toast};
+use super::{Cmd, Cmds, INTERRUPT_SECONDS, toast};
 use crate::console::link::Request;
-use crate::console::model::{Awaited, Model, Overlay, Screen, Slot};
+use crate::console::model::{Awaited, Model, Screen, Slot};
 
 pub(super) fn ask(model: &mut Model, slot: Slot, request: Request) -> Cmd {
     model.serial += 1;
     model.awaited.retain(|awaited| awaited.slot != slot);
-    model.awaited.push(Awaited { slot, serial: model.serial, since: model.now });
+    let id = format!("{}-{}", model.session, model.serial);
+    model.awaited.push(Awaited { id: id.clone(), slot, serial: model.serial, since: model.now });
     if slot == Slot::Status {
         model.last_status_at = model.now;
     }
-    Cmd::Perform { slot, serial: model.serial, request }
+    Cmd::Perform { slot, serial: model.serial, id, request }
 }
 
 pub(super) fn forget(model: &mut Model, slot: Slot) -> Cmd {
@@ -49,10 +51,8 @@ pub(super) fn refresh_all(model: &mut Model) -> Cmds {
 }
 
 pub(super) fn interrupt(model: &mut Model) -> Cmds {
-    if let Some(Overlay::Dialog(dialog)) = &model.overlay
-        && dialog.sent
-    {
-        fail(model, NOT_KNOWN.to_owned());
+    if let Some(id) = model.awaited.iter().find(|awaited| awaited.slot == Slot::Write).map(|write| write.id.clone()) {
+        unanswered(model, id);
     }
     if model.overlay.take().is_some() {
         return vec![forget(model, Slot::Write), forget(model, Slot::Preview)];

@@ -50,7 +50,7 @@ pub(super) fn lose(model: &mut Model) {
 pub(super) fn no_connection(model: &mut Model, failure: &Failure) {
     let why = match failure {
         Failure::NoWay(why) => why.clone(),
-        Failure::Lost | Failure::Refused(_) => "the server does not answer".to_owned(),
+        Failure::Lost | Failure::Mismatch(_) | Failure::Refused(_) => "the server does not answer".to_owned(),
     };
     let opening = std::mem::take(&mut model.opening);
     model.link = match model.link {

@@ -14,6 +14,7 @@ mod marks;
 mod messages;
 mod mouse;
 mod palette;
+mod unknown;
 mod users;
 
 use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, MouseEvent};
@@ -44,8 +45,6 @@ const STATUS_SECONDS: i64 = 1;
 const PAGE_AHEAD: usize = 50;
 /// Seconds within which a second Ctrl-C quits.
 const INTERRUPT_SECONDS: i64 = 2;
-/// A write whose answer never came.
-const NOT_KNOWN: &str = "Not known yet whether this was done: look at the user's audit entries before trying again";
 
 #[derive(Debug)]
 pub enum Msg {
@@ -69,6 +68,8 @@ pub enum Cmd {
     Perform {
         slot: Slot,
         serial: u64,
+        /// The request's own, for the log and the audit trail.
+        id: String,
         request: Request,
     },
     /// Stop waiting for the answer of this slot.
@@ -142,7 +143,9 @@ pub fn next_tick(model: &Model) -> Timestamp {
         due.push(plus_micros(dialog.opened_at, DIALOG_DEAF_MICROS));
     }
     if model.awaited.iter().any(|awaited| awaited.slot != Slot::Status) {
-        due.push(plus_micros(model.now, WAITING_SHOWN_MICROS));
+        // Where nothing turns, the seconds still count.
+        let shown = model.waiting_tenths().is_some();
+        due.push(if model.calm && shown { second } else { plus_micros(model.now, WAITING_SHOWN_MICROS) });
     }
     let soonest = plus_micros(model.now, 1_000);
     due.into_iter().min().map_or(second, |at| at.max(soonest))

@@ -8,13 +8,16 @@ use tui_input::Input;
 use super::{BoxLine, boxed, centred, field_text, put, put_lines, toned};
 use crate::console::keys::{Bound, Place};
 use crate::console::model::Model;
-use crate::console::text::fit;
+use crate::console::text::{fit, wrap};
 use crate::console::theme::Tone;
 
+/// Columns of the keys.
+const KEY_COLUMNS: usize = 14;
+
 pub(super) fn draw(model: &Model, frame: &mut Frame<'_>, place: Place, filter: &Input, row: usize) {
-    let lines = lines(model, place, filter.value());
     let outer = centred(frame, 76, usize::from(frame.area().height).saturating_sub(3));
     let inner = boxed(model, frame, outer, &format!("Help: {}", name(place)), "Esc closes");
+    let lines = lines(model, place, filter.value(), usize::from(inner.width));
     let (text, cursor) = field_text(filter, 40);
     put(frame, inner, inner.x, inner.y, Line::from(vec![toned(model, Tone::Title, "Filter: "), Span::raw(text)]));
     frame.set_cursor_position(Position::new(inner.x + 8 + u16::try_from(cursor).unwrap_or(0), inner.y));
@@ -41,7 +44,7 @@ const fn name(place: Place) -> &'static str {
     }
 }
 
-fn lines(model: &Model, place: Place, filter: &str) -> Vec<BoxLine> {
+fn lines(model: &Model, place: Place, filter: &str, room: usize) -> Vec<BoxLine> {
     let filter = filter.to_lowercase();
     // Whoever asks in Find wants to know what comes behind it as well.
     let own: Vec<Bound<'_>> = model.keys.bindings(place).collect();
@@ -56,6 +59,11 @@ fn lines(model: &Model, place: Place, filter: &str) -> Vec<BoxLine> {
     ];
     keys.chain(notes.map(|(sign, text)| (sign.into(), text)))
         .filter(|(key, help)| help.to_lowercase().contains(&filter) || key.to_lowercase().contains(&filter))
-        .map(|(key, help)| Line::from(vec![toned(model, Tone::Key, fit(&key, 14, "")), Span::raw(help)]).into())
+        .flat_map(|(key, help)| {
+            wrap(help, room.saturating_sub(KEY_COLUMNS)).into_iter().enumerate().map(move |(index, text)| {
+                let key = if index == 0 { fit(&key, KEY_COLUMNS, "") } else { " ".repeat(KEY_COLUMNS) };
+                Line::from(vec![toned(model, Tone::Key, key), Span::raw(text)]).into()
+            })
+        })
         .collect()
 }

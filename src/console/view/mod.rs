@@ -36,6 +36,8 @@ pub use hit::{Hit, hit};
 const USERS_TOP: u16 = 3;
 const DETAIL_TOP: u16 = 1;
 const BELOW: u16 = 2;
+/// Lines that a failure may take; they cover what is above.
+const FAILURE_ROWS_MAX: u16 = 3;
 
 /// Draws the whole screen.
 pub fn draw(model: &Model, frame: &mut Frame<'_>) {
@@ -157,7 +159,8 @@ fn right_header(model: &Model) -> Line<'static> {
     let mut spans = Vec::new();
     if let Some(tenths) = model.waiting_tenths() {
         let seconds = if tenths >= 20 { format!(" {} s, Ctrl-C cancels", tenths / 10) } else { String::new() };
-        spans.push(toned(model, Tone::Waiting, format!("{}{seconds}  ", model.theme.spinner(tenths))));
+        let glyph = if model.calm { "waiting" } else { model.theme.spinner(tenths) };
+        spans.push(toned(model, Tone::Waiting, format!("{glyph}{seconds}  ")));
     }
     if let Some(status) = &model.status {
         let host = status.public_url.split("://").last().unwrap_or_default();
@@ -189,10 +192,13 @@ fn message(model: &Model, frame: &mut Frame<'_>) {
     let area = frame.area();
     let y = area.bottom().saturating_sub(2);
     if let Some(failure) = &model.failure {
-        let text = format!(" {}", signed(model, Tone::Bad, &shown(failure)));
-        let room = usize::from(area.width).saturating_sub(15);
-        let text = super::text::cut(&text, room, model.theme.ellipsis());
-        put(frame, area, 0, y, toned(model, Tone::Bad, text));
+        let text = format!("{}", signed(model, Tone::Bad, &shown(failure)));
+        let lines = super::text::wrap(&text, usize::from(area.width).saturating_sub(16));
+        let top =
+            y.saturating_sub(u16::try_from(lines.len()).unwrap_or(u16::MAX).min(FAILURE_ROWS_MAX).saturating_sub(1));
+        for (line, y) in lines.into_iter().zip(top..=y) {
+            put(frame, area, 0, y, toned(model, Tone::Bad, fit(&format!(" {line}"), usize::from(area.width), "")));
+        }
         put_right(frame, area, y, toned(model, Tone::Key, "Esc dismisses "));
     } else if let Some(toast) = &model.toast {
         let room = usize::from(area.width).saturating_sub(2);
