@@ -13,6 +13,7 @@ use crate::app::audit::{AuditPage, ListAudit, ReadStatus, ServerStatus};
 use crate::app::directory::{CountUsers, FindUsers, Hits, InspectUser, UserRows};
 use crate::app::email::{CancelEmailChangeOf, ResendVerification};
 use crate::app::operator_keys::RevokeApiKey;
+use crate::app::overview::{Overview, ReadOverview};
 use crate::app::reset::{
     CodeExplanation, ConfirmEnrolment, Done, EnrolmentStarted, ExplainCode, ResetTwoFactor, RevokeBackupCodes,
     StartEnrolment, TwoFactorReset, UnlockTwoFactor,
@@ -47,6 +48,7 @@ pub enum Request {
     RevokeSessions(RevokeSessions),
     RevokeKey(RevokeApiKey),
     Explain(ExplainCode),
+    Overview(ReadOverview),
     StartEnrolment(StartEnrolment),
     ConfirmEnrolment(ConfirmEnrolment),
 }
@@ -62,6 +64,7 @@ pub enum Reply {
     Reset(TwoFactorReset),
     Done(Done),
     Explained(CodeExplanation),
+    Overview(Box<Overview>),
     EnrolmentStarted(EnrolmentStarted),
 }
 
@@ -187,6 +190,9 @@ impl Backend for LinkBackend {
             Request::CancelEmailChange(operation) => link.call_as(id, operation).await.map(Reply::Done),
             Request::RevokeSessions(operation) => link.call_as(id, operation).await.map(Reply::Done),
             Request::RevokeKey(operation) => link.call_as(id, operation).await.map(Reply::Done),
+            Request::Overview(operation) => {
+                link.call_as(id, operation).await.map(|overview| Reply::Overview(Box::new(overview)))
+            }
             Request::Explain(operation) => link.call_as(id, operation).await.map(Reply::Explained),
             Request::StartEnrolment(operation) => link.call_as(id, operation).await.map(Reply::EnrolmentStarted),
             Request::ConfirmEnrolment(operation) => link.call_as(id, operation).await.map(Reply::Done),

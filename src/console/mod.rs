@@ -163,6 +163,9 @@ fn first_model(options: &Options, operator: &Operator, size: (u16, u16)) -> Mode
         model.users.find = Input::from(query.as_str());
         model.screen = model::Screen::Users(Focus::List);
     }
+    if options.home {
+        model.screen = model::Screen::Home;
+    }
     if options.read_only {
         model.writes = Writes::Forbidden;
     } else if options.write && nameless {

@@ -13,6 +13,7 @@ pub enum Place {
     Find,
     List,
     Detail,
+    Home,
     Audit,
     /// A menu of letters.
     Menu,
@@ -54,6 +55,7 @@ pub enum Action {
     Toggle,
     ToList,
     Back,
+    Home,
     Users,
     Audit,
     Writes,
@@ -145,13 +147,14 @@ const fn named(code: KeyCode) -> Key {
     (code, KeyModifiers::NONE)
 }
 
-const BROWSE: &[Place] = &[Place::List, Place::Detail, Place::Audit];
+const BROWSE: &[Place] = &[Place::List, Place::Detail, Place::Home, Place::Audit];
 const MOVE: &[Place] =
-    &[Place::List, Place::Detail, Place::Audit, Place::Menu, Place::Help, Place::Palette, Place::Sheet];
+    &[Place::List, Place::Detail, Place::Home, Place::Audit, Place::Menu, Place::Help, Place::Palette, Place::Sheet];
 const EVERYWHERE: &[Place] = &[
     Place::Find,
     Place::List,
     Place::Detail,
+    Place::Home,
     Place::Audit,
     Place::Menu,
     Place::Dialog,
@@ -177,9 +180,11 @@ macro_rules! bindings {
 
 static BINDINGS: &[Binding] = bindings! {
     Retry in &[Place::Absent], [plain('r')], "r", "retry", "try to reach the server again";
-    OpenStore in &[Place::Absent, Place::List, Place::Detail, Place::Audit], [plain('o')], "o", "",
+    OpenStore in &[Place::Absent, Place::List, Place::Detail, Place::Home, Place::Audit], [plain('o')], "o", "",
         "without a server: open the store directly";
     Open in &[Place::List], [named(KeyCode::Enter)], "Enter", "open", "open the user";
+    Open in &[Place::Audit], [named(KeyCode::Enter)], "Enter", "in full", "show the entry in full";
+    Open in &[Place::Home], [named(KeyCode::Enter)], "Enter", "list them", "list the users behind the line";
     Open in &[Place::Menu, Place::Palette], [named(KeyCode::Enter)], "Enter", "choose", "choose what the cursor is on";
     ToList in &[Place::Find], [named(KeyCode::Enter), named(KeyCode::Down), named(KeyCode::Tab)], "Enter", "to the list",
         "go to the list (also Down)";
@@ -190,7 +195,7 @@ static BINDINGS: &[Binding] = bindings! {
     Actions in &[Place::List, Place::Detail], [plain('a')], "a", "actions",
         "what can be done to this user: reset 2FA, unlock, ...";
     Writes in &[Place::List, Place::Detail], [plain('W')], "W", "writes on/off", "turn writes on for ten minutes, or off";
-    Writes in &[Place::Audit, Place::Menu], [plain('W')], "W", "", "turn writes on for ten minutes, or off";
+    Writes in &[Place::Home, Place::Audit, Place::Menu], [plain('W')], "W", "", "turn writes on for ten minutes, or off";
     Find in BROWSE, [plain('/')], "/", "find", "type to search e-mail and name; also role:staff, 2fa:off";
     Filter in &[Place::List], [plain('f')], "f", "filter", "add a filter: role, second factor, locked, mail, sign-in";
     DropFilter in &[Place::List], [plain('x')], "x", "", "drop the last filter";
@@ -218,11 +223,12 @@ static BINDINGS: &[Binding] = bindings! {
     Copy in &[Place::Panel], [plain('y')], "y", "copy audit number", "send the audit number to your terminal's clipboard";
     Enrol in &[Place::Panel], [plain('p')], "p", "enrol in person (QR)", "after a reset: enrol the new device now, together with the user";
     Back in &[Place::Find], [named(KeyCode::Esc)], "Esc", "clear", "clear the search, then leave the field";
-    Back in &[Place::List, Place::Detail, Place::Audit, Place::Menu, Place::Help, Place::Palette], [named(KeyCode::Esc)], "Esc", "back",
+    Back in &[Place::List, Place::Detail, Place::Home, Place::Audit, Place::Menu, Place::Help, Place::Palette], [named(KeyCode::Esc)], "Esc", "back",
         "back, close, dismiss a message";
-    Users in &[Place::Detail, Place::Audit], [plain('2')], "2", "users", "the users";
+    Home in &[Place::List, Place::Detail, Place::Audit], [plain('1')], "1", "", "adoption, and who needs attention";
+    Users in &[Place::Detail, Place::Home, Place::Audit], [plain('2')], "2", "users", "the users";
     Users in &[Place::List], [plain('2')], "2", "", "the users";
-    Audit in &[Place::List, Place::Detail, Place::Panel], [plain('3')], "3", "audit", "the audit trail";
+    Audit in &[Place::List, Place::Detail, Place::Home, Place::Panel], [plain('3')], "3", "audit", "the audit trail";
     Palette in BROWSE, [plain(':')], ":", "commands", "all commands, found by typing; also :50% and :messages";
     Palette in &[Place::Find, Place::Absent], [plain(':')], ":", "", "all commands, while the field is empty";
     Messages in BROWSE, [control('e')], "Ctrl-E", "", "the last fifty messages";
@@ -232,8 +238,8 @@ static BINDINGS: &[Binding] = bindings! {
     Suspend in EVERYWHERE, [control('z')], "Ctrl-Z", "", "suspend; fg comes back";
     Interrupt in EVERYWHERE, [control('c')], "Ctrl-C", "", "cancel what is open; twice at rest: quit";
     Help in &[Place::Find], [plain('?')], "?", "help", "this help, while the field is empty; type to filter it";
-    Help in &[Place::List, Place::Detail, Place::Audit, Place::Absent], [plain('?')], "?", "help", "this help; type to filter it";
-    Quit in &[Place::List, Place::Detail, Place::Audit, Place::Absent], [plain('q')], "q", "", "quit";
+    Help in &[Place::List, Place::Detail, Place::Home, Place::Audit, Place::Absent], [plain('?')], "?", "help", "this help; type to filter it";
+    Quit in &[Place::List, Place::Detail, Place::Home, Place::Audit, Place::Absent], [plain('q')], "q", "", "quit";
 };
 
 #[cfg(test)]

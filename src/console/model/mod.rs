@@ -2,6 +2,7 @@
 
 mod audit;
 mod detail;
+mod home;
 mod marks;
 mod messages;
 mod users;
@@ -18,10 +19,11 @@ use super::keys::{Keymap, Place};
 use super::theme::Theme;
 use crate::app::audit::ServerStatus;
 use crate::app::reset::{Done, TwoFactorReset};
-use crate::app::views::UserDetail;
+use crate::app::views::{AuditRow, UserDetail};
 use crate::domain::time::Timestamp;
 pub use audit::Audit;
 pub use detail::Tab;
+pub use home::Home;
 pub use marks::Marks;
 pub use messages::{MESSAGES_KEPT, Message, Toast};
 pub use users::{FILTERS, Goal, SORTS, Users};
@@ -74,6 +76,7 @@ pub struct Model {
     /// What is marked in the present tab, by what its rows are known by.
     pub tab_marks: BTreeSet<String>,
     pub audit: Audit,
+    pub home: Home,
     pub overlay: Option<Overlay>,
     pub toast: Option<Toast>,
     /// What failed; stays until dismissed.
@@ -145,7 +148,8 @@ pub enum Screen {
 
 impl Screen {
     /// The screens there are, as the header names them with their digits.
-    pub const ALL: &[(Self, &'static str)] = &[(Self::Users(Focus::List), "Users 2"), (Self::Audit, "Audit 3")];
+    pub const ALL: &[(Self, &'static str)] =
+        &[(Self::Home, "Home 1"), (Self::Users(Focus::List), "Users 2"), (Self::Audit, "Audit 3")];
 
     /// Whether both are the same screen, wherever in it the keyboard is.
     #[must_use]
@@ -194,6 +198,11 @@ pub enum Overlay {
     Messages {
         row: usize,
     },
+    /// One entry of the audit trail in full; the line it is shown from.
+    Entry {
+        row: Box<AuditRow>,
+        line: usize,
+    },
     /// What can be copied; `alone`: shown instead, to be marked by hand.
     Copy {
         row: usize,
@@ -233,6 +242,7 @@ pub enum Slot {
     FormerUsers,
     Count,
     Inspect,
+    Overview,
     Audit,
     MoreAudit,
     Preview,
@@ -279,6 +289,7 @@ impl Model {
             tab_row: 0,
             tab_marks: BTreeSet::new(),
             audit: Audit::default(),
+            home: Home::default(),
             overlay: None,
             toast: None,
             failure: None,

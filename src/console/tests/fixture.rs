@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use crate::app::audit::{AuditPage, ServerStatus};
 use crate::app::directory::{FindUsers, Hits, ListFrom, UserRows};
+use crate::app::overview::{Adoption, Attention, AttentionKind, Overview};
 use crate::app::reset::{CodeExplanation, Done, EnrolmentStarted, ResetTwoFactor, TwoFactorReset};
 use crate::app::views::{ApiKeyView, AuditRow, FactorView, SessionRow, UserDetail, UserRow};
 use crate::console::link::{Answer, Failure, Reply, Request};
@@ -232,6 +233,7 @@ impl Server {
                 Ok(Reply::Audit(AuditPage { rows, next: None, newest: 48_213 }))
             }
             Request::Reset(reset) => Ok(Reply::Reset(reset_reply(&reset))),
+            Request::Overview(_) => Ok(Reply::Overview(Box::new(overview()))),
             Request::Explain(explain) => Ok(Reply::Explained(explanation(explain.code.expose()))),
             Request::StartEnrolment(_) => Ok(Reply::EnrolmentStarted(enrolment())),
             Request::ConfirmEnrolment(confirm) if confirm.code.expose() == RIGHT_CODE => {
@@ -290,6 +292,51 @@ impl Server {
             total: 1_000_000,
             rows,
         }
+    }
+}
+
+/// A morning with something to do.
+pub fn overview() -> Overview {
+    let attention = |kind, count, days: Option<i64>, filters| Attention {
+        kind,
+        count,
+        oldest_at: days.map(|days| ago(days * DAY)),
+        note: None,
+        filters,
+    };
+    let mut attentions = vec![
+        attention(AttentionKind::Locked, 12, None, vec![UserFilter::Locked]),
+        attention(AttentionKind::MailPending, 4, Some(6), vec![UserFilter::MailPending]),
+        attention(
+            AttentionKind::StaffWithout,
+            214,
+            None,
+            vec![UserFilter::Staff(true), UserFilter::State(FactorState::Off)],
+        ),
+        attention(AttentionKind::FewCodes, 381, None, vec![UserFilter::CodesAtMost(2)]),
+        attention(AttentionKind::ToldToEnrol, 0, None, vec![UserFilter::State(FactorState::Enrol)]),
+        attention(AttentionKind::MailFailed, 2, None, vec![UserFilter::MailFailed]),
+    ];
+    attentions[5].note = Some("550 mailbox unavailable\u{1b}[31m".to_owned());
+    let mut last_actions = detail(users().remove(1)).audit;
+    last_actions.remove(0);
+    Overview {
+        roles: vec![
+            Adoption { is_staff: true, with: 9_310, of: 9_524 },
+            Adoption { is_staff: false, with: 603_122, of: 990_476 },
+        ],
+        with_week_ago: Some((608_480, 1_000_000)),
+        enrolments_per_day: (0..60).map(|day| if day % 7 > 4 { 0 } else { 10 + day * (60 - day) }).collect(),
+        attention: attentions,
+        resets_today: 9,
+        resets_usual: Some((4, 8)),
+        locked_last_hour: 12,
+        locked_usual: Some(3),
+        last_actions,
+        store_bytes: 931_000_000,
+        started_at: ago(12 * DAY),
+        outbox_waiting: 0,
+        audit_newest: 48_213,
     }
 }
 

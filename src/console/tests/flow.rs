@@ -35,6 +35,7 @@ fn writes(console: &Console) -> Vec<Request> {
         | Request::Count(_)
         | Request::Inspect(_)
         | Request::Audit(_)
+        | Request::Overview(_)
         | Request::Explain(_) => false,
         _ => true,
     };

@@ -4,5 +4,6 @@ mod enrol;
 mod fixture;
 mod flow;
 mod frame;
+mod home;
 mod list;
 mod screens;

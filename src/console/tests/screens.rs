@@ -101,6 +101,7 @@ fn help() {
 #[test]
 fn audit() {
     check("audit", |console| console.keys("\n3"));
+    check("audit_entry", |console| console.keys("\n3j\n"));
 }
 
 #[test]

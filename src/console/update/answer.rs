@@ -3,6 +3,7 @@
 use super::ask::refresh_all;
 use super::detail::{user_gone, user_read};
 use super::enrol;
+use super::home::overview_read;
 use super::link::{connected, lose, no_connection, status_read};
 use super::unknown::unanswered;
 use super::users::users_found;
@@ -54,6 +55,10 @@ pub(super) fn answered(model: &mut Model, slot: Slot, serial: u64, answer: Answe
         Ok(Reply::EnrolmentStarted(started)) => {
             enrol::started(model, &started);
             refresh_all(model)
+        }
+        Ok(Reply::Overview(overview)) => {
+            overview_read(model, overview);
+            Vec::new()
         }
         Ok(Reply::Explained(answer)) => {
             enrol::explained(model, answer);
@@ -116,6 +121,7 @@ fn failed(model: &mut Model, awaited: Awaited, failure: Failure) -> Cmds {
                 _ => fail(model, text),
             }
         }
+        (Failure::Refused(error), Slot::Overview) => model.home.problem = Some(error_text(error)),
         (Failure::Refused(Error::NotFound { .. }), Slot::Inspect) => user_gone(model),
         (Failure::Refused(error), _) => {
             let text = error_text(&error, "nothing was changed", &awaited.id);

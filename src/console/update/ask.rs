@@ -2,6 +2,7 @@
 
 use super::audit::read_audit;
 use super::detail::inspect;
+use super::home::read_overview;
 use super::unknown::unanswered;
 use super::users::find_again;
 use super::{Cmd, Cmds, INTERRUPT_SECONDS, toast};
@@ -25,10 +26,7 @@ pub(super) fn forget(model: &mut Model, slot: Slot) -> Cmd {
 }
 
 pub(super) const fn is_read(slot: Slot) -> bool {
-    matches!(
-        slot,
-        Slot::Find | Slot::MoreUsers | Slot::FormerUsers | Slot::Count | Slot::Inspect | Slot::Audit | Slot::MoreAudit
-    )
+    !matches!(slot, Slot::Connect | Slot::Status | Slot::Preview | Slot::Write)
 }
 
 /// Reads again what is on the screen.
@@ -36,8 +34,10 @@ pub(super) fn refresh(model: &mut Model) -> Cmds {
     (model.outdated, model.changes) = (false, 0);
     let mut commands = find_again(model);
     commands.extend(inspect(model));
-    if model.screen == Screen::Audit {
-        commands.extend(read_audit(model));
+    match model.screen {
+        Screen::Audit => commands.extend(read_audit(model)),
+        Screen::Home => commands.extend(read_overview(model)),
+        Screen::Users(_) | Screen::Jobs => {}
     }
     commands
 }

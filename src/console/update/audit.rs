@@ -5,7 +5,7 @@ use super::browse::moved;
 use super::{Cmds, PAGE_AHEAD};
 use crate::app::audit::{AuditFilter, ListAudit};
 use crate::console::link::Request;
-use crate::console::model::{Model, PAGE_ROWS, ROWS_MAX, Slot};
+use crate::console::model::{Model, Overlay, PAGE_ROWS, ROWS_MAX, Slot};
 
 pub(super) fn read_audit(model: &mut Model) -> Cmds {
     if !model.is_connected() {
@@ -27,5 +27,12 @@ pub(super) fn step_audit(model: &mut Model, rows: isize) -> Cmds {
             vec![ask(model, Slot::MoreAudit, request)]
         }
         _ => Vec::new(),
+    }
+}
+
+/// Shows the entry under the cursor in full.
+pub(super) fn open_entry(model: &mut Model) {
+    if let Some(row) = model.audit.rows().get(model.audit.chosen_index()) {
+        model.overlay = Some(Overlay::Entry { row: Box::new(row.clone()), line: 0 });
     }
 }

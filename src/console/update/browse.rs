@@ -2,11 +2,12 @@
 
 use super::Cmds;
 use super::ask::refresh_all;
-use super::audit::{read_audit, step_audit};
+use super::audit::{open_entry, read_audit, step_audit};
 use super::detail::{switch_tab, tab_rows};
 use super::dialogs::{open_actions, toggle_writes};
 use super::filters::{open_filters, open_sorts};
 use super::help::open_help;
+use super::home::{open_attention, open_home, step_home};
 use super::link::{open_store, retry};
 use super::marks::{mark, mark_all, mark_range, unmark};
 use super::messages::open_messages;
@@ -19,7 +20,8 @@ use crate::console::model::{Focus, Model, Screen, Tab};
 pub(super) fn browse(model: &mut Model, action: Option<Action>) -> Cmds {
     let Some(action) = action else { return Vec::new() };
     match action {
-        Action::Open => model.screen = Screen::Users(Focus::Detail),
+        Action::Home => return open_home(model),
+        Action::Open => return open(model),
         Action::Actions => open_actions(model),
         Action::Find => model.screen = Screen::Users(Focus::Find),
         Action::Filter => open_filters(model),
@@ -70,6 +72,17 @@ pub(super) fn browse(model: &mut Model, action: Option<Action>) -> Cmds {
     Vec::new()
 }
 
+/// What is under the cursor, in full.
+fn open(model: &mut Model) -> Cmds {
+    match model.screen {
+        Screen::Users(_) => model.screen = Screen::Users(Focus::Detail),
+        Screen::Home => return open_attention(model),
+        Screen::Audit => open_entry(model),
+        Screen::Jobs => {}
+    }
+    Vec::new()
+}
+
 pub(super) fn back(model: &mut Model) {
     if model.failure.take().is_some() || model.toast.take().is_some() {
         return;
@@ -93,7 +106,11 @@ pub(super) fn step(model: &mut Model, rows: isize) -> Cmds {
         }
         Screen::Users(_) => step_list(model, rows),
         Screen::Audit => step_audit(model, rows),
-        Screen::Home | Screen::Jobs => Vec::new(),
+        Screen::Home => {
+            step_home(model, rows);
+            Vec::new()
+        }
+        Screen::Jobs => Vec::new(),
     }
 }
 

@@ -6,6 +6,7 @@ use super::Cmds;
 use super::browse::moved;
 use crate::console::keys::Action;
 use crate::console::model::{MESSAGES_KEPT, Message, Model, Overlay, Toast};
+use crate::console::view;
 
 pub(super) fn toast(model: &mut Model, text: &str) {
     model.toast = Some(Toast { text: text.to_owned(), since: model.now });
@@ -41,6 +42,17 @@ pub(super) fn sheet_key(model: &mut Model, event: KeyEvent, action: Option<Actio
             Some(Action::Close) => model.overlay = None,
             _ => {}
         },
+        Some(Overlay::Entry { row, line }) => {
+            let last = view::entry::facts(row).len();
+            match action {
+                Some(Action::Down) => *line = moved(*line, 1, last),
+                Some(Action::Up) => *line = moved(*line, -1, last),
+                Some(Action::PageDown) => *line = line.saturating_add(page).min(last.saturating_sub(1)),
+                Some(Action::PageUp) => *line = line.saturating_sub(page),
+                Some(Action::Close) => model.overlay = None,
+                _ => {}
+            }
+        }
         // Whoever marks a text by hand must not lose it to a stray modifier; every real key closes.
         Some(Overlay::Alone(_)) if !matches!(event.code, KeyCode::Modifier(_)) => model.overlay = None,
         _ => {}

@@ -9,6 +9,7 @@ mod dialogs;
 mod enrol;
 mod filters;
 mod help;
+mod home;
 mod link;
 mod marks;
 mod messages;
@@ -207,7 +208,7 @@ pub fn place(model: &Model) -> Place {
             Place::Menu
         }
         Some(Overlay::Palette { .. }) => Place::Palette,
-        Some(Overlay::Messages { .. } | Overlay::Alone(_)) => Place::Sheet,
+        Some(Overlay::Messages { .. } | Overlay::Entry { .. } | Overlay::Alone(_)) => Place::Sheet,
         Some(Overlay::Dialog(_) | Overlay::Name(_) | Overlay::Enrol(_) | Overlay::Explain(_)) => Place::Dialog,
         Some(Overlay::Panel(_)) => Place::Panel,
         None if matches!(model.link, LinkState::Absent(_)) => Place::Absent,
@@ -215,7 +216,8 @@ pub fn place(model: &Model) -> Place {
             Screen::Users(Focus::Find) => Place::Find,
             Screen::Users(Focus::List) => Place::List,
             Screen::Users(Focus::Detail) => Place::Detail,
-            Screen::Audit | Screen::Home | Screen::Jobs => Place::Audit,
+            Screen::Home => Place::Home,
+            Screen::Audit | Screen::Jobs => Place::Audit,
         },
     }
 }
@@ -248,7 +250,7 @@ fn key(model: &mut Model, event: KeyEvent) -> Cmds {
         Place::Dialog => dialog_key(model, event),
         Place::Panel => panel_key(model, action),
         Place::Find => find_key(model, event, action),
-        Place::Absent | Place::List | Place::Detail | Place::Audit => browse(model, action),
+        Place::Absent | Place::List | Place::Detail | Place::Home | Place::Audit => browse(model, action),
     }
 }
 

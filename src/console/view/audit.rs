@@ -1,10 +1,12 @@
 //! The Audit screen: the whole trail, newest first.
 
 use ratatui::Frame;
-use ratatui::text::Line;
+use ratatui::text::{Line, Span};
 
-use super::{body, put, toned};
+use super::{BoxLine, body, boxed, centred, put, put_lines, toned};
+use crate::app::views::AuditRow;
 use crate::console::model::Model;
+use crate::console::text::{fit, thousands, wrap};
 use crate::console::theme::Tone;
 
 /// Rows for the chosen entry in full, where there is room and where there is not.
@@ -12,6 +14,8 @@ const FULL_ROWS: u16 = 6;
 const FULL_ROWS_LEAST: u16 = 3;
 /// Rows of the terminal from which on there is room.
 const ROOMY_ROWS: u16 = 20;
+/// Columns of the name of a fact.
+const LABEL_COLUMNS: usize = 12;
 
 pub(super) fn draw(model: &Model, frame: &mut Frame<'_>) {
     let area = body(frame.area(), 1);
@@ -32,13 +36,38 @@ pub(super) fn draw(model: &Model, frame: &mut Frame<'_>) {
     let last = area.bottom().saturating_sub(full_rows + 1);
     for ((index, row), y) in rows.iter().enumerate().skip(hidden).zip(area.y + 1..last) {
         let mark = if index == chosen { ">" } else { " " };
-        let line = Line::from(format!("{mark} {}", super::detail::entry(model, row, true)));
+        let line = Line::from(format!("{mark} {}", super::entry::line(model, row, true)));
         put(frame, area, area.x, y, if index == chosen { line.style(model.theme.chosen()) } else { line });
     }
     if let Some(row) = rows.get(chosen) {
         put(frame, area, area.x, last, model.theme.lines().0.repeat(usize::from(area.width)));
-        for (line, y) in super::detail::in_full(row, usize::from(area.width)).into_iter().zip(last + 1..area.bottom()) {
+        for (line, y) in super::entry::in_full(row, usize::from(area.width)).into_iter().zip(last + 1..area.bottom()) {
             put(frame, area, area.x + 1, y, line);
         }
     }
+}
+
+/// One entry with everything it says.
+pub(super) fn draw_entry(model: &Model, frame: &mut Frame<'_>, row: &AuditRow, first: usize) {
+    let columns = frame.area().width.min(100);
+    let room = usize::from(columns).saturating_sub(4);
+    let lines = entry_lines(model, row, room);
+    let outer = centred(frame, columns, lines.len() + 2);
+    let inner = boxed(model, frame, outer, &format!("Audit #{}", thousands(row.number)), "Esc closes");
+    let hidden = first.min(lines.len().saturating_sub(usize::from(inner.height)));
+    put_lines(frame, inner, lines.into_iter().skip(hidden).collect());
+}
+
+fn entry_lines(model: &Model, row: &AuditRow, room: usize) -> Vec<BoxLine> {
+    super::entry::facts(row)
+        .into_iter()
+        .flat_map(|(label, text)| {
+            let lines = wrap(&text, room.saturating_sub(LABEL_COLUMNS));
+            let label = move |index: usize| if index == 0 { label.clone() } else { String::new() };
+            lines.into_iter().enumerate().map(move |(index, line)| {
+                let label = toned(model, Tone::Title, fit(&label(index), LABEL_COLUMNS, ""));
+                Line::from(vec![label, Span::raw(line)]).into()
+            })
+        })
+        .collect()
 }

@@ -4,13 +4,12 @@ use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
-use super::{put, signed, toned};
+use super::{entry, put, signed, toned};
 use crate::app::views::{AuditRow, UserDetail};
 use crate::console::dialog::{self, namesakes, warnings};
 use crate::console::model::{Model, Tab};
 use crate::console::text::{ago, count, cut, cut_email, date, date_time, fit, shown, time_of_day, until, wrap};
 use crate::console::theme::Tone;
-use crate::domain::audit::{AuditActor, Event, Outcome};
 use crate::domain::time::Timestamp;
 use crate::domain::user::FactorState;
 
@@ -18,11 +17,6 @@ use crate::domain::user::FactorState;
 const OVERVIEW_ENTRIES: usize = 5;
 /// Columns left of the detail where it stands beside the list.
 const LIST_AND_RULE_COLUMNS: usize = super::users::LIST_COLUMNS as usize + 2;
-/// Columns of an event where the user follows.
-const EVENT_COLUMNS: usize = 24;
-/// Where the user an entry is about stands on the Audit screen, and the most columns for the address.
-const WHOM_AT_COLUMN: usize = 2 + 10 + 8 + 16 + EVENT_COLUMNS + 1;
-const WHOM_COLUMNS_MAX: usize = 40;
 /// Columns of a fact's label.
 const LABEL_COLUMNS: usize = 9;
 /// Rows above the lines of a tab: who, the tabs, a blank.
@@ -78,7 +72,7 @@ pub fn first_line_max(model: &Model) -> usize {
 /// The entry under the cursor in full, behind a blank line.
 fn chosen_entry(model: &Model, detail: &UserDetail) -> Vec<Line<'static>> {
     let row = detail.audit.get(model.tab_row).filter(|_| model.tab == Tab::Audit);
-    let full = row.map(|row| in_full(row, pane_columns(model))).unwrap_or_default();
+    let full = row.map(|row| entry::in_full(row, pane_columns(model))).unwrap_or_default();
     if full.is_empty() { full } else { std::iter::once(Line::default()).chain(full).collect() }
 }
 
@@ -345,125 +339,6 @@ pub(super) fn audit(model: &Model, rows: &[AuditRow]) -> Vec<Line<'static>> {
         ];
     }
     let mut lines = vec![toned(model, Tone::Title, "AUDIT     WHEN    WHO             WHAT").into()];
-    lines.extend(rows.iter().map(|row| Line::from(entry(model, row, false))));
+    lines.extend(rows.iter().map(|row| Line::from(entry::line(model, row, false))));
     lines
-}
-
-/// One entry on a line; `whom` adds the user it is about.
-pub(super) fn entry(model: &Model, row: &AuditRow, whom: bool) -> String {
-    let ellipsis = model.theme.ellipsis();
-    let record = &row.record;
-    let who = who(&record.actor, record.address.as_deref());
-    let event = match words(record.event) {
-        words if words.contains("refused") || words.contains("failed") => words.to_owned(),
-        words => format!("{words}{}", outcome(record.outcome)),
-    };
-    let event = if whom { fit(&event, EVENT_COLUMNS, "") } else { event };
-    let room = usize::from(model.size.0).saturating_sub(WHOM_AT_COLUMN).clamp(12, WHOM_COLUMNS_MAX);
-    let target = record.whom().filter(|_| whom);
-    let target = target.map_or(String::new(), |target| format!(" {}", cut_email(&shown(target), room, ellipsis)));
-    let reason = record.reason.as_deref().map_or(String::new(), |reason| format!(": \"{}\"", shown(reason)));
-    format!(
-        "{} {}{}{event}{target}{reason}",
-        fit(&format!("#{}", row.number), 9, ""),
-        fit(&ago(model.now, record.at), 8, ""),
-        fit(&fit(&who, 15, ellipsis), 16, ""),
-    )
-}
-
-fn who(actor: &AuditActor, address: Option<&str>) -> String {
-    match actor {
-        AuditActor::Anonymous => address.map_or("anonymous".to_owned(), shown),
-        AuditActor::System => "system".to_owned(),
-        AuditActor::User { email, .. } => shown(email),
-        AuditActor::Operator { name, uid } if name.is_empty() => format!("uid {uid}"),
-        AuditActor::Operator { name, .. } => shown(name),
-    }
-}
-
-/// What happened, for people; the name that the command line filters by is in the entry's full text.
-const fn words(event: Event) -> &'static str {
-    match event {
-        Event::UserCreated => "user made",
-        Event::UserSignedUp => "signed up",
-        Event::UserImported => "user imported",
-        Event::UserExported => "users exported",
-        Event::UserLoggedIn => "signed in",
-        Event::UserLoginFailed => "sign-in failed",
-        Event::UserLoggedOut => "signed out",
-        Event::UserVerificationRequested => "verification mail asked",
-        Event::UserEmailVerified => "e-mail verified",
-        Event::UserEmailChangeRequested => "e-mail change asked",
-        Event::UserEmailChangeCancelled => "e-mail change cancelled",
-        Event::UserEmailChanged => "e-mail changed",
-        Event::UserUpdated => "details changed",
-        Event::UserDeactivated => "user deactivated",
-        Event::UserReactivated => "user reactivated",
-        Event::UserDeleted => "user deleted",
-        Event::UserPasswordChanged => "password changed",
-        Event::UserPasswordResetRequested => "password link asked",
-        Event::UserPasswordReset => "new password set",
-        Event::TwoFactorSetupStarted => "2FA set-up begun",
-        Event::TwoFactorEnabled => "2FA turned on",
-        Event::TwoFactorReplaced => "2FA device replaced",
-        Event::TwoFactorDisabled => "2FA turned off",
-        Event::TwoFactorReset => "2FA reset",
-        Event::TwoFactorResetLinkSent => "2FA reset link sent",
-        Event::TwoFactorEnrolmentDemanded => "new device demanded",
-        Event::TwoFactorEnrolmentReminded => "reminded to enrol",
-        Event::TwoFactorUnlocked => "unlock",
-        Event::TwoFactorLocked => "2FA locked",
-        Event::TwoFactorValidateFailed => "code refused at set-up",
-        Event::TwoFactorLoginFailed => "code refused at sign-in",
-        Event::TwoFactorBackupCodesRegenerated => "backup codes made",
-        Event::TwoFactorBackupCodesRevoked => "backup codes revoked",
-        Event::TwoFactorBackupCodeUsed => "backup code used",
-        Event::TwoFactorCodesViewed => "backup codes shown",
-        Event::SessionRevoked => "session ended",
-        Event::SessionRevokedOthers => "other sessions ended",
-        Event::RememberedDeviceRevoked => "device forgotten",
-        Event::ApiKeyCreated => "API key made",
-        Event::ApiKeyUpdated => "API key changed",
-        Event::ApiKeyRolled => "API key renewed",
-        Event::ApiKeyDeleted => "API key revoked",
-        Event::OrganizationCreated => "organization made",
-        Event::OrganizationUpdated => "organization changed",
-        Event::OrganizationEnforce2faChanged => "2FA demand changed",
-        Event::OrganizationDeleted => "organization deleted",
-        Event::ProjectCreated => "project made",
-        Event::MemberJoined => "joined organization",
-        Event::MemberLevelChanged => "level changed",
-        Event::MemberRemoved => "left organization",
-        Event::InviteCreated => "invite made",
-        Event::InviteDeleted => "invite deleted",
-        Event::JobStarted => "job started",
-        Event::JobPaused => "job paused",
-        Event::JobResumed => "job resumed",
-        Event::JobStopped => "job stopped",
-        Event::JobFinished => "job finished",
-    }
-}
-
-const fn outcome(outcome: Outcome) -> &'static str {
-    match outcome {
-        Outcome::Done => "",
-        Outcome::Failed => " failed",
-        Outcome::Refused => " refused",
-    }
-}
-
-/// Everything an entry says, on lines of so many columns.
-pub(super) fn in_full(row: &AuditRow, columns: usize) -> Vec<Line<'static>> {
-    let record = &row.record;
-    let mut parts = vec![
-        format!("#{}  {} UTC  {}{}", row.number, date_time(record.at), record.event.as_str(), outcome(record.outcome)),
-        format!("by {}", who(&record.actor, record.address.as_deref())),
-    ];
-    parts.extend(record.target.as_ref().map(|target| format!("on {}", shown(&target.email))));
-    parts.extend(record.address.as_deref().map(|address| format!("from {}", shown(address))));
-    parts.extend(record.reason.as_deref().map(|reason| format!("reason \"{}\"", shown(reason))));
-    parts.extend(record.verified_by.as_deref().map(|by| format!("caller checked: {}", shown(by))));
-    parts.extend(record.details.iter().map(|(name, value)| shown(&format!("{name} {value}"))));
-    parts.push(format!("request {}", shown(&record.request_id)));
-    wrap(&parts.join(", "), columns.saturating_sub(2)).into_iter().map(Line::from).collect()
 }

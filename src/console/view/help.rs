@@ -33,6 +33,7 @@ const fn name(place: Place) -> &'static str {
         Place::Find => "Find",
         Place::List => "Users",
         Place::Detail => "one user",
+        Place::Home => "Home",
         Place::Audit => "Audit",
         Place::Menu => "menus",
         Place::Dialog => "dialogs",

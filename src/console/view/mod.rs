@@ -6,9 +6,11 @@ mod audit;
 pub mod detail;
 mod dialog;
 mod enrol;
+pub mod entry;
 mod explain;
 mod help;
 mod hit;
+pub mod home;
 mod menu;
 mod palette;
 mod panel;
@@ -62,7 +64,8 @@ pub fn draw(model: &Model, frame: &mut Frame<'_>) {
         }
         (_, Screen::Users(_)) => users::draw(model, frame),
         (_, Screen::Audit) => audit::draw(model, frame),
-        (_, Screen::Home | Screen::Jobs) => {}
+        (_, Screen::Home) => home::draw(model, frame),
+        (_, Screen::Jobs) => {}
     }
     message(model, frame);
     footer(model, frame);
@@ -79,6 +82,7 @@ fn overlay(model: &Model, frame: &mut Frame<'_>) {
         Some(Overlay::Actions { row }) => menu::draw_actions(model, frame, *row),
         Some(Overlay::Copy { row, alone }) => menu::draw_copy(model, frame, *row, *alone),
         Some(Overlay::Palette { place, input, row }) => palette::draw(model, frame, *place, input, *row),
+        Some(Overlay::Entry { row, line }) => audit::draw_entry(model, frame, row, *line),
         Some(Overlay::Messages { row }) => sheet::draw_messages(model, frame, *row),
         Some(Overlay::Dialog(dialog)) => dialog::draw(model, frame, dialog),
         Some(Overlay::Panel(panel)) => panel::draw(model, frame, panel),

@@ -1,0 +1,83 @@
+//! Home: the figures, and the way from them to the users.
+
+use crossterm::event::KeyCode;
+
+use super::fixture::{ASCII, COLOUR, Console, MONO};
+use crate::console::link::{Failure, Request};
+use crate::console::model::{Focus, Screen};
+use crate::domain::user::FactorState;
+use crate::domain::user_filter::UserFilter;
+use crate::error::Error;
+
+/// The sizes and themes that every screen is looked at in.
+const LOOKS: [(&str, crate::console::theme::Theme); 3] = [("16", COLOUR), ("mono", MONO), ("ascii", ASCII)];
+const SIZES: [(u16, u16); 3] = [(60, 16), (80, 24), (140, 40)];
+
+fn home(theme: crate::console::theme::Theme, columns: u16, rows: u16) -> Console {
+    let mut console = Console::new(theme, columns, rows);
+    console.keys("\n1");
+    console
+}
+
+#[test]
+fn screens() {
+    for (name, theme) in LOOKS {
+        for (columns, rows) in SIZES {
+            insta::assert_snapshot!(format!("home_{name}_{columns}x{rows}"), home(theme, columns, rows).screen());
+        }
+    }
+    for (columns, rows) in SIZES {
+        let mut console = Console::unconnected(COLOUR, columns, rows);
+        console.model.screen = Screen::Home;
+        insta::assert_snapshot!(format!("home_loading_{columns}x{rows}"), console.screen());
+        let mut console = Console::new(COLOUR, columns, rows);
+        *console.server.broken.lock().unwrap() = Some(Failure::Refused(Error::internal("the disk is full")));
+        console.keys("\n1");
+        insta::assert_snapshot!(format!("home_error_{columns}x{rows}"), console.screen());
+        let mut console = home(COLOUR, columns, rows);
+        let overview = console.model.home.overview.as_mut().unwrap();
+        overview.attention.iter_mut().for_each(|item| item.count = 0);
+        overview.roles.iter_mut().for_each(|role| (role.with, role.of) = (0, 0));
+        overview.enrolments_per_day = vec![0; 60];
+        overview.last_actions.clear();
+        (overview.with_week_ago, overview.resets_usual) = (None, None);
+        insta::assert_snapshot!(format!("home_empty_{columns}x{rows}"), console.screen());
+    }
+}
+
+#[test]
+fn enter_lists_the_users_behind_the_line() {
+    let mut console = home(COLOUR, 80, 24);
+    console.keys("jj\n");
+    assert_eq!(console.model.screen, Screen::Users(Focus::List));
+    assert_eq!(console.model.users.filters, [UserFilter::Staff(true), UserFilter::State(FactorState::Off)]);
+    let asked = console.server.asked.lock().unwrap().clone();
+    let Some(Request::Find(find)) = asked.iter().rev().find(|request| matches!(request, Request::Find(_))) else {
+        panic!("nothing was searched")
+    };
+    assert_eq!((find.filters.len(), find.query.as_str()), (2, ""));
+}
+
+#[test]
+fn the_cursor_stays_on_the_lines() {
+    let mut console = home(COLOUR, 80, 24);
+    console.keys("kkkk");
+    assert_eq!(console.model.home.row, 0);
+    console.keys("Gjj");
+    assert_eq!(console.model.home.row, 5);
+    console.key(KeyCode::Esc);
+    assert_eq!(console.model.screen, Screen::Users(Focus::List));
+}
+
+#[test]
+fn the_figures_follow_what_happens() {
+    let mut console = home(COLOUR, 80, 24);
+    let read = |console: &Console| {
+        console.server.asked.lock().unwrap().iter().filter(|request| matches!(request, Request::Overview(_))).count()
+    };
+    let before = read(&console);
+    console.model.status.as_mut().unwrap().audit_newest -= 1;
+    console.pass(1_100);
+    console.pass(1_100);
+    assert_eq!(read(&console), before + 1);
+}
