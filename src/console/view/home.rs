@@ -13,7 +13,7 @@ use crate::console::theme::Tone;
 /// Columns of a bar between its brackets, at most.
 const BAR_COLUMNS: usize = 20;
 /// Columns of what needs attention, before its number.
-const LABEL_COLUMNS: usize = 29;
+const LABEL_COLUMNS: usize = 26;
 /// Rows from which on there is room for blank lines.
 const ROOMY_ROWS: u16 = 20;
 
@@ -150,7 +150,7 @@ fn attention_line(
     let tone = if item.count == 0 { Tone::Good } else { tone };
     let mark = if is_chosen { " > " } else { "   " };
     let number = format!("{:>9}   ", thousands(item.count));
-    let note = cut(&note(model, overview, item), columns.saturating_sub(LABEL_COLUMNS + 15), model.theme.ellipsis());
+    let note = cut(&note(model, overview, item), columns.saturating_sub(LABEL_COLUMNS + 18), model.theme.ellipsis());
     Line::from(vec![
         Span::raw(mark),
         signed(model, tone, &fit(label, LABEL_COLUMNS, "")),

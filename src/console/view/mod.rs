@@ -136,14 +136,16 @@ fn header(model: &Model, frame: &mut Frame<'_>) {
         (_, Screen::Users(Focus::Detail)) | (Some(Overlay::Dialog(_) | Overlay::Panel(_)), Screen::Users(_))
             if !model.is_wide() =>
         {
-            let room = usize::from(area.width).saturating_sub(9 + right_header(model).width() + 2);
+            let room = usize::from(area.width).saturating_sub(9 + right_header(model, true).width() + 2);
             let email = model.users.chosen_row().map(|row| shown(&row.email)).unwrap_or_default();
             Line::from(format!(" Users > {}", cut_email(&email, room, model.theme.ellipsis())))
         }
         _ => tabs(model),
     };
+    // Where both do not fit, the place is the first to go.
+    let has_room = left.width() + right_header(model, true).width() <= usize::from(area.width);
     put(frame, area, 0, 0, left);
-    put_right(frame, area, 0, right_header(model));
+    put_right(frame, area, 0, right_header(model, has_room));
 }
 
 fn tabs(model: &Model) -> Line<'static> {
@@ -159,14 +161,14 @@ fn tabs(model: &Model) -> Line<'static> {
     Line::from(spans)
 }
 
-fn right_header(model: &Model) -> Line<'static> {
+fn right_header(model: &Model, place: bool) -> Line<'static> {
     let mut spans = Vec::new();
     if let Some(tenths) = model.waiting_tenths() {
         let seconds = if tenths >= 20 { format!(" {} s, Ctrl-C cancels", tenths / 10) } else { String::new() };
         let glyph = if model.calm { "waiting" } else { model.theme.spinner(tenths) };
         spans.push(toned(model, Tone::Waiting, format!("{glyph}{seconds}  ")));
     }
-    if let Some(status) = &model.status {
+    if let Some(status) = model.status.as_ref().filter(|_| place) {
         let host = status.public_url.split("://").last().unwrap_or_default();
         spans.push(Span::raw(format!("{}  ", super::text::cut(&shown(host), 24, model.theme.ellipsis()))));
     }
