@@ -121,7 +121,9 @@ fn failed(model: &mut Model, awaited: Awaited, failure: Failure) -> Cmds {
                 _ => fail(model, text),
             }
         }
-        (Failure::Refused(error), Slot::Overview) => model.home.problem = Some(error_text(error)),
+        (Failure::Refused(error), Slot::Overview) => {
+            model.home.problem = Some(error_text(&error, "nothing was changed", &awaited.id));
+        }
         (Failure::Refused(Error::NotFound { .. }), Slot::Inspect) => user_gone(model),
         (Failure::Refused(error), _) => {
             let text = error_text(&error, "nothing was changed", &awaited.id);
