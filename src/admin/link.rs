@@ -141,6 +141,14 @@ impl Link {
         matches!(self, Self::Live(_))
     }
 
+    /// Keeps what is searched in ready, if the store is ours and stays so for a while.
+    pub fn keep_search(&self) {
+        if let Self::Offline(offline) = self {
+            let app = offline.app.clone();
+            tokio::spawn(async move { app.keep_search().await });
+        }
+    }
+
     /// Lets go of the store, if it is ours.
     pub async fn close(self) {
         if let Self::Offline(offline) = self {

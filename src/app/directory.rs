@@ -1,18 +1,17 @@
 //! Finding and inspecting users, for operators.
 
-use std::cmp::Ordering;
-
 use serde::{Deserialize, Serialize};
 
 use super::organization_views::OrganizationBasicView;
+use super::search::{Found, From, Indexed, Wanted, Window};
 use super::views::{FactorView, UserDetail, UserRef, UserRow};
 use super::{Context, Operation, Permission};
 use crate::domain::id::UserId;
-use crate::domain::text;
 use crate::domain::time::Timestamp;
-use crate::domain::user::{FactorState, User};
+use crate::domain::user::User;
 use crate::domain::user_filter::{UserFilter, UserSort};
-use crate::domain::user_search::{Class, Terms};
+use crate::domain::user_place::Place;
+use crate::domain::user_search::Terms;
 use crate::error::{Error, Result};
 use crate::records::keys;
 use crate::store::Order;
@@ -82,36 +81,25 @@ impl Operation for FindUsers {
     async fn run(self, cx: &Context<'_>) -> Result<Self::Reply> {
         let limit = self.limit.clamp(1, ROWS_MAX);
         let total = cx.records().counter(keys::USERS_COUNTER).await?.max(0).cast_unsigned();
-        let list = cx.matching(&self.query, &self.filters, self.sort).await?;
+        let wanted = cx.wanted(&self.query, self.filters, self.sort).await?;
         let place = |text: &str| {
             Place::parse(text).ok_or_else(|| Error::invalid("invalid_input", "not a place of a list", Some("from")))
         };
-        let is_before = |place: &Place| list.partition_point(|(at, _)| at.cmp(place, self.sort).is_lt());
-        let start = match &self.from {
-            ListFrom::Start => 0,
-            ListFrom::End => list.len().saturating_sub(limit),
-            ListFrom::Share(percent) => {
-                (list.len() * usize::from(*percent) / 100).min(list.len().saturating_sub(limit))
-            }
-            ListFrom::Before(text) => is_before(&place(text)?).saturating_sub(limit),
-            ListFrom::After(text) => {
-                let place = place(text)?;
-                list.partition_point(|(at, _)| at.cmp(&place, self.sort).is_le())
-            }
+        let from = match &self.from {
+            ListFrom::Start => From::Start,
+            ListFrom::End => From::End,
+            ListFrom::After(text) => From::After(place(text)?),
+            ListFrom::Before(text) => From::Before(place(text)?),
+            ListFrom::Share(percent) => From::Share(*percent),
         };
-        let end = match &self.from {
-            ListFrom::Before(text) => is_before(&place(text)?),
-            _ => list.len().min(start + limit),
-        };
-        let window = list.get(start..end).unwrap_or_default();
-        Ok(UserRows {
-            before: window.first().filter(|_| start > 0).map(|(place, _)| place.to_string()),
-            after: window.last().filter(|_| end < list.len()).map(|(place, _)| place.to_string()),
-            rows: window.iter().map(|(_, user)| cx.user_row(user)).collect(),
-            hits: Hits { count: list.len() as u64, is_exact: true },
-            position: Some(start as u64),
-            total,
-        })
+        let (asked, at) = (wanted.clone(), from.clone());
+        let is_needed = !wanted.terms.is_empty();
+        let found =
+            cx.app.ask_column(is_needed, move |column, cancelled| column.find(&asked, &at, limit, cancelled)).await?;
+        match found {
+            Some(window) => cx.rows_found(window, total).await,
+            None => cx.rows_listed(cx.list_from_indexes(&wanted, &from, limit).await?, total).await,
+        }
     }
 }
 
@@ -128,8 +116,13 @@ impl Operation for CountUsers {
     type Reply = Hits;
 
     async fn run(self, cx: &Context<'_>) -> Result<Self::Reply> {
-        let list = cx.matching(&self.query, &self.filters, UserSort::default()).await?;
-        Ok(Hits { count: list.len() as u64, is_exact: true })
+        let wanted = cx.wanted(&self.query, self.filters, UserSort::default()).await?;
+        let asked = wanted.clone();
+        let is_needed = !wanted.terms.is_empty();
+        match cx.app.ask_column(is_needed, move |column, cancelled| column.count(&asked, cancelled)).await? {
+            Some(count) => Ok(Hits { count, is_exact: true }),
+            None => cx.count_from_indexes(&wanted).await,
+        }
     }
 }
 
@@ -169,102 +162,76 @@ impl Operation for InspectUser {
     }
 }
 
-/// The place of a user in a list: what the list is ordered by, and the id.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Place {
-    key: Vec<u8>,
-    id: UserId,
-}
-
-impl Place {
-    fn of(user: &User, class: Class, sort: UserSort) -> Self {
-        // Big endian with the sign bit turned orders as times do; newest first is all bits turned.
-        let newest_first = |at: Timestamp| (!(at.as_micros().cast_unsigned() ^ (1 << 63))).to_be_bytes().to_vec();
-        let key = match sort {
-            UserSort::Email => [&[class as u8], user.email.as_str().as_bytes()].concat(),
-            UserSort::EmailDescending => user.email.as_str().as_bytes().to_vec(),
-            UserSort::Created => newest_first(user.date_joined),
-            UserSort::LastLogin => user.last_login.map_or_else(|| vec![u8::MAX; 9], newest_first),
-            UserSort::Name => {
-                let name = text::folded(&user.full_name());
-                if name.is_empty() { vec![u8::MAX] } else { name.into_bytes() }
-            }
-        };
-        Self { key, id: user.id }
-    }
-
-    fn parse(text: &str) -> Option<Self> {
-        let bytes = text::unhex(text)?;
-        let (key, id) = bytes.split_last_chunk::<16>()?;
-        Some(Self { key: key.to_vec(), id: UserId(uuid::Uuid::from_bytes(*id)) })
-    }
-
-    fn cmp(&self, other: &Self, sort: UserSort) -> Ordering {
-        let ascending = Ord::cmp(self, other);
-        if sort == UserSort::EmailDescending { ascending.reverse() } else { ascending }
-    }
-}
-
-impl std::fmt::Display for Place {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.write_str(&text::hex(&[self.key.as_slice(), self.id.as_bytes()].concat()))
-    }
-}
-
 impl Context<'_> {
-    /// All users of a list, in its order.
-    async fn matching(&self, words: &str, filters: &[UserFilter], sort: UserSort) -> Result<Vec<(Place, User)>> {
+    /// What is asked for, with the user whose id or number was typed.
+    async fn wanted(&self, words: &str, filters: Vec<UserFilter>, sort: UserSort) -> Result<Wanted> {
         let terms = Terms::new(words);
-        let mut list = Vec::new();
-        let mut after: Option<String> = None;
-        loop {
-            let ids = self.records().user_ids_by_email("", after.as_deref(), ROWS_MAX).await?;
-            if ids.is_empty() {
-                break;
-            }
-            for user in self.records().users(&ids).await? {
-                after = Some(user.email.as_str().to_owned());
-                let is_id = !terms.is_empty()
-                    && (user.id.to_string() == terms.whole() || user.number.to_string() == terms.whole());
-                let class = if is_id {
-                    Some(Class::Exact)
-                } else {
-                    terms.class(user.email.as_str(), &text::folded(&user.full_name()))
-                };
-                if let Some(class) = class
-                    && self.matches_all(&user, filters).await?
-                {
-                    list.push((Place::of(&user, class, sort), user));
-                }
-            }
-        }
-        list.sort_by(|(one, _), (other, _)| one.cmp(other, sort));
-        Ok(list)
+        let id = match terms.whole().parse() {
+            Ok(number) => self.records().user_id_by_number(number).await?,
+            Err(_) => UserId::parse(terms.whole()),
+        };
+        Ok(Wanted { terms, id, filters, sort, now: self.now })
     }
 
-    async fn matches_all(&self, user: &User, filters: &[UserFilter]) -> Result<bool> {
-        for filter in filters {
-            let factor = &user.second_factor;
-            let within = |at: Timestamp, days: u16| self.now.seconds_since(at) <= i64::from(days) * 86_400;
-            let matches = match *filter {
-                UserFilter::Staff(is_staff) => user.is_staff == is_staff,
-                UserFilter::State(state) => factor.state() == state,
-                UserFilter::Locked => factor.state() == FactorState::Locked || self.waiting_until(user).is_some(),
-                UserFilter::CodesAtMost(codes) => {
-                    factor.is_enabled() && factor.backup_codes.len() <= usize::from(codes)
-                }
-                UserFilter::MailPending => user.pending_email.is_some(),
-                UserFilter::MailFailed => false,
-                UserFilter::SignedInWithin { days } => user.last_login.is_some_and(|at| within(at, days)),
-                UserFilter::MadeWithin { days } => within(user.date_joined, days),
-                UserFilter::HasKeys => !self.records().api_keys_of(user.id).await?.is_empty(),
-                UserFilter::HasSessions => !self.session_rows(user).await?.is_empty(),
-            };
-            if !matches {
-                return Ok(false);
+    /// The ids of all users that a question finds, for acts on many; in no order that means anything.
+    pub async fn matching_ids(&self, words: &str, filters: Vec<UserFilter>) -> Result<Vec<UserId>> {
+        let wanted = self.wanted(words, filters, UserSort::default()).await?;
+        let asked = wanted.clone();
+        if let Some(ids) = self.app.ask_column(true, move |column, cancelled| column.ids(&asked, cancelled)).await? {
+            return Ok(ids);
+        }
+        let (mut ids, mut from) = (Vec::new(), From::Start);
+        loop {
+            let listed = self.list_from_indexes(&wanted, &from, ROWS_MAX).await?;
+            ids.extend(listed.users.iter().map(|(place, _)| place.id));
+            match listed.after {
+                Some(place) => from = From::After(place),
+                None => return Ok(ids),
             }
         }
-        Ok(true)
+    }
+
+    /// The rows of a window of the column. Who went meanwhile is left out.
+    async fn rows_found(&self, window: Window, total: u64) -> Result<UserRows> {
+        let ids: Vec<UserId> = window.rows.iter().map(|found| found.place.id).collect();
+        let mut users = self.records().users(&ids).await?.into_iter().peekable();
+        let end = window.position + window.rows.len() as u64;
+        let place = |found: Option<&Found>| found.map(|found| found.place.to_string());
+        let (before, after) = (place(window.rows.first()), place(window.rows.last()));
+        let rows = window.rows.iter().filter_map(|found| {
+            let user = users.next_if(|user| user.id == found.place.id)?;
+            let mut row = self.user_row(&user);
+            row.has_keys = Some(found.has_keys);
+            row.is_namesake = found.is_namesake;
+            Some(row)
+        });
+        Ok(UserRows {
+            rows: rows.collect(),
+            before: before.filter(|_| window.position > 0),
+            after: after.filter(|_| end < window.count),
+            hits: Hits { count: window.count, is_exact: true },
+            position: Some(window.position),
+            total,
+        })
+    }
+
+    /// The rows of a window from the indexes.
+    async fn rows_listed(&self, listed: Indexed, total: u64) -> Result<UserRows> {
+        let mut rows = Vec::with_capacity(listed.users.len());
+        for (_, user) in &listed.users {
+            let mut row = self.user_row(user);
+            let name = user.full_name();
+            row.is_namesake = !name.is_empty() && self.records().user_ids_by_name(&name, 2).await?.len() > 1;
+            rows.push(row);
+        }
+        Ok(UserRows {
+            rows,
+            before: listed.before.map(|place| place.to_string()),
+            after: listed.after.map(|place| place.to_string()),
+            hits: listed.hits,
+            position: listed.position,
+            total,
+        })
     }
 
     pub(super) fn user_row(&self, user: &User) -> UserRow {

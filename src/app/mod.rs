@@ -37,6 +37,7 @@ pub mod remembered_devices;
 pub mod reset;
 pub mod reset_link;
 pub mod safety;
+mod search;
 pub mod second_factor;
 pub mod sessions;
 pub mod signup;
@@ -152,6 +153,7 @@ struct Inner {
     outbox_bell: Notify,
     /// One permit for each piece of work that goes on after its call was answered.
     after_answering: Arc<Semaphore>,
+    search: Arc<search::Search>,
     mode: Mode,
     started_at: Timestamp,
     /// Held for as long as the store is open.

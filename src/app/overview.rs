@@ -178,16 +178,21 @@ impl Context<'_> {
         let (staff_off, _) = in_state(FactorState::Off).await?;
         let (staff_enrol, others_enrol) = in_state(FactorState::Enrol).await?;
         let (staff_locked, others_locked) = in_state(FactorState::Locked).await?;
+        let (pending, pending_since) = self.records().pending_emails().await?;
+        let few_codes = self.records().users_with_codes(FEW_CODES).await?.unwrap_or(0);
         let line = |kind, count, filters| Attention { kind, count, oldest_at: None, note: None, filters };
         Ok(vec![
             line(AttentionKind::Locked, staff_locked + others_locked, vec![UserFilter::Locked]),
-            line(AttentionKind::MailPending, 0, vec![UserFilter::MailPending]),
+            Attention {
+                oldest_at: pending_since,
+                ..line(AttentionKind::MailPending, pending, vec![UserFilter::MailPending])
+            },
             line(
                 AttentionKind::StaffWithout,
                 staff_off,
                 vec![UserFilter::Staff(true), UserFilter::State(FactorState::Off)],
             ),
-            line(AttentionKind::FewCodes, 0, vec![UserFilter::CodesAtMost(FEW_CODES)]),
+            line(AttentionKind::FewCodes, few_codes, vec![UserFilter::CodesAtMost(FEW_CODES)]),
             line(AttentionKind::ToldToEnrol, staff_enrol + others_enrol, vec![UserFilter::State(FactorState::Enrol)]),
             self.mails_failed().await?,
         ])

@@ -1,6 +1,7 @@
 //! The use cases on a store in memory, at moments of our choice.
 
 mod demand;
+mod directory;
 mod organizations;
 mod overview;
 mod pending_invites;

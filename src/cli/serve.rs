@@ -62,6 +62,7 @@ async fn serve_open(app: &App, config: &Arc<Config>, signals: Signals) -> Result
     parts.spawn(admin.serve(until(&stopped)));
     parts.spawn(mail::deliver(app.clone(), transport, until(&stopped)));
     parts.spawn(sweep(app.clone(), until(&stopped)));
+    parts.spawn(search(app.clone(), until(&stopped)));
 
     welcome_first_start(app, address).await?;
     tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "ready");
@@ -94,6 +95,18 @@ async fn drain(mut parts: JoinSet<()>, deadline: Duration) {
 async fn sweep(app: App, shutdown: impl Future<Output = ()>) {
     tokio::select! {
         () = app.sweep_for_ever() => {}
+        () = shutdown => {}
+    }
+}
+
+/// Keeps what operators search in ready.
+async fn search(app: App, shutdown: impl Future<Output = ()>) {
+    tokio::select! {
+        () = async {
+            app.keep_search().await;
+            // It ends with the store; what is to happen then others decide.
+            std::future::pending::<()>().await;
+        } => {}
         () = shutdown => {}
     }
 }

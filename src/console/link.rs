@@ -133,6 +133,7 @@ impl LinkBackend {
             Link::connect(&self.0.config, operator, ROLE).await
         };
         let link = link.map_err(|error| way_failure(&error))?;
+        link.keep_search();
         let live = link.is_live();
         state.link = Some(link);
         Ok(Reply::Connected { live })

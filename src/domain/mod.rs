@@ -34,5 +34,6 @@ pub mod user;
 pub mod user_agent;
 pub mod user_filter;
 pub mod user_patch;
+pub mod user_place;
 pub mod user_search;
 pub mod vault;

@@ -190,6 +190,12 @@ impl SecondFactor {
         self.enrol_from.is_some_and(|from| from <= now)
     }
 
+    /// Until when wrong codes, if there were any, refuse another try. May be past.
+    #[must_use]
+    pub fn waits_until(&self) -> Option<Timestamp> {
+        [self.totp_failures, self.backup_code_failures].into_iter().filter_map(Failures::next_try_at).max()
+    }
+
     /// Whether login asks for it: a disabled device still protects the account.
     #[must_use]
     pub fn is_enabled(&self) -> bool {

@@ -19,6 +19,35 @@ pub enum Class {
     Near,
 }
 
+impl Class {
+    /// The order as a number, from 0.
+    #[must_use]
+    pub const fn rank(self) -> u8 {
+        match self {
+            Self::Exact => 0,
+            Self::Prefix => 1,
+            Self::WordStart => 2,
+            Self::Inside => 3,
+            Self::Near => 4,
+        }
+    }
+
+    /// The class of a [`Class::rank`].
+    #[must_use]
+    pub const fn of_rank(rank: u8) -> Self {
+        match rank {
+            0 => Self::Exact,
+            1 => Self::Prefix,
+            2 => Self::WordStart,
+            3 => Self::Inside,
+            _ => Self::Near,
+        }
+    }
+}
+
+/// Characters that a word must have before slips in it are thought of; from twice as many on, two slips are.
+const SLIP_CHARS_MIN: usize = 4;
+
 /// Characters of a search that count; nobody's address is longer.
 const QUERY_CHARS_MAX: usize = 254;
 
@@ -55,6 +84,30 @@ impl Terms {
         self.terms.iter().max_by_key(|term| term.len()).map_or("", String::as_str)
     }
 
+    /// The words, as they are searched for.
+    #[must_use]
+    pub fn words(&self) -> &[String] {
+        &self.terms
+    }
+
+    /// Whether every word is in a user's address or name or no more than a slip or two away from a word of them.
+    #[must_use]
+    pub fn is_near(&self, email: &str, name: &str) -> bool {
+        let local = email.rsplit_once('@').map_or(email, |(local, _)| local);
+        let words = || {
+            let parts = [email, name].into_iter().flat_map(|text| text.split(|c: char| !c.is_alphanumeric()));
+            parts.chain([local, email])
+        };
+        self.terms.iter().all(|term| {
+            let slips = slips_allowed(term);
+            place_of(term, email).or_else(|| place_of(term, name)).is_some()
+                || (slips > 0
+                    && words().any(|word| {
+                        word.len().abs_diff(term.len()) <= 4 * slips && strsim::osa_distance(term, word) <= slips
+                    }))
+        })
+    }
+
     /// How a user with this address and name (both folded) matches; `None` when not, and never [`Class::Near`].
     #[must_use]
     pub fn class(&self, email: &str, name: &str) -> Option<Class> {
@@ -68,6 +121,12 @@ impl Terms {
         }
         Some(class)
     }
+}
+
+/// How many slips of a key a word may be away from what was meant.
+#[must_use]
+pub fn slips_allowed(term: &str) -> usize {
+    (term.chars().count() / SLIP_CHARS_MIN).min(2)
 }
 
 /// Whether a term starts a word of a text or is inside one.
@@ -103,6 +162,11 @@ mod tests {
         ] {
             assert_eq!(class(typed), expected, "{typed}");
         }
+        let near = |typed: &str| Terms::new(typed).is_near("anna.smith@corp.example.com", "anna maria smith-müller");
+        for typed in ["smiht", "simth", "smit", "ann", "smuller", "maira anna", "anna.smtih", "muellr", "smyth"] {
+            assert_eq!(near(typed), !["muellr", "smuller"].contains(&typed), "{typed}");
+        }
+        assert!(!near("xnn") && !near("smith bert"));
         assert_eq!(Terms::new("ab a abc").longest(), "abc");
         assert!(Terms::new(" \u{1}").is_empty());
     }

@@ -55,15 +55,27 @@ pub fn encode<T: Record>(key: &[u8], record: &T) -> Vec<u8> {
 
 /// Reads a record; every deviation is [`StoreError::Corrupt`] with the key's name.
 pub fn decode<T: Record>(key: &[u8], bytes: &[u8]) -> Result<T, StoreError> {
+    let (format, body) = open(key, bytes, T::FORMAT)?;
+    T::decode_body(format, body).ok_or_else(|| corrupt(key, "does not decode"))
+}
+
+/// Reads the struct of a record's format, where that is all that is needed.
+pub fn decode_stored<T: Decode<()>>(key: &[u8], bytes: &[u8], format: u8) -> Result<T, StoreError> {
+    let (found, body) = open(key, bytes, format)?;
+    (found == format).then(|| from_body(body)).flatten().ok_or_else(|| corrupt(key, "does not decode"))
+}
+
+/// The format and body of a record, after the checks that need no more.
+fn open<'a>(key: &[u8], bytes: &'a [u8], newest: u8) -> Result<(u8, &'a [u8]), StoreError> {
     let (content, found) = bytes.split_last_chunk::<CHECKSUM_BYTES>().ok_or_else(|| corrupt(key, "too short"))?;
     if *found != checksum(key, content) {
         return Err(corrupt(key, "checksum does not match"));
     }
     let (&format, body) = content.split_first().ok_or_else(|| corrupt(key, "empty"))?;
-    if format > T::FORMAT {
+    if format > newest {
         return Err(corrupt(key, "written by a newer version of this program"));
     }
-    T::decode_body(format, body).ok_or_else(|| corrupt(key, "does not decode"))
+    Ok((format, body))
 }
 
 /// The error for a record that is not as it should be.

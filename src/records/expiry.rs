@@ -1,5 +1,6 @@
 //! Notes of what may be removed when: each expiring record has one, in the order of time.
 
+use super::outbox::forget_failed_mail;
 use super::{OutboxRecord, Records, Result, keys, remove_remembered, remove_session, remove_window};
 use crate::domain::session::PENDING_TOTP_SECONDS;
 use crate::domain::time::Timestamp;
@@ -44,7 +45,7 @@ impl Records {
         if key.starts_with(keys::OUTBOX_FAILED) {
             let mail = self.read::<OutboxRecord>(key).await?;
             return Ok(match mail {
-                Some(mail) => gone(batch, mail.version).add(keys::OUTBOX_FAILED_COUNTER, -1),
+                Some(mail) => forget_failed_mail(gone(batch, mail.version), &mail.value),
                 None => batch,
             });
         }

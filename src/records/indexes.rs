@@ -6,12 +6,14 @@ use std::sync::Arc;
 use proptest::prelude::*;
 use uuid::Uuid;
 
-use super::{Records, StateFilter, keys, put_user, remove_user};
+use super::{Records, keys, put_user, remove_user};
+use crate::domain::backoff::Failures;
 use crate::domain::email::EmailAddress;
 use crate::domain::id::UserId;
 use crate::domain::text;
 use crate::domain::time::Timestamp;
-use crate::domain::user::{FactorState, TotpDevice, User};
+use crate::domain::user::{BackupCode, FactorState, TotpDevice, User};
+use crate::domain::user_place::second_of;
 use crate::domain::vault::Sealed;
 use crate::store::memory::MemoryStore;
 use crate::store::{Batch, Commit, Order};
@@ -26,6 +28,10 @@ enum Step {
     SetStaff { user: usize, is_staff: bool },
     SetActive { user: usize, is_active: bool },
     SetState { user: usize, state: FactorState },
+    SetCodes { user: usize, codes: usize },
+    StageEmail { user: usize, at: Option<i64> },
+    Fail { user: usize, failures: u32 },
+    Login { user: usize, at: i64 },
     Touch { user: usize },
     Delete { user: usize },
 }
@@ -44,6 +50,10 @@ fn steps() -> impl Strategy<Value = Step> {
         1 => (user.clone(), any::<bool>()).prop_map(|(user, is_active)| Step::SetActive { user, is_active }),
         2 => (user.clone(), prop::sample::select(FactorState::ALL.to_vec()))
             .prop_map(|(user, state)| Step::SetState { user, state }),
+        1 => (user.clone(), 0..6_usize).prop_map(|(user, codes)| Step::SetCodes { user, codes }),
+        1 => (user.clone(), prop::option::of(0..3_i64)).prop_map(|(user, at)| Step::StageEmail { user, at }),
+        1 => (user.clone(), 0..4_u32).prop_map(|(user, failures)| Step::Fail { user, failures }),
+        1 => (user.clone(), 0..4_i64).prop_map(|(user, at)| Step::Login { user, at }),
         1 => user.clone().prop_map(|user| Step::Touch { user }),
         1 => user.prop_map(|user| Step::Delete { user }),
     ]
@@ -111,6 +121,29 @@ async fn run(steps: Vec<Step>) -> (Records, Vec<User>) {
             Step::SetStaff { user, is_staff } => (user, Box::new(move |user| user.is_staff = is_staff)),
             Step::SetActive { user, is_active } => (user, Box::new(move |user| user.is_active = is_active)),
             Step::SetState { user, state } => (user, Box::new(move |user| set_state(user, state))),
+            Step::SetCodes { user, codes } => (
+                user,
+                Box::new(move |user| {
+                    let code = BackupCode { mac: [0; 32], sealed: Sealed(Vec::new()) };
+                    user.second_factor.backup_codes = vec![code; codes];
+                }),
+            ),
+            Step::StageEmail { user, at } => (
+                user,
+                Box::new(move |user| {
+                    user.pending_email = at.map(|_| address(200));
+                    user.pending_email_at = at.map(Timestamp::from_seconds);
+                }),
+            ),
+            Step::Fail { user, failures } => (
+                user,
+                Box::new(move |user| {
+                    user.second_factor.totp_failures = Failures { count: failures, last_at: Timestamp::default() };
+                }),
+            ),
+            Step::Login { user, at } => {
+                (user, Box::new(move |user| user.last_login = Some(Timestamp::from_seconds(at))))
+            }
             Step::Touch { user } => (user, Box::new(|user| user.session_epoch += 1)),
         };
         let Some(known) = model.get(place) else { continue };
@@ -146,14 +179,25 @@ fn expected_indexes(model: &[User]) -> BTreeMap<Vec<u8>, Vec<u8>> {
             expected.insert(keys::active_user(None, user.number), id.clone());
             expected.insert(keys::active_user(Some(user.is_staff), user.number), id.clone());
         }
-        expected.insert(keys::user_created(user.date_joined, user.id), Vec::new());
+        expected.insert(keys::user_created(second_of(Some(user.date_joined)), user.id), Vec::new());
+        expected.insert(keys::user_signed_in(second_of(user.last_login), user.id), Vec::new());
         let state = keys::user_state(user.is_staff, user.second_factor.state(), user.email.as_str());
         expected.insert(state, id);
         for word in text::words(&format!("{} {} {}", user.first_name, user.last_name, user.email)) {
             expected.insert(keys::word(&word, user.id), Vec::new());
         }
-        if !user.full_name().is_empty() {
-            expected.insert(keys::name(&user.full_name().to_lowercase(), user.id), Vec::new());
+        let name = user.full_name().to_lowercase();
+        let name = if name.is_empty() { vec![0xff] } else { name.into_bytes() };
+        expected.insert(keys::name(&name, user.id), Vec::new());
+        let factor = &user.second_factor;
+        if user.pending_email.is_some() {
+            expected.insert(keys::user_pending_email(user.pending_email_at.unwrap(), user.id), Vec::new());
+        }
+        if let (Some(_), codes @ 0..=3) = (&factor.totp, factor.backup_codes.len()) {
+            expected.insert(keys::user_codes(u8::try_from(codes).unwrap(), user.id), Vec::new());
+        }
+        if let Some(until) = factor.totp_failures.next_try_at() {
+            expected.insert(keys::user_waits(until, user.id), Vec::new());
         }
     }
     expected
@@ -169,25 +213,41 @@ async fn check(records: &Records, model: &[User]) {
             let count = model.iter().filter(is_meant).count() as u64;
             assert_eq!(records.users_in_state(is_staff, state).await.unwrap(), count, "{state:?} {is_staff}");
         }
-        for is_staff in [None, Some(true), Some(false)] {
-            let filter = StateFilter { state: Some(state), is_staff };
-            let mut users: Vec<&User> = model
-                .iter()
-                .filter(|user| user.second_factor.state() == state && is_staff.is_none_or(|role| role == user.is_staff))
-                .collect();
-            users.sort_by_key(|user| &user.email);
-            let wanted: Vec<UserId> = users.iter().map(|user| user.id).collect();
-            // In pages of two.
-            let mut found = Vec::new();
-            let mut after: Option<String> = None;
-            loop {
-                let page = records.user_ids_by_state(filter, after.as_deref(), 2).await.unwrap();
-                let Some(last) = page.last() else { break };
-                after = Some(records.user(*last).await.unwrap().unwrap().value.email.into());
-                found.extend(page);
-            }
-            assert_eq!(found, wanted, "{filter:?}");
+    }
+    for (roles, order) in
+        [(&[true, false][..], Order::Ascending), (&[true], Order::Ascending), (&[true, false], Order::Descending)]
+    {
+        let prefixes: Vec<Vec<u8>> =
+            roles.iter().flat_map(|role| FactorState::ALL.map(|state| keys::user_state_prefix(*role, state))).collect();
+        let mut wanted: Vec<(Vec<u8>, UserId)> = model
+            .iter()
+            .filter(|user| roles.contains(&user.is_staff))
+            .map(|user| (user.email.as_str().as_bytes().to_vec(), user.id))
+            .collect();
+        wanted.sort();
+        if order == Order::Descending {
+            wanted.reverse();
         }
+        // In pages of two.
+        let mut found: Vec<(Vec<u8>, UserId)> = Vec::new();
+        loop {
+            let after = found.last().map(|(behind, _)| behind.clone());
+            let page = records.user_list(&prefixes, after.as_deref(), 2, order).await.unwrap();
+            if page.is_empty() {
+                break;
+            }
+            found.extend(page);
+        }
+        assert_eq!(found, wanted, "{roles:?} {order:?}");
+    }
+    let pending: Vec<Timestamp> = model.iter().filter_map(|user| user.pending_email_at).collect();
+    assert_eq!(records.pending_emails().await.unwrap(), (pending.len() as u64, pending.iter().min().copied()));
+    for at_most in 0..=3_u8 {
+        let has_few = |user: &&User| {
+            user.second_factor.totp.is_some() && user.second_factor.backup_codes.len() <= usize::from(at_most)
+        };
+        let count = model.iter().filter(has_few).count() as u64;
+        assert_eq!(records.users_with_codes(at_most).await.unwrap(), Some(count));
     }
     for is_staff in [None, Some(true), Some(false)] {
         let mut users: Vec<&User> =

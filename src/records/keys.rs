@@ -8,7 +8,20 @@ use crate::domain::user::FactorState;
 use crate::domain::vault::sha256;
 
 pub const USER: &[u8] = b"user/";
+/// What begins with the name of a user's records and lists: all that listings of users follow from.
+pub const USERS: &[u8] = b"user";
 pub const USER_CREATED: &[u8] = b"user_created/";
+pub const USER_SIGNED_IN: &[u8] = b"user_signed_in/";
+pub const USER_PENDING_EMAIL: &[u8] = b"user_pending_email/";
+pub const USER_WAITS: &[u8] = b"user_waits/";
+pub const USER_FAILED_MAIL: &[u8] = b"user_failed_mail/";
+pub const USER_SESSION: &[u8] = b"user_session/";
+pub const USER_API_KEY: &[u8] = b"user_api_key/";
+pub const USER_STATE: &[u8] = b"user_state/";
+pub const USER_CODES: &[u8] = b"user_codes/";
+pub const ACTIVE_USER: &[u8] = b"active_user/";
+pub const WORD: &[u8] = b"word/";
+pub const NAME: &[u8] = b"name/";
 pub const USER_NUMBER: &[u8] = b"user_number/";
 pub const EMAIL: &[u8] = b"email/";
 pub const OUTBOX: &[u8] = b"outbox/";
@@ -35,6 +48,8 @@ pub const ADOPTION: &[u8] = b"adoption/";
 
 /// Users there are, active or not.
 pub const USERS_COUNTER: &[u8] = b"counter/users";
+/// Users whose new address waits for verification.
+pub const PENDING_EMAILS_COUNTER: &[u8] = b"counter/pending_emails";
 /// The highest number (`id` on the wire) given to a user.
 pub const USER_NUMBER_COUNTER: &[u8] = b"counter/user_number";
 /// Organizations there are.
@@ -68,8 +83,64 @@ pub fn user_number(number: u64) -> Vec<u8> {
     join(&[USER_NUMBER, &number.to_be_bytes()])
 }
 
-pub fn user_created(at: Timestamp, id: UserId) -> Vec<u8> {
-    join(&[USER_CREATED, &sortable(at), id.as_bytes()])
+/// Users by the second in which they were made.
+pub fn user_created(second: u32, id: UserId) -> Vec<u8> {
+    join(&[USER_CREATED, &second.to_be_bytes(), id.as_bytes()])
+}
+
+/// Users by the second of their last login; 0: never.
+pub fn user_signed_in(second: u32, id: UserId) -> Vec<u8> {
+    join(&[USER_SIGNED_IN, &second.to_be_bytes(), id.as_bytes()])
+}
+
+/// Users whose new address waits for verification, the longest first.
+pub fn user_pending_email(since: Timestamp, id: UserId) -> Vec<u8> {
+    join(&[USER_PENDING_EMAIL, &sortable(since), id.as_bytes()])
+}
+
+/// The time of a [`user_pending_email`] key.
+pub fn parse_pending_email(key: &[u8]) -> Option<Timestamp> {
+    let (at, _) = key.strip_prefix(USER_PENDING_EMAIL)?.split_first_chunk::<8>()?;
+    Some(unsortable(*at))
+}
+
+/// Users with a device and so many backup codes, which are few.
+pub fn user_codes_prefix(codes: u8) -> Vec<u8> {
+    join(&[b"user_codes/", &[codes]])
+}
+
+pub fn user_codes(codes: u8, id: UserId) -> Vec<u8> {
+    join(&[&user_codes_prefix(codes), id.as_bytes()])
+}
+
+/// How many users have a device and so many backup codes.
+pub fn users_with_codes_counter(codes: u8) -> Vec<u8> {
+    join(&[b"counter/users_with_codes/", &[codes]])
+}
+
+/// Users whom wrong codes make wait, by the moment until which.
+pub fn user_waits(until: Timestamp, id: UserId) -> Vec<u8> {
+    join(&[USER_WAITS, &sortable(until), id.as_bytes()])
+}
+
+/// Behind whom nobody waits any more at this moment.
+pub fn user_waits_after(now: Timestamp) -> Vec<u8> {
+    join(&[USER_WAITS, &sortable(now), &[u8::MAX; 16]])
+}
+
+/// Mails to a user that were given up and are still kept.
+pub fn user_failed_mail_prefix(user: UserId) -> Vec<u8> {
+    join(&[USER_FAILED_MAIL, user.as_bytes()])
+}
+
+pub fn user_failed_mail(user: UserId, id: &[u8; 16]) -> Vec<u8> {
+    join(&[&user_failed_mail_prefix(user), id])
+}
+
+/// The user at the front of a key such as [`user_failed_mail`], [`user_api_key`] or [`user_session`].
+pub fn parse_leading_user(key: &[u8], prefix: &[u8]) -> Option<UserId> {
+    let (bytes, _) = key.strip_prefix(prefix)?.split_first_chunk::<16>()?;
+    Some(UserId(uuid::Uuid::from_bytes(*bytes)))
 }
 
 /// Active users, all or of one role, in the order of their numbers.
@@ -79,7 +150,7 @@ pub fn active_user_prefix(is_staff: Option<bool>) -> Vec<u8> {
         Some(true) => b"staff/",
         Some(false) => b"other/",
     };
-    join(&[b"active_user/", list])
+    join(&[ACTIVE_USER, list])
 }
 
 pub fn active_user(is_staff: Option<bool>, number: u64) -> Vec<u8> {
@@ -91,20 +162,22 @@ pub fn active_users_counter(is_staff: bool) -> &'static [u8] {
     if is_staff { b"counter/active_users/staff" } else { b"counter/active_users/other" }
 }
 
+fn role(is_staff: bool) -> &'static [u8] {
+    if is_staff { b"staff/" } else { b"other/" }
+}
+
 /// Users of one role and state, ordered by e-mail.
 pub fn user_state_prefix(is_staff: bool, state: FactorState) -> Vec<u8> {
-    let role: &[u8] = if is_staff { b"staff/" } else { b"other/" };
-    join(&[b"user_state/", role, state.as_str().as_bytes(), b"/"])
+    join(&[USER_STATE, role(is_staff), state.as_str().as_bytes(), b"/"])
 }
 
 pub fn user_state(is_staff: bool, state: FactorState, address: &str) -> Vec<u8> {
     join(&[&user_state_prefix(is_staff, state), address.as_bytes()])
 }
 
-/// How many users of a role are in a state.
+/// How many users have a role and are in a state.
 pub fn users_in_state_counter(is_staff: bool, state: FactorState) -> Vec<u8> {
-    let role: &[u8] = if is_staff { b"staff/" } else { b"other/" };
-    join(&[b"counter/users_in_state/", role, state.as_str().as_bytes()])
+    join(&[b"counter/users_in_state/", role(is_staff), state.as_str().as_bytes()])
 }
 
 /// How often something happened in a span of time; continue with the number of the span.
@@ -124,19 +197,19 @@ pub fn adoption(day: u64) -> Vec<u8> {
 
 /// Users with a word of name or e-mail that starts with this.
 pub fn word_prefix(start: &str) -> Vec<u8> {
-    join(&[b"word/", start.as_bytes()])
+    join(&[WORD, start.as_bytes()])
 }
 
 pub fn word(word: &str, id: UserId) -> Vec<u8> {
     join(&[&word_prefix(word), b"\0", id.as_bytes()])
 }
 
-/// Users of one full name, in lower case.
-pub fn name_prefix(name: &str) -> Vec<u8> {
-    join(&[b"name/", name.as_bytes(), b"\0"])
+/// Users of one full name, as [`name_key`](crate::domain::user_place::name_key) writes it.
+pub fn name_prefix(name: &[u8]) -> Vec<u8> {
+    join(&[NAME, name, b"\0"])
 }
 
-pub fn name(name: &str, id: UserId) -> Vec<u8> {
+pub fn name(name: &[u8], id: UserId) -> Vec<u8> {
     join(&[&name_prefix(name), id.as_bytes()])
 }
 
@@ -151,7 +224,7 @@ pub fn session(hash: &[u8; 32]) -> Vec<u8> {
 }
 
 pub fn user_session_prefix(user: UserId) -> Vec<u8> {
-    join(&[b"user_session/", user.as_bytes()])
+    join(&[USER_SESSION, user.as_bytes()])
 }
 
 pub fn user_session(user: UserId, id: SessionId) -> Vec<u8> {
@@ -172,7 +245,7 @@ pub fn api_key(hash: &[u8; 32]) -> Vec<u8> {
 }
 
 pub fn user_api_key_prefix(user: UserId) -> Vec<u8> {
-    join(&[b"user_api_key/", user.as_bytes()])
+    join(&[USER_API_KEY, user.as_bytes()])
 }
 
 pub fn user_api_key(user: UserId, id: &str) -> Vec<u8> {

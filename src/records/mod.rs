@@ -41,7 +41,7 @@ pub use outbox::{OutboxRecord, give_up_mail, queue_mail, remove_mail, reschedule
 pub use sessions::{
     SESSIONS_PER_USER_MAX, put_pending_totp, put_remembered, put_session, remove_remembered, remove_session,
 };
-pub use users::{StateFilter, put_user, remove_user};
+pub use users::{CODES_INDEXED_MAX, Glance, UserBesides, counted_in, index_entries, put_user, remove_user};
 pub use windows::{put_window, remove_window};
 
 /// A record with the version it was read at.

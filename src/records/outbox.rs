@@ -90,7 +90,20 @@ pub fn give_up_mail(
     let key = keys::outbox_failed(&record.id);
     let batch =
         remove_mail(batch, before).put(keys::expiry(kept_until, &key), Vec::new()).add(keys::OUTBOX_FAILED_COUNTER, 1);
+    let batch = match record.user {
+        Some(user) => batch.put(keys::user_failed_mail(user, &record.id), Vec::new()),
+        None => batch,
+    };
     put(batch, key, record)
+}
+
+/// Forgets a mail that was given up.
+pub(super) fn forget_failed_mail(batch: Batch, record: &OutboxRecord) -> Batch {
+    let batch = batch.add(keys::OUTBOX_FAILED_COUNTER, -1);
+    match record.user {
+        Some(user) => batch.delete(keys::user_failed_mail(user, &record.id)),
+        None => batch,
+    }
 }
 
 #[derive(Encode, Decode)]

@@ -22,6 +22,12 @@ impl Records {
         self.read(&keys::session(hash)).await
     }
 
+    /// The sessions with these hashes; those that are gone are left out.
+    pub async fn sessions(&self, hashes: &[[u8; 32]]) -> Result<Vec<Session>> {
+        let wanted: Vec<Vec<u8>> = hashes.iter().map(keys::session).collect();
+        Ok(self.read_many(&wanted).await?.into_iter().map(|session: Versioned<Session>| session.value).collect())
+    }
+
     /// The sessions of a user with their hashes, also those that have ended by epoch or time.
     pub async fn sessions_of(&self, user: UserId) -> Result<Vec<([u8; 32], Session)>> {
         let page = self.scan(&keys::user_session_prefix(user), 2 * SESSIONS_PER_USER_MAX).await?;

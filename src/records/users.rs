@@ -10,15 +10,12 @@ use crate::domain::id::{OrganizationId, UserId};
 use crate::domain::text;
 use crate::domain::time::Timestamp;
 use crate::domain::user::{BackupCode, FactorState, PasswordHash, Preferences, SecondFactor, TotpDevice, User};
+use crate::domain::user_place::{name_key, second_of};
 use crate::domain::vault::Sealed;
 use crate::store::{Batch, Cursor, Expect, Order};
 
-/// Which users a listing by state shows; `None` means all.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct StateFilter {
-    pub state: Option<FactorState>,
-    pub is_staff: Option<bool>,
-}
+/// Up to so many backup codes are few: there is an index of those who have no more.
+pub const CODES_INDEXED_MAX: u8 = 3;
 
 impl Records {
     pub async fn user(&self, id: UserId) -> Result<Option<Versioned<User>>> {
@@ -67,37 +64,73 @@ impl Records {
         Ok(self.counter(&keys::users_in_state_counter(is_staff, state)).await?.max(0).cast_unsigned())
     }
 
-    /// A page of user ids whose e-mail starts with `prefix`, ordered by e-mail, behind the address `after`.
-    pub async fn user_ids_by_email(&self, prefix: &str, after: Option<&str>, limit: usize) -> Result<Vec<UserId>> {
-        let after = cursor(after.map(keys::email));
-        let page = self.store.scan(&keys::email(prefix), after.as_ref(), limit, Order::Ascending).await?;
-        page.entries.into_iter().map(|entry| id_from(&entry.key, &entry.value)).collect()
+    /// How many users wait for the verification of a new address, and since when the first of them does.
+    pub async fn pending_emails(&self) -> Result<(u64, Option<Timestamp>)> {
+        let count = self.counter(keys::PENDING_EMAILS_COUNTER).await?.max(0).cast_unsigned();
+        let first = self.scan(keys::USER_PENDING_EMAIL, 1).await?;
+        Ok((count, first.entries.first().and_then(|entry| keys::parse_pending_email(&entry.key))))
     }
 
-    /// A page of user ids of a role and state, ordered by e-mail, behind the address `after`: the ranges of the index
-    /// that the filter allows, merged.
-    pub async fn user_ids_by_state(
+    /// How many users have a device and so many backup codes at most; `None` where that is not counted.
+    pub async fn users_with_codes(&self, at_most: u8) -> Result<Option<u64>> {
+        if at_most > CODES_INDEXED_MAX {
+            return Ok(None);
+        }
+        let mut count = 0;
+        for codes in 0..=at_most {
+            count += self.counter(&keys::users_with_codes_counter(codes)).await?.max(0).cast_unsigned();
+        }
+        Ok(Some(count))
+    }
+
+    /// At most `limit` users of a list that is kept in one or more ranges of keys, each ordered by what is behind its
+    /// prefix: the ranges merged, behind `after`. With each user comes what is behind the prefix.
+    pub async fn user_list(
         &self,
-        filter: StateFilter,
-        after: Option<&str>,
+        prefixes: &[Vec<u8>],
+        after: Option<&[u8]>,
         limit: usize,
-    ) -> Result<Vec<UserId>> {
+        order: Order,
+    ) -> Result<Vec<(Vec<u8>, UserId)>> {
         let mut found: Vec<(Vec<u8>, UserId)> = Vec::new();
-        for is_staff in [true, false].into_iter().filter(|role| filter.is_staff.is_none_or(|wanted| wanted == *role)) {
-            for state in FactorState::ALL.into_iter().filter(|state| filter.state.is_none_or(|wanted| wanted == *state))
-            {
-                let prefix = keys::user_state_prefix(is_staff, state);
-                let after = after.map(|address| Cursor(keys::user_state(is_staff, state, address)));
-                let page = self.store.scan(&prefix, after.as_ref(), limit, Order::Ascending).await?;
-                for entry in page.entries {
-                    let address = entry.key.strip_prefix(prefix.as_slice()).unwrap_or_default().to_vec();
-                    found.push((address, id_from(&entry.key, &entry.value)?));
-                }
+        for prefix in prefixes {
+            let after = after.map(|after| Cursor([prefix.as_slice(), after].concat()));
+            let page = self.store.scan(prefix, after.as_ref(), limit, order).await?;
+            for entry in page.entries {
+                let behind = entry.key.strip_prefix(prefix.as_slice()).unwrap_or_default().to_vec();
+                let in_value = !entry.value.is_empty();
+                let id = if in_value { id_from(&entry.key, &entry.value)? } else { trailing_user(&entry.key)? };
+                found.push((behind, id));
             }
         }
-        found.sort();
+        if prefixes.len() > 1 {
+            found.sort();
+            if order == Order::Descending {
+                found.reverse();
+            }
+        }
         found.truncate(limit);
-        Ok(found.into_iter().map(|(_, id)| id).collect())
+        Ok(found)
+    }
+
+    /// At most `limit` stored users behind an id, in the order of the ids.
+    pub async fn glances(&self, after: Option<UserId>, limit: usize) -> Result<Vec<Glance>> {
+        let after = cursor(after.map(keys::user));
+        let page = self.store.scan(keys::USER, after.as_ref(), limit, Order::Ascending).await?;
+        page.entries.iter().map(|entry| Glance::decode(&entry.key, &entry.value)).collect()
+    }
+
+    /// What is known of a user besides the record itself; `None` when there is no such user.
+    pub async fn user_besides(&self, id: UserId, now: Timestamp) -> Result<Option<UserBesides>> {
+        let key = keys::user(id);
+        let Some(entry) = self.store.get(&key).await? else { return Ok(None) };
+        let epoch = Glance::decode(&key, &entry.value)?.session_epoch;
+        let sessions = self.sessions_of(id).await?;
+        Ok(Some(UserBesides {
+            has_keys: !self.scan(&keys::user_api_key_prefix(id), 1).await?.entries.is_empty(),
+            has_failed_mail: !self.scan(&keys::user_failed_mail_prefix(id), 1).await?.entries.is_empty(),
+            has_sessions: sessions.iter().any(|(_, session)| session.epoch == epoch && now < session.expires_at),
+        }))
     }
 
     /// Ids of users with a word of name or e-mail that starts with `start`, in the order of the words.
@@ -107,7 +140,7 @@ impl Records {
 
     /// Ids of users with this full name (compared without case).
     pub async fn user_ids_by_name(&self, full_name: &str, limit: usize) -> Result<Vec<UserId>> {
-        self.trailing_user_ids(&keys::name_prefix(&name_for_index(full_name)), limit).await
+        self.trailing_user_ids(&keys::name_prefix(name_key(&text::folded(full_name))), limit).await
     }
 
     async fn trailing_user_ids(&self, prefix: &[u8], limit: usize) -> Result<Vec<UserId>> {
@@ -122,105 +155,141 @@ impl Records {
 
 /// Adds a user's record and the changes of all its indexes and counters to a batch. `before` is the user as it was
 /// read, with its version; `None` creates. A new address must be free, and the record must not have moved meanwhile:
-/// the batch expects both.
+/// the batch expects both. What does not change is not written.
 pub fn put_user(mut batch: Batch, before: Option<&Versioned<User>>, user: &User) -> Batch {
     let key = keys::user(user.id);
     let old = before.map(|before| &before.value);
     batch = match before {
         Some(before) => batch.expect(key.clone(), Expect::Version(before.version)),
-        None => batch
-            .expect(key.clone(), Expect::Absent)
-            .expect(keys::user_number(user.number), Expect::Absent)
-            .put(keys::user_number(user.number), user.id.as_bytes().to_vec())
-            .put(keys::user_created(user.date_joined, user.id), Vec::new())
-            .add(keys::USERS_COUNTER, 1),
+        None => batch.expect(key.clone(), Expect::Absent).expect(keys::user_number(user.number), Expect::Absent),
     };
     if old.is_none_or(|old| old.email != user.email) {
-        let address = keys::email(user.email.as_str());
-        batch = batch.expect(address.clone(), Expect::Absent).put(address, user.id.as_bytes().to_vec());
-        if let Some(old) = old {
-            batch = batch.delete(keys::email(old.email.as_str()));
-        }
+        batch = batch.expect(keys::email(user.email.as_str()), Expect::Absent);
     }
-    batch = change_indexes(batch, old, Some(user));
-    put(batch, key, user)
+    put(change_indexes(batch, old, Some(user)), key, user)
 }
 
 /// Adds the removal of a user's record and all its indexes to a batch. What belongs to the user besides (sessions,
 /// keys) is the caller's to remove.
 pub fn remove_user(batch: Batch, user: &Versioned<User>) -> Batch {
     let Versioned { value: user, version } = user;
-    let batch = batch
-        .expect(keys::user(user.id), Expect::Version(*version))
-        .delete(keys::user(user.id))
-        .delete(keys::email(user.email.as_str()))
-        .delete(keys::user_number(user.number))
-        .delete(keys::user_created(user.date_joined, user.id))
-        .add(keys::USERS_COUNTER, -1);
+    let batch = batch.expect(keys::user(user.id), Expect::Version(*version)).delete(keys::user(user.id));
     change_indexes(batch, Some(user), None)
 }
 
-/// The indexes that follow from the user's values: activity, state, words, name.
-fn change_indexes(batch: Batch, old: Option<&User>, new: Option<&User>) -> Batch {
-    let mut batch = change_active_lists(batch, old, new);
-    let state = |user: &User| (user.is_staff, user.second_factor.state(), user.email.clone());
-    let (before, after) = (old.map(state), new.map(state));
-    if before != after {
-        if let Some((is_staff, state, email)) = &before {
-            batch = batch.delete(keys::user_state(*is_staff, *state, email.as_str()));
-            batch = batch.add(keys::users_in_state_counter(*is_staff, *state), -1);
-        }
-        if let (Some((is_staff, state, email)), Some(user)) = (&after, new) {
-            batch = batch.put(keys::user_state(*is_staff, *state, email.as_str()), user.id.as_bytes().to_vec());
-            batch = batch.add(keys::users_in_state_counter(*is_staff, *state), 1);
-        }
-    }
-    let (before, after) = (old.map(search_keys).unwrap_or_default(), new.map(search_keys).unwrap_or_default());
-    for key in before.iter().filter(|key| !after.contains(key)) {
+/// The difference between the indexes and counters that follow from a user's old and new values.
+fn change_indexes(mut batch: Batch, old: Option<&User>, new: Option<&User>) -> Batch {
+    let (before, after) = (old.map(index_entries).unwrap_or_default(), new.map(index_entries).unwrap_or_default());
+    for (key, _) in before.iter().filter(|(key, _)| !after.iter().any(|(other, _)| other == key)) {
         batch = batch.delete(key.clone());
     }
-    for key in after.iter().filter(|key| !before.contains(key)) {
-        batch = batch.put(key.clone(), Vec::new());
+    for (key, value) in after.iter().filter(|entry| !before.contains(entry)) {
+        batch = batch.put(key.clone(), value.clone());
+    }
+    let (before, after) = (old.map(counted_in).unwrap_or_default(), new.map(counted_in).unwrap_or_default());
+    for counter in before.iter().filter(|counter| !after.contains(counter)) {
+        batch = batch.add(counter.clone(), -1);
+    }
+    for counter in after.iter().filter(|counter| !before.contains(counter)) {
+        batch = batch.add(counter.clone(), 1);
     }
     batch
 }
 
-/// The lists of active users, and how many are in them.
-fn change_active_lists(mut batch: Batch, old: Option<&User>, new: Option<&User>) -> Batch {
-    let (old, new) = (old.filter(|user| user.is_active), new.filter(|user| user.is_active));
-    if old.map(|user| user.is_staff) == new.map(|user| user.is_staff) {
-        return batch;
+/// Every index entry that follows from a user's record, with its value.
+pub fn index_entries(user: &User) -> Vec<(Vec<u8>, Vec<u8>)> {
+    let id = user.id.as_bytes().to_vec();
+    let factor = &user.second_factor;
+    let mut entries = vec![
+        (keys::email(user.email.as_str()), id.clone()),
+        (keys::user_number(user.number), id.clone()),
+        (keys::user_created(second_of(Some(user.date_joined)), user.id), Vec::new()),
+        (keys::user_signed_in(second_of(user.last_login), user.id), Vec::new()),
+        (keys::user_state(user.is_staff, factor.state(), user.email.as_str()), id.clone()),
+        (keys::name(name_key(&text::folded(&user.full_name())), user.id), Vec::new()),
+    ];
+    if user.is_active {
+        entries.push((keys::active_user(None, user.number), id.clone()));
+        entries.push((keys::active_user(Some(user.is_staff), user.number), id));
     }
-    if let Some(user) = old {
-        batch = batch
-            .delete(keys::active_user(None, user.number))
-            .delete(keys::active_user(Some(user.is_staff), user.number))
-            .add(keys::active_users_counter(user.is_staff), -1);
+    if user.pending_email.is_some() {
+        entries.push((keys::user_pending_email(user.pending_email_at.unwrap_or_default(), user.id), Vec::new()));
     }
-    if let Some(user) = new {
-        let id = user.id.as_bytes().to_vec();
-        batch = batch
-            .put(keys::active_user(None, user.number), id.clone())
-            .put(keys::active_user(Some(user.is_staff), user.number), id)
-            .add(keys::active_users_counter(user.is_staff), 1);
-    }
-    batch
-}
-
-/// The keys under which a search finds the user: word starts of name and e-mail, and the full name.
-fn search_keys(user: &User) -> Vec<Vec<u8>> {
+    entries.extend(few_codes(user).map(|codes| (keys::user_codes(codes, user.id), Vec::new())));
+    entries.extend(factor.waits_until().map(|until| (keys::user_waits(until, user.id), Vec::new())));
+    // A search finds the word starts of name and address.
     let searchable = format!("{} {} {}", user.first_name, user.last_name, user.email);
-    let mut found: Vec<Vec<u8>> = text::words(&searchable).iter().map(|word| keys::word(word, user.id)).collect();
-    let name = name_for_index(&user.full_name());
-    if !name.is_empty() {
-        found.push(keys::name(&name, user.id));
-    }
-    found
+    entries.extend(text::words(&searchable).iter().map(|word| (keys::word(word, user.id), Vec::new())));
+    entries
 }
 
-/// Lower case, and short enough for a key.
-fn name_for_index(full_name: &str) -> String {
-    full_name.to_lowercase().chars().take(80).collect()
+/// The counters in which a user counts as one.
+pub fn counted_in(user: &User) -> Vec<Vec<u8>> {
+    let mut counters =
+        vec![keys::USERS_COUNTER.to_vec(), keys::users_in_state_counter(user.is_staff, user.second_factor.state())];
+    if user.is_active {
+        counters.push(keys::active_users_counter(user.is_staff).to_vec());
+    }
+    if user.pending_email.is_some() {
+        counters.push(keys::PENDING_EMAILS_COUNTER.to_vec());
+    }
+    counters.extend(few_codes(user).map(keys::users_with_codes_counter));
+    counters
+}
+
+/// How many backup codes a user with a device has, where they are few enough for the index.
+fn few_codes(user: &User) -> Option<u8> {
+    let codes = u8::try_from(user.second_factor.backup_codes.len()).ok()?;
+    (user.second_factor.is_enabled() && codes <= CODES_INDEXED_MAX).then_some(codes)
+}
+
+/// What listings look at, of one user.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Glance {
+    pub id: UserId,
+    pub email: String,
+    /// Full name, folded.
+    pub name: String,
+    pub is_staff: bool,
+    pub state: FactorState,
+    pub backup_codes: usize,
+    pub is_email_pending: bool,
+    /// See [`SecondFactor::waits_until`].
+    pub waits_until: Option<Timestamp>,
+    /// Seconds, see [`second_of`].
+    pub last_login: u32,
+    pub made: u32,
+    pub session_epoch: u32,
+}
+
+/// What other records than the user's own say of a user.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UserBesides {
+    pub has_keys: bool,
+    pub has_failed_mail: bool,
+    pub has_sessions: bool,
+}
+
+impl Glance {
+    /// Reads a stored user, without what listings do not look at.
+    pub fn decode(key: &[u8], bytes: &[u8]) -> Result<Self> {
+        let stored: UserV1 = codec::decode_stored(key, bytes, 1)?;
+        let factor = SecondFactor::from(stored.second_factor);
+        let name = format!("{} {}", stored.first_name, stored.last_name);
+        Ok(Self {
+            id: UserId(Uuid::from_bytes(stored.id)),
+            name: text::folded(name.trim()),
+            email: stored.email,
+            is_staff: stored.is_staff,
+            state: factor.state(),
+            backup_codes: factor.backup_codes.len(),
+            is_email_pending: stored.pending_email.is_some(),
+            waits_until: factor.waits_until(),
+            last_login: second_of(timestamp(stored.last_login)),
+            made: second_of(Some(Timestamp::from_micros(stored.date_joined))),
+            session_epoch: stored.session_epoch,
+        })
+    }
 }
 
 /// Format 1. Free values are kept as JSON text, since this encoding does not describe itself.
