@@ -11,6 +11,7 @@ use crate::app::directory::{CountUsers, FindUsers, InspectUser};
 use crate::app::email::{CancelEmailChangeOf, ResendVerification};
 use crate::app::export::{ExportOrganizations, ExportUsers};
 use crate::app::import::{ImportOrganizations, ImportUsers};
+use crate::app::jobs::{DraftJob, ListJobs, ReadJob, StartJob, SteerJob};
 use crate::app::operator_keys::{
     CreateApiKeyFor, ListApiKeysOf, RevokeAllApiKeys, RevokeApiKey, RollApiKeyOf, SetApiKey,
 };
@@ -55,6 +56,7 @@ operations! {
     CreateApiKeyFor,
     CreateUser,
     DemandReEnrolment,
+    DraftJob,
     ExplainCode,
     ExportAudit,
     ExportOrganizations,
@@ -65,7 +67,9 @@ operations! {
     InspectUser,
     ListApiKeysOf,
     ListAudit,
+    ListJobs,
     ListSessionsOf,
+    ReadJob,
     ReadOverview,
     ReadStatus,
     ResendVerification,
@@ -80,6 +84,8 @@ operations! {
     SetUser,
     SetUserActive,
     StartEnrolment,
+    StartJob,
+    SteerJob,
     UnlockTwoFactor,
 }
 

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::views::{AuditRow, UserRef};
 use super::{Context, Identity, Mode, Operation, Permission};
-use crate::domain::audit::{AuditActor, AuditRecord, AuditTarget, Event, Outcome};
+use crate::domain::audit::{AuditActor, AuditRecord, AuditTarget, Event, JOB, Outcome};
 use crate::domain::id::UserId;
 use crate::domain::text;
 use crate::domain::time::Timestamp;
@@ -333,6 +333,11 @@ impl Note {
 impl Context<'_> {
     /// Adds an entry to the batch of the change it is about.
     pub(super) fn audited(&self, batch: Batch, note: Note) -> Batch {
+        let within = self.step.map(super::job_runner::JobStep::place);
+        let note = match within {
+            Some((job, _)) => note.detail(JOB, job),
+            None => note,
+        };
         let record = AuditRecord {
             at: self.now,
             event: note.event,
@@ -346,7 +351,7 @@ impl Context<'_> {
             verified_by: note.verified_by,
             details: note.details,
         };
-        append_audit(batch, &record)
+        append_audit(batch, &record, within)
     }
 
     fn audit_actor(&self) -> AuditActor {

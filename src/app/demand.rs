@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::audit::Note;
 use super::reset::{Done, UserChange};
-use super::safety::{Proof, SafetyLevel};
+use super::safety::{Proof, Proven, SafetyLevel};
 use super::views::UserRef;
 use super::{Context, Operation, Permission};
 use crate::domain::audit::Event;
@@ -47,23 +47,35 @@ impl UserChange for DemandReEnrolment {
         let proven = cx.prove_for_factor(&self.proof, SafetyLevel::Person, user)?;
         // A moment that has passed is as good as now.
         let from = self.from.map_or(cx.now, |from| from.max(cx.now));
-        if from.seconds_since(cx.now) > AHEAD_SECONDS_MAX {
-            return Err(Error::refused("too_far_ahead", "the day may be a year ahead at most"));
-        }
-        user.second_factor.enrol_from = Some(from);
-        let is_now = from == cx.now;
-        let has_device = user.second_factor.is_enabled();
-        let kind = MailKind::EnrolmentDemanded { from: (!is_now).then_some(from), has_device };
-        let batch = cx.mailed(Batch::default(), user, kind)?;
-        let note =
-            Note::of(Event::TwoFactorEnrolmentDemanded, user).proven(&proven).detail("from", from.to_rfc3339_z());
-        let summary = match (is_now, has_device) {
+        check_day(from, cx.now)?;
+        let batch = cx.enrolment_demanded(user, from, &proven)?;
+        let summary = match (from == cx.now, user.second_factor.is_enabled()) {
             (true, _) => "a new device is demanded at once: nothing else works until there is one".to_owned(),
             (false, true) => {
                 format!("a new device is demanded from {}; until then the old one stays", from.to_rfc3339_z())
             }
             (false, false) => format!("a device is demanded from {}", from.to_rfc3339_z()),
         };
-        Ok((cx.audited(batch, note), summary))
+        Ok((batch, summary))
+    }
+}
+
+/// Whether a device may be demanded from this moment on.
+pub(super) fn check_day(from: Timestamp, now: Timestamp) -> Result<()> {
+    if from.seconds_since(now) > AHEAD_SECONDS_MAX {
+        return Err(Error::refused("too_far_ahead", "the day may be a year ahead at most"));
+    }
+    Ok(())
+}
+
+impl Context<'_> {
+    /// Demands a device of a user from a moment on; the batch tells the user and the trail.
+    pub(super) fn enrolment_demanded(&self, user: &mut User, from: Timestamp, proven: &Proven) -> Result<Batch> {
+        user.second_factor.enrol_from = Some(from);
+        let later = Some(from).filter(|from| *from > self.now);
+        let kind = MailKind::EnrolmentDemanded { from: later, has_device: user.second_factor.is_enabled() };
+        let batch = self.mailed(Batch::default(), user, kind)?;
+        let note = Note::of(Event::TwoFactorEnrolmentDemanded, user).proven(proven).detail("from", from.to_rfc3339_z());
+        Ok(self.audited(batch, note))
     }
 }

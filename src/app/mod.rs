@@ -17,6 +17,8 @@ pub mod hashing;
 pub mod import;
 pub mod instance;
 pub mod invites;
+mod job_runner;
+pub mod jobs;
 pub mod limits;
 pub mod login;
 pub mod login_code;
@@ -137,6 +139,8 @@ pub struct Context<'a> {
     pub app: &'a App,
     pub actor: &'a Actor,
     pub now: Timestamp,
+    /// The user of a job that this is done for.
+    step: Option<&'a job_runner::JobStep>,
 }
 
 /// The program: the store and everything the operations share. Cheap to clone.
@@ -151,6 +155,8 @@ struct Inner {
     throttle: Throttle,
     /// Rung when a mail was queued.
     outbox_bell: Notify,
+    /// Rung when a job was started or told something.
+    job_bell: Notify,
     /// One permit for each piece of work that goes on after its call was answered.
     after_answering: Arc<Semaphore>,
     search: Arc<search::Search>,
@@ -179,7 +185,7 @@ impl App {
     /// The single door: checks what the operation needs, reads the clock once, runs it and logs the outcome.
     pub async fn call<O: Operation>(&self, actor: &Actor, operation: O) -> Result<O::Reply> {
         let begun = Instant::now();
-        let cx = Context { app: self, actor, now: clock::now() };
+        let cx = Context { app: self, actor, now: clock::now(), step: None };
         let result = match cx.check(O::NEEDS) {
             Ok(()) => operation.run(&cx).await,
             Err(error) => Err(error),
@@ -203,7 +209,7 @@ impl App {
     /// Checks permission alone, before a body is read (the order of spec §1.1). [`App::call`] checks it again.
     /// Calls with an API key are counted here, once, where keys are limited (spec §1.11).
     pub fn admit<O: Operation>(&self, actor: &Actor) -> Result<()> {
-        let cx = Context { app: self, actor, now: clock::now() };
+        let cx = Context { app: self, actor, now: clock::now(), step: None };
         cx.check(O::NEEDS)?;
         cx.count_key_use(O::NEEDS.limits_keys())
     }
@@ -272,6 +278,9 @@ impl Context<'_> {
 
     /// Commits; `None` means that somebody else was faster and the operation has to decide again.
     async fn commit(&self, batch: Batch) -> Result<Option<Receipt>> {
+        if let Some(step) = self.step {
+            return self.commit_step(step, batch).await;
+        }
         let has_mail = outbox::has_mail(&batch);
         match self.records().store().commit(batch).await? {
             Commit::Done(receipt) => {

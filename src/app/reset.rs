@@ -345,6 +345,11 @@ impl Context<'_> {
         self.reset(id, how, &proven).await
     }
 
+    /// The reset within a job: sessions end, keys stay.
+    pub(super) async fn reset_of_job(&self, id: UserId, proven: &Proven) -> Result<()> {
+        self.reset(id, Wipe { keep_sessions: false, revoke_keys: false }, proven).await.map(drop)
+    }
+
     async fn reset(&self, id: UserId, how: Wipe, proven: &Proven) -> Result<TwoFactorReset> {
         let mut tries = Tries::default();
         loop {

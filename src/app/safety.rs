@@ -93,7 +93,6 @@ impl Context<'_> {
     }
 
     /// The same for something done to many users at once (level 4): the typed number must be right.
-    #[allow(dead_code, reason = "for jobs, which are to come")]
     pub(super) fn prove_for_many(&self, proof: &Proof, users: u64) -> Result<Proven> {
         let proven = self.proven(proof)?;
         check_confirmation(proof, &users.to_string(), "type the number of users to confirm")?;

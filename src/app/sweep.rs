@@ -9,6 +9,7 @@ use futures_util::stream;
 use super::App;
 use crate::clock;
 use crate::domain::id::OrganizationId;
+use crate::domain::job::JobId;
 use crate::domain::time::Timestamp;
 use crate::error::Result;
 use crate::records::keys;
@@ -91,10 +92,27 @@ impl App {
         Ok(false)
     }
 
+    /// Removes a draft that lapsed, a job that is over for long, or what a draft left that was never finished.
+    async fn sweep_job(&self, id: JobId, note: Vec<u8>, now: Timestamp) -> Result<bool> {
+        let job = self.records().job(id).await?;
+        // One that was started has another note by the time it may go.
+        let is_kept = job.is_some_and(|job| job.value.kept_until().is_none_or(|at| now < at));
+        if !is_kept {
+            while let Some(batch) = self.records().removal_of_job(id).await? {
+                // Without expectations a batch cannot conflict.
+                let _removed = self.records().store().commit(batch).await?;
+            }
+        }
+        Ok(matches!(self.records().store().commit(Batch::default().delete(note)).await?, Commit::Done(_)))
+    }
+
     /// Removes what one note is about; false when it has to stay.
     async fn remove_expired(&self, key: Vec<u8>, note: Vec<u8>, now: Timestamp) -> Result<bool> {
         if let Some(id) = keys::parse_organization_remains(&key) {
             return self.sweep_organization(id, note, REMAINS_PAGES_MAX).await;
+        }
+        if let Some(id) = keys::parse_job(&key) {
+            return self.sweep_job(id, note, now).await;
         }
         let login_memory_seconds = i64::from(self.0.config.login.lock_seconds);
         let batch = match self.records().removal_of_expired(&key, note, now, login_memory_seconds).await {

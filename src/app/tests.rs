@@ -2,6 +2,7 @@
 
 mod demand;
 mod directory;
+mod jobs;
 mod organizations;
 mod overview;
 mod pending_invites;
@@ -17,8 +18,10 @@ use super::audit::*;
 use super::demand::*;
 use super::directory::*;
 use super::email::*;
+use super::jobs::{DraftJob, ListJobs, ReadJob, StartJob, SteerJob};
 use super::login::*;
 use super::operator_keys::*;
+use super::overview::ReadOverview;
 use super::passwords::*;
 use super::pending_invites::*;
 use super::preferences::*;
@@ -79,7 +82,7 @@ impl World {
             user_agent: Some("Mozilla/5.0 (X11; Linux x86_64; rv:135.0) Gecko/20100101 Firefox/135.0".to_owned()),
             request_id: "request".to_owned(),
         };
-        let cx = Context { app: &self.app, actor: &actor, now: self.now };
+        let cx = Context { app: &self.app, actor: &actor, now: self.now, step: None };
         cx.check(O::NEEDS)?;
         operation.run(&cx).await
     }
@@ -154,7 +157,7 @@ impl World {
     async fn reset_token(&self, id: UserId) -> String {
         let identity = Identity::System;
         let actor = Actor { identity, address: None, user_agent: None, request_id: String::new() };
-        let cx = Context { app: &self.app, actor: &actor, now: self.now };
+        let cx = Context { app: &self.app, actor: &actor, now: self.now, step: None };
         let (batch, token) = cx.issue_token(Batch::default(), Purpose::ResetPassword, &self.user(id).await).unwrap();
         self.commit(batch).await;
         token.expose().to_owned()
@@ -1103,7 +1106,7 @@ async fn every_operation_is_for_those_it_is_for() {
         let got = callers.iter().map(|identity| {
             let actor =
                 Actor { identity: identity.clone(), address: None, user_agent: None, request_id: String::new() };
-            let cx = Context { app: &world.app, actor: &actor, now: world.now };
+            let cx = Context { app: &world.app, actor: &actor, now: world.now, step: None };
             match cx.check(needs) {
                 Ok(()) => "ok",
                 Err(Error::NotAuthenticated) => "not_authenticated",
@@ -1129,7 +1132,8 @@ async fn every_operation_is_for_those_it_is_for() {
             CreateUser, SetUser, SetUserActive, CreateApiKeyFor, ListApiKeysOf, SetApiKey, RollApiKeyOf, RevokeApiKey,
             RevokeAllApiKeys,
             ListAudit, ExportAudit, DemandReEnrolment, ReadStatus, FindUsers, CountUsers, InspectUser, ResendVerification, CancelEmailChangeOf, ResetTwoFactor, UnlockTwoFactor,
-            RevokeBackupCodes, ExplainCode, StartEnrolment, ConfirmEnrolment, ListSessionsOf, RevokeSessions,
+            RevokeBackupCodes, ExplainCode, StartEnrolment, ConfirmEnrolment, ListSessionsOf, RevokeSessions, DraftJob,
+            StartJob, SteerJob, ListJobs, ReadJob, ReadOverview,
         ],
         user("ok", GATE, READ) => [ListUsers],
         user("ok", "ok", READ) => [RetrieveUser, RetrieveTwoFactorStatus],

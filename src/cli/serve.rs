@@ -63,6 +63,7 @@ async fn serve_open(app: &App, config: &Arc<Config>, signals: Signals) -> Result
     parts.spawn(mail::deliver(app.clone(), transport, until(&stopped)));
     parts.spawn(sweep(app.clone(), until(&stopped)));
     parts.spawn(search(app.clone(), until(&stopped)));
+    parts.spawn(run_jobs(app.clone(), until(&stopped)));
 
     welcome_first_start(app, address).await?;
     tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "ready");
@@ -107,6 +108,14 @@ async fn search(app: App, shutdown: impl Future<Output = ()>) {
             // It ends with the store; what is to happen then others decide.
             std::future::pending::<()>().await;
         } => {}
+        () = shutdown => {}
+    }
+}
+
+/// Carries jobs out. Stopping lets go of one between two users.
+async fn run_jobs(app: App, shutdown: impl Future<Output = ()>) {
+    tokio::select! {
+        () = app.run_jobs_for_ever() => {}
         () = shutdown => {}
     }
 }

@@ -169,6 +169,7 @@ fn ranges(config: &Config) -> Problem {
         .into_iter()
         .find_map(|(key, value, range)| within(key, value, range))
         .or_else(|| within("login.account_failures_max", login.account_failures_max.into(), 1..=100_000))
+        .or_else(|| within("admin.job_mails_per_second", config.admin.job_mails_per_second.into(), 1..=1_000))
 }
 
 fn within(key: &'static str, value: u64, range: RangeInclusive<u64>) -> Problem {
@@ -261,6 +262,7 @@ mod tests {
             ("two_factor.issuer", "a:b"),
             ("two_factor.backup_codes", "0"),
             ("login.email_code", "on"),
+            ("admin.job_mails_per_second", "0"),
             ("admin.reason_pattern", "'HD-(\\d'"),
             ("admin.reason_pattern", "'(a{1000}){1000}'"),
             ("metrics.listen", "127.0.0.1:9000"),

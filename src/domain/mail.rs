@@ -56,6 +56,10 @@ pub enum MailKind {
         /// It takes the place of another.
         has_device: bool,
     },
+    /// The user has no second factor, and is asked to set one up; it may be demanded from a moment on.
+    EnrolmentReminder {
+        from: Option<Timestamp>,
+    },
     BackupCodeUsed {
         remaining: u32,
     },
@@ -100,6 +104,7 @@ impl MailKind {
             Self::TwoFactorDisabled => "two_factor_disabled",
             Self::TwoFactorReset { .. } => "two_factor_reset",
             Self::EnrolmentDemanded { .. } => "enrolment_demanded",
+            Self::EnrolmentReminder { .. } => "enrolment_reminder",
             Self::BackupCodeUsed { .. } => "backup_code_used",
             Self::BackupCodesRevoked => "backup_codes_revoked",
             Self::NewDevice { .. } => "new_device",

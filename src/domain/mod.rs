@@ -13,6 +13,7 @@ pub mod foreign_hash;
 pub mod id;
 pub mod input;
 pub mod invite;
+pub mod job;
 pub mod key_patch;
 pub mod mail;
 pub mod notification;

@@ -53,6 +53,7 @@ const TEMPLATES: &[(&str, &str)] = &templates![
     "two_factor_disabled",
     "two_factor_reset",
     "enrolment_demanded",
+    "enrolment_reminder",
     "backup_code_used",
     "backup_codes_revoked",
     "new_device",
@@ -191,6 +192,12 @@ mod tests {
                 K::TwoFactorReset { sessions_ended: true, keys_revoked: true },
                 "Your two-factor authentication was reset",
                 &["logged out everywhere", "keys have been revoked", "https://doorward.example"],
+            ),
+            (K::EnrolmentReminder { from: None }, "Set up two-factor authentication", &["https://doorward.example"]),
+            (
+                K::EnrolmentReminder { from: Some(Timestamp::from_seconds(1_756_730_096)) },
+                "Two-factor authentication is required for your account",
+                &["1 September 2025 at 12:34 UTC", "https://doorward.example"],
             ),
             (
                 K::EnrolmentDemanded { from: Some(Timestamp::from_seconds(1_756_730_096)), has_device: true },

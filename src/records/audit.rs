@@ -4,6 +4,7 @@ use super::codec::{self, Decode, Encode};
 use super::{Records, Result, cursor, days, keys};
 use crate::domain::audit::{AuditActor, AuditRecord, AuditTarget, Event, Outcome};
 use crate::domain::id::UserId;
+use crate::domain::job::JobId;
 use crate::domain::time::Timestamp;
 use crate::store::{Batch, LogEntry, Order, log_head_key};
 
@@ -66,13 +67,14 @@ impl Records {
     }
 }
 
-/// Adds an entry to a batch, in the index of the user it is about and in that of what operators did; and counts it,
-/// where it is of a kind that is counted.
-pub fn append_audit(batch: Batch, record: &AuditRecord) -> Batch {
+/// Adds an entry to a batch, in the index of the user it is about, in that of what operators did and, within a job, in
+/// the job's; and counts it, where it is of a kind that is counted.
+pub fn append_audit(batch: Batch, record: &AuditRecord, within: Option<(JobId, u64)>) -> Batch {
     let mut indexes: Vec<Vec<u8>> = record.target.iter().map(|target| keys::user_audit_prefix(target.id)).collect();
     if record.is_by_hand() {
         indexes.push(keys::OPERATOR_AUDIT.to_vec());
     }
+    indexes.extend(within.map(|(job, number)| keys::job_audit(job, number)));
     days::tallied(batch, record).append(keys::AUDIT, codec::encode(keys::AUDIT, record), indexes)
 }
 

@@ -79,7 +79,7 @@ proptest! {
         runtime.block_on(async {
             let records = Records::new(Arc::new(MemoryStore::new()));
             for entry in &entries {
-                assert_ne!(records.store().commit(append_audit(Batch::default(), entry)).await.unwrap(), Commit::Conflict);
+                assert_ne!(records.store().commit(append_audit(Batch::default(), entry, None)).await.unwrap(), Commit::Conflict);
             }
             check(&records, &entries, [(Span::Day, 86_400, 100), (Span::Hour, 3_600, 2_400), (Span::Minute, 60, 240)]).await;
             loop {

@@ -1,7 +1,8 @@
 //! Notes of what may be removed when: each expiring record has one, in the order of time.
 
 use super::outbox::forget_failed_mail;
-use super::{OutboxRecord, Records, Result, keys, remove_remembered, remove_session, remove_window};
+use super::{OutboxRecord, Records, Reminder, Result, keys, remove_remembered, remove_session, remove_window};
+use crate::domain::job::REMINDED_SECONDS;
 use crate::domain::session::PENDING_TOTP_SECONDS;
 use crate::domain::time::Timestamp;
 use crate::store::{Batch, Entry, Expect, Version};
@@ -64,6 +65,9 @@ impl Records {
         } else if key.starts_with(keys::TOKEN) {
             let token = self.read::<crate::domain::token::Token>(key).await?;
             token.filter(|token| token.value.expires_at <= now).map(|token| token.version)
+        } else if key.starts_with(keys::REMINDER) {
+            let reminder = self.read::<Reminder>(key).await?;
+            reminder.filter(|reminder| reminder.value.at.plus_seconds(REMINDED_SECONDS) <= now).map(|one| one.version)
         } else if key.starts_with(keys::ATTEMPTS) {
             let Some(failures) = self.login_failures(key).await? else { return Ok(batch) };
             let forgotten = failures.value.last_at.plus_seconds(login_memory_seconds);

@@ -11,14 +11,15 @@ use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use super::OutboxRecord;
 use super::codec::{Record, decode, encode};
 use super::days::Adoption;
+use super::{FrozenUsers, OutboxRecord, Reminder};
 use crate::domain::api_key::ApiKey;
 use crate::domain::audit::{AuditActor, AuditRecord, AuditTarget, Event, Outcome};
 use crate::domain::backoff::{Failures, LoginFailures};
 use crate::domain::email::EmailAddress;
 use crate::domain::id::{InviteId, MembershipId, OrganizationId, SessionId, UserId};
+use crate::domain::job::{AskedBy, Job, JobId, JobKind, JobState, Outcome as JobOutcome, Skip};
 use crate::domain::organization::{Invite, Level, Membership, Organization, Team};
 use crate::domain::rate::Window;
 use crate::domain::session::{PendingLogin, PendingTotp, RememberedDevice, Session};
@@ -321,6 +322,46 @@ fn organizations() {
     check("invite", &invite);
     let bare = Invite { created_by: None, message: None, private_project_access: Vec::new(), ..invite };
     check("invite_bare", &bare);
+}
+
+#[test]
+fn jobs() {
+    let draft = Job {
+        id: JobId(7),
+        kind: JobKind::RequireEnrolment { from: at(86_400) },
+        state: None,
+        asked_by: AskedBy { uid: 1_000, name: "jdoe".to_owned() },
+        reason: String::new(),
+        created_at: at(0),
+        started_at: None,
+        finished_at: None,
+        users: 214,
+        planned: 200,
+        next: 0,
+        done: 0,
+        skipped: 0,
+        failed: 0,
+    };
+    check("job_draft", &draft);
+    let stopped = Job {
+        kind: JobKind::ResetTwoFactor,
+        state: Some(JobState::Stopped),
+        reason: "phones of one batch".to_owned(),
+        started_at: Some(at(60)),
+        finished_at: Some(at(90)),
+        next: 6,
+        done: 3,
+        skipped: 2,
+        failed: 1,
+        ..draft
+    };
+    check("job_stopped", &stopped);
+    let every_skip = Skip::ALL.into_iter().map(|skip| (UserId(Uuid::from_u128(7)), Some(skip)));
+    check("job_users", &FrozenUsers(every_skip.chain([(UserId(Uuid::from_u128(8)), None)]).collect()));
+    check("job_result_done", &JobOutcome::Done);
+    check("job_result_skipped", &JobOutcome::Skipped(Skip::HasFactor));
+    check("job_result_failed", &JobOutcome::Failed("the mail server is gone".to_owned()));
+    check("reminder", &Reminder { at: at(0) });
 }
 
 #[test]

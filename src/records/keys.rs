@@ -2,6 +2,7 @@
 
 use super::days::{Span, Tallied};
 use crate::domain::id::{InviteId, OrganizationId, SessionId, UserId};
+use crate::domain::job::JobId;
 use crate::domain::time::Timestamp;
 use crate::domain::token::Purpose;
 use crate::domain::user::FactorState;
@@ -44,6 +45,10 @@ pub const ORGANIZATION_REMAINS: &[u8] = b"organization_remains/";
 pub const AUDIT: &[u8] = b"audit/";
 /// Index of the audit log: what operators did, one by one. What a job did for one is not among it, but its start is.
 pub const OPERATOR_AUDIT: &[u8] = b"operator_audit/";
+pub const JOB: &[u8] = b"job/";
+pub const JOB_STARTED: &[u8] = b"job_started/";
+pub const JOB_RUNNING: &[u8] = b"job_running/";
+pub const REMINDER: &[u8] = b"reminder/";
 pub const ADOPTION: &[u8] = b"adoption/";
 
 /// Users there are, active or not.
@@ -58,6 +63,8 @@ pub const ORGANIZATIONS_COUNTER: &[u8] = b"counter/organizations";
 pub const TEAM_NUMBER_COUNTER: &[u8] = b"counter/team_number";
 /// Moved by whoever takes the staff flag (or the activity) from a user, so that the last one keeps it.
 pub const STAFF_GUARD: &[u8] = b"guard/staff";
+/// The highest number given to a job or a draft of one.
+pub const JOB_COUNTER: &[u8] = b"counter/job";
 /// Windows of rate limits there are.
 pub const WINDOWS_COUNTER: &[u8] = b"counter/windows";
 /// Mails in the outbox: those that will be tried.
@@ -188,6 +195,64 @@ pub fn tally_prefix(span: Span, what: Tallied) -> Vec<u8> {
 /// `number`: spans since the epoch.
 pub fn tally(span: Span, what: Tallied, number: u64) -> Vec<u8> {
     join(&[&tally_prefix(span, what), &number.to_be_bytes()])
+}
+
+pub fn job(id: JobId) -> Vec<u8> {
+    join(&[JOB, &id.0.to_be_bytes()])
+}
+
+/// The job of a [`job`] key.
+pub fn parse_job(key: &[u8]) -> Option<JobId> {
+    key.strip_prefix(JOB)?.try_into().ok().map(|bytes| JobId(u64::from_be_bytes(bytes)))
+}
+
+/// Jobs that were started.
+pub fn job_started(id: JobId) -> Vec<u8> {
+    join(&[JOB_STARTED, &id.0.to_be_bytes()])
+}
+
+/// Jobs that are running or waiting to.
+pub fn job_running(id: JobId) -> Vec<u8> {
+    join(&[JOB_RUNNING, &id.0.to_be_bytes()])
+}
+
+pub fn job_users_prefix(id: JobId) -> Vec<u8> {
+    join(&[b"job_users/", &id.0.to_be_bytes()])
+}
+
+/// A page of a job's users.
+pub fn job_users(id: JobId, page: u64) -> Vec<u8> {
+    join(&[&job_users_prefix(id), &page.to_be_bytes()])
+}
+
+pub fn job_result_prefix(id: JobId) -> Vec<u8> {
+    join(&[b"job_result/", &id.0.to_be_bytes()])
+}
+
+/// What became of a job's user with this number.
+pub fn job_result(id: JobId, number: u64) -> Vec<u8> {
+    join(&[&job_result_prefix(id), &number.to_be_bytes()])
+}
+
+pub fn job_audit_prefix(id: JobId) -> Vec<u8> {
+    join(&[b"job_audit/", &id.0.to_be_bytes()])
+}
+
+/// The audit entries of what a job did to its user with this number; continue with an entry's number.
+pub fn job_audit(id: JobId, number: u64) -> Vec<u8> {
+    join(&[&job_audit_prefix(id), &number.to_be_bytes()])
+}
+
+/// The numbers of user and entry of a [`job_audit`] key.
+pub fn parse_job_audit(key: &[u8]) -> Option<(u64, u64)> {
+    let (rest, entry) = key.split_last_chunk::<8>()?;
+    let (_, user) = rest.split_last_chunk::<8>()?;
+    Some((u64::from_be_bytes(*user), u64::from_be_bytes(*entry)))
+}
+
+/// That a user was reminded.
+pub fn reminder(user: UserId) -> Vec<u8> {
+    join(&[REMINDER, user.as_bytes()])
 }
 
 /// How many users had a second factor at the start of a day, by days since the epoch.

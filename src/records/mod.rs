@@ -10,6 +10,7 @@ mod audit;
 pub mod days;
 mod expiry;
 mod invites;
+mod jobs;
 mod keyed;
 mod organizations;
 mod outbox;
@@ -33,6 +34,7 @@ use crate::store::{Batch, Cursor, Entry, Order, Page, Store, StoreError, Version
 
 pub use audit::{ChainedAudit, append_audit};
 pub use invites::{put_invite, remove_invite};
+pub use jobs::{FROZEN_PER_PAGE, FrozenUsers, Reminder, put_job, put_job_results, put_job_users, put_reminder};
 pub use keyed::{move_api_key, put_api_key, put_login_failures, put_token, remove_api_key};
 pub use organizations::{
     change_activity, put_membership, put_organization, put_team, remove_membership, remove_organization,

@@ -160,7 +160,7 @@ async fn write_adoption(store: &Arc<dyn Store>, past: &Past, now: Timestamp) {
 /// One batch after the other: the entries stand in the order of time.
 async fn write_trail(store: &Arc<dyn Store>, trail: &[AuditRecord]) {
     for entries in trail.chunks(ENTRIES_PER_BATCH) {
-        let batch = entries.iter().fold(Batch::default(), append_audit);
+        let batch = entries.iter().fold(Batch::default(), |batch, entry| append_audit(batch, entry, None));
         assert!(matches!(store.commit(batch).await.unwrap(), Commit::Done(_)));
     }
 }
