@@ -25,6 +25,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Parser;
+use crowd::person::{api_key_value, backup_codes, totp_secret};
 use crowd::{PASSWORD, Wanted};
 use doorward::clock;
 use doorward::domain::time::Timestamp;
@@ -105,13 +106,13 @@ fn populate(arguments: &Arguments) -> Result<(), String> {
 
 /// Who has no authenticator has none of these secrets either; of the backup codes the first may be used up.
 fn tell(seed: u64, number: u64) {
-    let secret = crowd::totp_secret(seed, number);
+    let secret = totp_secret(seed, number);
     println!("totp secret   {}", totp::encode_secret(&secret));
     println!("code now      {}", totp::code_at(&secret, totp::step_at(clock::now())));
-    for code in crowd::backup_codes(seed, number) {
+    for code in backup_codes(seed, number) {
         println!("backup code   {}", code.expose());
     }
     for place in 0..3 {
-        println!("api key       {}", crowd::api_key_value(seed, number, place));
+        println!("api key       {}", api_key_value(seed, number, place));
     }
 }

@@ -30,8 +30,13 @@ pub struct Server {
 impl Server {
     /// The real program on a folder; its log goes to a file there, at the default level.
     pub fn doorward(folder: &Path) -> Self {
-        let log = File::options().create(true).append(true).open(folder.join("log")).unwrap();
-        Self::start(doorward(folder).arg("serve").stderr(log))
+        Self::on(&folder.join("data"), &folder.join("log"))
+    }
+
+    /// The real program on a data directory.
+    pub fn on(data_dir: &Path, log: &Path) -> Self {
+        let log = File::options().create(true).append(true).open(log).unwrap();
+        Self::start(doorward(data_dir).arg("serve").stderr(log))
     }
 
     /// hyper and nothing else.
@@ -45,6 +50,11 @@ impl Server {
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let address = line.trim_end().strip_prefix("listening on http://").expect("the server did not start");
         Self { child, address: address.parse().unwrap() }
+    }
+
+    /// Memory that is resident now, in MiB.
+    pub fn resident_mib(&self) -> f64 {
+        resident_mib(self.child.id())
     }
 
     /// Processor time used so far, in seconds.
@@ -68,9 +78,22 @@ pub fn processor_seconds(process: u32) -> f64 {
     f64::from(ticks) / TICKS_PER_SECOND
 }
 
+/// Memory of a process that is resident now, in MiB.
+pub fn resident_mib(process: u32) -> f64 {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or_default();
+    let kib: u32 = line.trim().trim_end_matches(" kB").parse().unwrap_or_default();
+    f64::from(kib) / 1024.0
+}
+
 /// Runs a command of the real program while its server runs.
 pub fn operate(folder: &Path, arguments: &[&str], input: &str) -> Value {
-    let mut command = doorward(folder);
+    operate_on(&folder.join("data"), arguments, input)
+}
+
+/// The same, by the data directory.
+pub fn operate_on(data_dir: &Path, arguments: &[&str], input: &str) -> Value {
+    let mut command = doorward(data_dir);
     command.arg("--json").args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut child = command.spawn().unwrap();
     child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
@@ -79,12 +102,15 @@ pub fn operate(folder: &Path, arguments: &[&str], input: &str) -> Value {
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
-fn doorward(folder: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_doorward"));
+/// The program that `cargo bench` has built.
+pub const PROGRAM: &str = env!("CARGO_BIN_EXE_doorward");
+
+fn doorward(data_dir: &Path) -> Command {
+    let mut command = Command::new(PROGRAM);
     command
-        .current_dir(folder)
+        .current_dir(data_dir.parent().unwrap_or(data_dir))
         .env("DOORWARD__SERVER__LISTEN", "127.0.0.1:0")
-        .env("DOORWARD__SERVER__DATA_DIR", folder.join("data"));
+        .env("DOORWARD__SERVER__DATA_DIR", data_dir);
     command
 }
 

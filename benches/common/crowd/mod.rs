@@ -6,7 +6,7 @@
 
 mod dice;
 mod names;
-mod person;
+pub mod person;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -29,7 +29,6 @@ use doorward::store::{Batch, Commit, Store};
 use tokio::sync::Semaphore;
 
 use person::{Draw, Plan, TRAIL_DAYS, make};
-pub use person::{api_key_value, backup_codes, totp_secret};
 
 /// The password of everybody.
 pub const PASSWORD: &str = "correct horse battery staple";
