@@ -32,6 +32,9 @@ use doorward::domain::time::Timestamp;
 use doorward::domain::totp;
 use indicatif::{ProgressBar, ProgressStyle};
 
+/// Users between two lines, where there is no terminal for a bar.
+const USERS_PER_LINE: u64 = 50_000;
+
 #[derive(Parser)]
 struct Arguments {
     /// The data directory to fill
@@ -84,7 +87,14 @@ fn populate(arguments: &Arguments) -> Result<(), String> {
     let style = ProgressStyle::with_template("[{wide_bar}] {human_pos}/{human_len} users, {per_sec}, {eta} left");
     bar.set_style(style.unwrap().progress_chars("=> "));
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    let filled = runtime.block_on(crowd::fill(Arc::new(config), wanted, |number| bar.set_position(number)))?;
+    let is_shown = !bar.is_hidden();
+    let progress = |number| {
+        bar.set_position(number);
+        if !is_shown && number % USERS_PER_LINE == 0 {
+            eprintln!("{number} of {} users", wanted.users);
+        }
+    };
+    let filled = runtime.block_on(crowd::fill(Arc::new(config), wanted, progress))?;
     bar.finish_and_clear();
     let seconds = |time: Duration| time.as_secs_f64();
     #[allow(clippy::cast_precision_loss, reason = "for people")]

@@ -52,6 +52,13 @@ impl Server {
         Self { child, address: address.parse().unwrap() }
     }
 
+    /// Asks it to end, and waits.
+    pub fn stop(mut self) {
+        let process = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(process, rustix::process::Signal::TERM).unwrap();
+        self.child.wait().unwrap();
+    }
+
     /// Memory that is resident now, in MiB.
     pub fn resident_mib(&self) -> f64 {
         resident_mib(self.child.id())
@@ -65,8 +72,9 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
+        // It may have been stopped.
+        drop(self.child.kill());
+        drop(self.child.wait());
     }
 }
 

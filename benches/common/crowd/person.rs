@@ -418,7 +418,7 @@ impl Life<'_> {
                 created_at: created,
                 last_used_at: self.dice.percent(70).then(|| self.between(created, self.plan.now)),
                 last_rolled_at: None,
-                scopes: vec!["user:read".to_owned()],
+                scopes: vec!["user:write".to_owned()],
                 scoped_teams: Vec::new(),
                 scoped_organizations: Vec::<Uuid>::new(),
             };
