@@ -16,13 +16,10 @@
 
 mod common;
 #[path = "common/crowd/mod.rs"]
-#[allow(dead_code, reason = "it is filled, not asked for its secrets")]
 mod crowd;
 #[path = "common/server.rs"]
-#[allow(dead_code, reason = "the part for one's own servers")]
 mod server;
 #[path = "common/terminal.rs"]
-#[allow(dead_code, reason = "keys for all")]
 mod terminal;
 
 use std::path::{Path, PathBuf};

@@ -13,10 +13,8 @@
 
 mod common;
 #[path = "common/crowd/mod.rs"]
-#[allow(dead_code, reason = "only keys are asked for")]
 mod crowd;
 #[path = "common/server.rs"]
-#[allow(dead_code, reason = "the part for one's own servers")]
 mod server;
 
 use std::path::{Path, PathBuf};

@@ -14,7 +14,6 @@
 )]
 
 #[path = "common/terminal.rs"]
-#[allow(dead_code, reason = "what the benches measure with")]
 mod terminal;
 
 use std::collections::BTreeMap;

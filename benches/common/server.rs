@@ -1,4 +1,5 @@
 //! Servers as processes of their own: the real program, and a bare hyper that answers "hello".
+#![allow(dead_code, reason = "each bench uses a part")]
 
 use std::convert::Infallible;
 use std::fs::File;

@@ -2,6 +2,7 @@
 //!
 //! What is waited for is seen on the screen: the console begins and ends each frame with the marks of a synchronized
 //! update, so an optimised program needs no door for measuring.
+#![allow(dead_code, reason = "each bench uses a part")]
 
 use std::io::{Read, Write};
 use std::num::NonZero;

@@ -3,6 +3,7 @@
 //!
 //! Written with the functions of `records` and through the store's one way to commit, so that every index and counter
 //! is the real one.
+#![allow(dead_code, reason = "each bench uses a part")]
 
 mod dice;
 mod names;
