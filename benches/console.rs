@@ -483,8 +483,8 @@ impl Drawn {
             self.last_draw = self.last_draw.max(seconds(begun.elapsed()));
             let mut next = Vec::new();
             for command in commands {
-                if let Cmd::Perform { slot, serial, request } = command {
-                    let answer = self.backend.perform(request).await;
+                if let Cmd::Perform { slot, serial, id, request } = command {
+                    let answer = self.backend.perform(&id, request).await;
                     next.extend(update::update(&mut self.model, Msg::Answer { slot, serial, answer }, clock::now()));
                 }
             }
