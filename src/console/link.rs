@@ -12,7 +12,7 @@ use crate::admin::link::{Link, LinkError, Operator};
 use crate::app::audit::{AuditPage, ListAudit, ReadStatus, ServerStatus};
 use crate::app::directory::{CountUsers, FindUsers, Hits, InspectUser, UserRows};
 use crate::app::email::{CancelEmailChangeOf, ResendVerification};
-use crate::app::operator_keys::RevokeApiKey;
+use crate::app::operator_keys::{RevokeAllApiKeys, RevokeApiKey};
 use crate::app::overview::{Overview, ReadOverview};
 use crate::app::reset::{
     CodeExplanation, ConfirmEnrolment, Done, EnrolmentStarted, ExplainCode, ResetTwoFactor, RevokeBackupCodes,
@@ -47,6 +47,7 @@ pub enum Request {
     CancelEmailChange(CancelEmailChangeOf),
     RevokeSessions(RevokeSessions),
     RevokeKey(RevokeApiKey),
+    RevokeAllKeys(RevokeAllApiKeys),
     Explain(ExplainCode),
     Overview(ReadOverview),
     StartEnrolment(StartEnrolment),
@@ -191,6 +192,7 @@ impl Backend for LinkBackend {
             Request::CancelEmailChange(operation) => link.call_as(id, operation).await.map(Reply::Done),
             Request::RevokeSessions(operation) => link.call_as(id, operation).await.map(Reply::Done),
             Request::RevokeKey(operation) => link.call_as(id, operation).await.map(Reply::Done),
+            Request::RevokeAllKeys(operation) => link.call_as(id, operation).await.map(Reply::Done),
             Request::Overview(operation) => {
                 link.call_as(id, operation).await.map(|overview| Reply::Overview(Box::new(overview)))
             }

@@ -65,7 +65,7 @@ fn all(model: &Model, place: Place) -> Vec<Entry> {
         let actions = model.keys.binding(place, Action::Actions).map(|bound| bound.first()).unwrap_or_default();
         entries.extend(dialog::items(model).into_iter().map(|item| Entry {
             key: format!("{actions} {}", item.letter),
-            name: item.label.to_owned(),
+            name: item.label,
             help: item.refused.as_deref().map_or("this user".to_owned(), |why| format!("({why})")),
             command: Command::Deed(item.letter),
             refused: item.refused,

@@ -19,14 +19,18 @@ pub enum Deed {
     ResendVerification,
     CancelEmailChange,
     SignOut,
-    EndSession {
-        id: String,
-        label: String,
-    },
-    RevokeKey {
-        id: String,
-        label: String,
-    },
+    /// These sessions, one after the other.
+    EndSessions(Vec<Named>),
+    /// These keys, one after the other.
+    RevokeKeys(Vec<Named>),
+    RevokeAllKeys,
+}
+
+/// A session or a key: its id, and what people know it by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Named {
+    pub id: String,
+    pub label: String,
 }
 
 impl Deed {
@@ -42,8 +46,11 @@ impl Deed {
             Self::ResendVerification => "Resend verification",
             Self::CancelEmailChange => "Cancel e-mail change",
             Self::SignOut => "Sign out everywhere",
-            Self::EndSession { .. } => "End session",
-            Self::RevokeKey { .. } => "Revoke API key",
+            Self::EndSessions(sessions) if sessions.len() > 1 => "End sessions",
+            Self::EndSessions(_) => "End session",
+            Self::RevokeKeys(keys) if keys.len() > 1 => "Revoke API keys",
+            Self::RevokeKeys(_) => "Revoke API key",
+            Self::RevokeAllKeys => "Revoke all API keys",
         }
     }
 
@@ -62,7 +69,7 @@ impl Deed {
     /// `y` are enough.
     #[must_use]
     pub const fn needs_proof(&self) -> bool {
-        matches!(self, Self::Reset | Self::RevokeCodes | Self::SignOut)
+        matches!(self, Self::Reset | Self::RevokeCodes | Self::SignOut | Self::RevokeAllKeys)
     }
 }
 
@@ -70,7 +77,7 @@ impl Deed {
 #[derive(Clone, Debug)]
 pub struct Item {
     pub letter: char,
-    pub label: &'static str,
+    pub label: String,
     pub deed: Deed,
     /// Why it cannot be done now; shown, never hidden.
     pub refused: Option<String>,
@@ -87,25 +94,27 @@ pub fn items(model: &Model) -> Vec<Item> {
         .map(|(letter, label, deed)| {
             let general = general.clone().filter(|_| deed != Deed::Explain || detail.is_none());
             let refused = general.or_else(|| detail.and_then(|detail| refusal(&deed, detail, model)));
-            Item { letter, label, deed, refused }
+            Item { letter, label: label.to_owned(), deed, refused }
         })
         .collect()
 }
 
 fn deeds(model: &Model) -> Vec<(char, &'static str, Deed)> {
-    // Only what the operator sees marked counts as chosen.
-    let detail = model.chosen_detail().filter(|_| model.screen == Screen::Users(Focus::Detail));
-    let session = detail.filter(|_| model.tab == Tab::Sessions).and_then(|detail| detail.sessions.get(model.tab_row));
-    let key = detail.filter(|_| model.tab == Tab::Keys).and_then(|detail| detail.api_keys.get(model.tab_row));
-    let end = Deed::EndSession {
-        id: session.map(|session| session.id.clone()).unwrap_or_default(),
-        label: session.map(session_label).unwrap_or_default(),
+    let (sessions, keys) = (named(model, Tab::Sessions), named(model, Tab::Keys));
+    let is_marked = !model.tab_marks.is_empty();
+    let sessions = match sessions {
+        Some(sessions) if is_marked => vec![('s', "end the marked sessions...", Deed::EndSessions(sessions))],
+        sessions => vec![
+            ('s', "sign out everywhere...", Deed::SignOut),
+            ('d', "end the chosen session...", Deed::EndSessions(sessions.unwrap_or_default())),
+        ],
     };
-    let revoke = Deed::RevokeKey {
-        id: key.map(|key| key.id.clone()).unwrap_or_default(),
-        label: key.map(|key| shown(&key.label)).unwrap_or_default(),
+    let revoke = match keys {
+        Some(keys) if is_marked => ('k', "revoke the marked API keys...", Deed::RevokeKeys(keys)),
+        Some(keys) => ('k', "revoke the chosen API key...", Deed::RevokeKeys(keys)),
+        None => ('k', "revoke all API keys...", Deed::RevokeAllKeys),
     };
-    vec![
+    let mut deeds = vec![
         ('r', "reset 2FA...", Deed::Reset),
         ('u', "unlock...", Deed::Unlock),
         ('b', "revoke backup codes...", Deed::RevokeCodes),
@@ -113,10 +122,32 @@ fn deeds(model: &Model) -> Vec<(char, &'static str, Deed)> {
         ('x', "explain a code...", Deed::Explain),
         ('m', "resend verification...", Deed::ResendVerification),
         ('c', "cancel e-mail change...", Deed::CancelEmailChange),
-        ('s', "sign out everywhere...", Deed::SignOut),
-        ('d', "end the chosen session...", end),
-        ('k', "revoke the chosen API key...", revoke),
-    ]
+    ];
+    deeds.extend(sessions);
+    deeds.push(revoke);
+    deeds
+}
+
+/// The marked rows of a tab or, without marks, the one under the cursor. Only what the operator sees counts as chosen:
+/// `None` elsewhere.
+fn named(model: &Model, tab: Tab) -> Option<Vec<Named>> {
+    let detail = model.chosen_detail().filter(|_| model.screen == Screen::Users(Focus::Detail) && model.tab == tab)?;
+    let rows: Vec<Named> = match tab {
+        Tab::Sessions => {
+            let named = |session: &SessionRow| Named { id: session.id.clone(), label: session_label(session) };
+            detail.sessions.iter().map(named).collect()
+        }
+        Tab::Keys => {
+            let keys = detail.api_keys.iter();
+            keys.map(|key| Named { id: key.id.clone(), label: shown(&key.label) }).collect()
+        }
+        Tab::Overview | Tab::TwoFactor | Tab::Audit => return None,
+    };
+    let chosen = |(index, row): &(usize, Named)| {
+        if model.tab_marks.is_empty() { *index == model.tab_row } else { model.tab_marks.contains(&row.id) }
+    };
+    let rows: Vec<Named> = rows.into_iter().enumerate().filter(chosen).map(|(_, row)| row).collect();
+    Some(rows).filter(|rows| !rows.is_empty())
 }
 
 /// Enough to tell it from the others: many people have two of the same browser.
@@ -153,16 +184,8 @@ fn refusal(deed: &Deed, detail: &UserDetail, model: &Model) -> Option<String> {
         }
         Deed::CancelEmailChange => says(detail.pending_email.is_none(), "no change is pending"),
         Deed::SignOut => says(detail.sessions.is_empty() && detail.remembered_devices == 0, "no sessions"),
-        Deed::EndSession { id, .. } => says(id.is_empty(), "choose it in Sessions"),
-        Deed::RevokeKey { id, .. } => says(id.is_empty(), "choose it in API keys"),
-    }
-}
-
-impl Deed {
-    pub(super) fn id(&self) -> Option<&String> {
-        match self {
-            Self::EndSession { id, .. } | Self::RevokeKey { id, .. } => Some(id),
-            _ => None,
-        }
+        Deed::EndSessions(sessions) => says(sessions.is_empty(), "choose it in Sessions"),
+        Deed::RevokeKeys(_) => None,
+        Deed::RevokeAllKeys => says(detail.api_keys.is_empty(), "no API keys"),
     }
 }

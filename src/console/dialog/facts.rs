@@ -47,15 +47,30 @@ impl Dialog {
                 let parts = parts.into_iter().filter(|(number, ..)| *number > 0);
                 parts.map(|(number, verb, noun)| format!("{verb} {}", count(number, noun))).collect()
             }
-            Deed::EndSession { label, .. } => vec![format!("sign out {label}")],
-            Deed::RevokeKey { label, .. } => {
-                let key = detail.api_keys.iter().find(|key| self.deed.id() == Some(&key.id));
-                let used = key.and_then(|key| key.last_used_at.as_deref()).map_or("never used".to_owned(), |at| {
+            Deed::EndSessions(sessions) => {
+                sessions.iter().map(|session| format!("sign out {}", session.label)).collect()
+            }
+            Deed::RevokeKeys(keys) => self.key_lines(|id| keys.iter().any(|key| key.id == id)),
+            Deed::RevokeAllKeys => self.key_lines(|_| true),
+        }
+    }
+
+    /// The keys that are revoked, with when each was used last.
+    fn key_lines(&self, is_meant: impl Fn(&str) -> bool) -> Vec<String> {
+        let keys = self.detail.api_keys.iter().filter(|key| is_meant(&key.id));
+        let mut lines: Vec<String> = keys
+            .map(|key| {
+                let used = key.last_used_at.as_deref().map_or("never used".to_owned(), |at| {
                     format!("last used {}", at.chars().take(10).collect::<String>())
                 });
-                vec![format!("revoke {label} ({used})"), "whatever uses it stops working".to_owned()]
-            }
-        }
+                format!("revoke {} ({used})", shown(&key.label))
+            })
+            .collect();
+        lines.push(
+            if lines.len() == 1 { "whatever uses it stops working" } else { "whatever uses them stops working" }
+                .to_owned(),
+        );
+        lines
     }
 
     /// The five or six lines of what a reset does: switched on, text, and whether it can be switched.

@@ -13,7 +13,7 @@ use super::field;
 use super::link::Request;
 use super::model::{DIALOG_DEAF_MICROS, REASON_LETTERS_MIN};
 use crate::app::email::{CancelEmailChangeOf, ResendVerification};
-use crate::app::operator_keys::RevokeApiKey;
+use crate::app::operator_keys::{RevokeAllApiKeys, RevokeApiKey};
 use crate::app::reset::{
     ExplainCode, ResetTwoFactor, RevokeBackupCodes, StartEnrolment, TwoFactorReset, UnlockTwoFactor,
 };
@@ -22,7 +22,7 @@ use crate::app::sessions::RevokeSessions;
 use crate::app::views::{UserDetail, UserRef};
 use crate::domain::secret::Secret;
 use crate::domain::time::Timestamp;
-pub use deeds::{Deed, Item, items};
+pub use deeds::{Deed, Item, Named, items};
 pub use facts::{look_alike, namesakes, warnings};
 
 /// How the operator made sure who is calling.
@@ -84,6 +84,8 @@ pub struct Dialog {
     pub preview: Option<TwoFactorReset>,
     /// Sent, not yet answered.
     pub sent: bool,
+    /// Requests that were carried out, where there are several.
+    pub done: usize,
     /// What the operation said no to, or what is still missing.
     pub problem: Option<String>,
     recalled: Option<usize>,
@@ -113,6 +115,7 @@ impl Dialog {
             typed: Input::default(),
             preview: None,
             sent: false,
+            done: 0,
             problem: None,
             recalled: None,
         }
@@ -232,11 +235,31 @@ impl Dialog {
             Deed::ResendVerification => Request::ResendVerification(ResendVerification { user, proof }),
             Deed::CancelEmailChange => Request::CancelEmailChange(CancelEmailChangeOf { user, proof }),
             Deed::SignOut => Request::RevokeSessions(RevokeSessions { user, id: None, proof }),
-            Deed::EndSession { id, .. } => {
-                Request::RevokeSessions(RevokeSessions { user, id: Some(id.clone()), proof })
+            Deed::EndSessions(sessions) => {
+                let id = sessions.get(self.done).map(|session| session.id.clone()).unwrap_or_default();
+                Request::RevokeSessions(RevokeSessions { user, id: Some(id), proof })
             }
-            Deed::RevokeKey { id, .. } => Request::RevokeKey(RevokeApiKey { user, id: id.clone(), proof }),
+            Deed::RevokeKeys(keys) => {
+                let id = keys.get(self.done).map(|key| key.id.clone()).unwrap_or_default();
+                Request::RevokeKey(RevokeApiKey { user, id, proof })
+            }
+            Deed::RevokeAllKeys => Request::RevokeAllKeys(RevokeAllApiKeys { user, proof }),
         }
+    }
+
+    /// Requests there are for this deed.
+    #[must_use]
+    pub fn requests(&self) -> usize {
+        match &self.deed {
+            Deed::EndSessions(things) | Deed::RevokeKeys(things) => things.len(),
+            _ => 1,
+        }
+    }
+
+    /// One was carried out; the next, if there is one.
+    pub fn next_request(&mut self) -> Option<Request> {
+        self.done += 1;
+        (self.done < self.requests()).then(|| self.request())
     }
 
     /// What was given, for the operation to judge.

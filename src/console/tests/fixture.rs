@@ -249,6 +249,7 @@ impl Server {
             Request::CancelEmailChange(_) => done("the change was cancelled"),
             Request::RevokeSessions(_) => done("3 sessions ended"),
             Request::RevokeKey(_) => done("API key revoked"),
+            Request::RevokeAllKeys(_) => done("3 API keys revoked"),
         }
     }
 }

@@ -181,3 +181,37 @@ fn namesakes_and_look_alikes_are_flagged() {
     assert!(screen.contains("▲ Anna "), "{screen}");
     assert!(screen.contains("reads like example.com"), "{screen}");
 }
+
+#[test]
+fn marked_sessions_end_one_after_the_other() {
+    let mut console = Console::new(COLOUR, 80, 24).at_anna();
+    console.keys("\nll j ");
+    assert_eq!(console.model.tab_marks.len(), 2);
+    assert!(console.screen().contains("+         "));
+    console.dialog('s');
+    assert!(console.screen().contains("End sessions"));
+    console.keys("\tstolen laptop\ty");
+    let asked = console.server.asked.lock().unwrap().clone();
+    let ended: Vec<_> = asked
+        .iter()
+        .filter_map(|request| match request {
+            Request::RevokeSessions(revoke) => revoke.id.clone(),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(ended, ["s1", "s2"]);
+    assert!(console.model.tab_marks.is_empty() && console.screen().contains("2 of them"), "{}", console.screen());
+}
+
+#[test]
+fn without_marks_or_choice_all_keys_need_a_proof() {
+    let mut console = Console::new(COLOUR, 80, 24).at_anna();
+    console.dialog('k');
+    let screen = console.screen();
+    assert!(screen.contains("Revoke all API keys") && screen.contains("Type the part before the @"), "{screen}");
+    console.key(KeyCode::Esc);
+    console.keys("\nlll");
+    console.dialog('k');
+    let screen = console.screen();
+    assert!(screen.contains("revoke ci-upload (last used 2026-11-23)") && !screen.contains("before the @"), "{screen}");
+}

@@ -1,6 +1,6 @@
 //! What follows from an answer, whatever it was.
 
-use super::ask::refresh_all;
+use super::ask::{ask, refresh_all};
 use super::detail::{user_gone, user_read};
 use super::enrol;
 use super::home::overview_read;
@@ -64,7 +64,16 @@ pub(super) fn answered(model: &mut Model, slot: Slot, serial: u64, answer: Answe
             enrol::explained(model, answer);
             Vec::new()
         }
-        Ok(Reply::Done(done)) => {
+        Ok(Reply::Done(mut done)) => {
+            if let Some(Overlay::Dialog(dialog)) = &mut model.overlay {
+                if let Some(request) = dialog.next_request() {
+                    return vec![ask(model, Slot::Write, request)];
+                }
+                if dialog.done > 1 {
+                    done.summary = format!("{} of them: {}", dialog.done, done.summary);
+                }
+                model.tab_marks.clear();
+            }
             let credential = match &model.overlay {
                 Some(Overlay::Dialog(dialog)) => changes_credential(&dialog.deed),
                 Some(Overlay::Enrol(_)) => true,
@@ -84,7 +93,12 @@ pub(super) fn answered(model: &mut Model, slot: Slot, serial: u64, answer: Answe
 
 pub(super) fn changes_credential(deed: &Deed) -> bool {
     match deed {
-        Deed::Reset | Deed::RevokeCodes | Deed::SignOut | Deed::EndSession { .. } | Deed::RevokeKey { .. } => true,
+        Deed::Reset
+        | Deed::RevokeCodes
+        | Deed::SignOut
+        | Deed::EndSessions(_)
+        | Deed::RevokeKeys(_)
+        | Deed::RevokeAllKeys => true,
         Deed::Unlock | Deed::ResendVerification | Deed::CancelEmailChange | Deed::Enrol | Deed::Explain => false,
     }
 }
@@ -111,7 +125,8 @@ fn failed(model: &mut Model, awaited: Awaited, failure: Failure) -> Cmds {
             match &mut model.overlay {
                 Some(Overlay::Dialog(dialog)) => {
                     dialog.sent = false;
-                    dialog.problem = Some(text);
+                    let (done, all) = (dialog.done, dialog.requests());
+                    dialog.problem = Some(if done > 0 { format!("{done} of {all} done; {text}") } else { text });
                 }
                 Some(Overlay::Enrol(enrol)) => enrol.refused(text, is_code_wrong),
                 Some(Overlay::Explain(explain)) => {

@@ -7,6 +7,7 @@ use ratatui::text::{Line, Span};
 use super::{entry, put, signed, toned};
 use crate::app::views::{AuditRow, UserDetail};
 use crate::console::dialog::{self, namesakes, warnings};
+use crate::console::keys::{Action, Place};
 use crate::console::model::{Model, Tab};
 use crate::console::text::{ago, count, cut, cut_email, date, date_time, fit, shown, time_of_day, until, wrap};
 use crate::console::theme::Tone;
@@ -17,6 +18,8 @@ use crate::domain::user::FactorState;
 const OVERVIEW_ENTRIES: usize = 5;
 /// Columns left of the detail where it stands beside the list.
 const LIST_AND_RULE_COLUMNS: usize = super::users::LIST_COLUMNS as usize + 2;
+/// Columns of an action of the overview.
+const ACTION_COLUMNS: usize = 34;
 /// Columns of a fact's label.
 const LABEL_COLUMNS: usize = 9;
 /// Rows above the lines of a tab: who, the tabs, a blank.
@@ -242,16 +245,30 @@ fn overview(model: &Model, detail: &UserDetail) -> Vec<Line<'static>> {
     lines.push(Line::default());
     lines.extend(audit(model, &detail.audit).into_iter().take(OVERVIEW_ENTRIES + 1));
     lines.push(Line::default());
-    lines.push(Line::from(vec![toned(model, Tone::Key, "a"), toned(model, Tone::Title, " ACTIONS")]));
+    let key = model.keys.binding(Place::List, Action::Actions).map(|bound| bound.first()).unwrap_or_default();
+    lines.push(Line::from(vec![toned(model, Tone::Key, key), toned(model, Tone::Title, " ACTIONS")]));
+    lines.extend(actions(model));
+    lines
+}
+
+/// What can be done, in columns; what cannot now is greyed, with the reason below if it is one for all.
+fn actions(model: &Model) -> Vec<Line<'static>> {
     let items = dialog::items(model);
-    let possible: Vec<String> = items
-        .iter()
-        .filter(|item| item.refused.is_none())
-        .map(|item| format!("{} {}", item.letter, item.label.trim_end_matches('.')))
+    let across = (pane_columns(model) / ACTION_COLUMNS).max(1);
+    let mut lines: Vec<Line<'static>> = items
+        .chunks(across)
+        .map(|chunk| {
+            let cells = chunk.iter().flat_map(|item| {
+                let tone = if item.refused.is_some() { Tone::Quiet } else { Tone::Plain };
+                let label = fit(&item.label, ACTION_COLUMNS - 4, "");
+                [toned(model, Tone::Key, format!("  {} ", item.letter)), toned(model, tone, label)]
+            });
+            Line::from(cells.collect::<Vec<_>>())
+        })
         .collect();
-    let why = items.iter().find_map(|item| item.refused.clone()).filter(|_| possible.is_empty());
-    let actions = wrap(&why.unwrap_or_else(|| possible.join(", ")), pane_columns(model).saturating_sub(2));
-    lines.extend(actions.into_iter().map(|line| Line::from(format!("  {line}"))));
+    let why = items.first().and_then(|item| item.refused.clone());
+    let why = why.filter(|_| items.iter().all(|item| item.refused.is_some()));
+    lines.extend(why.map(|why| Line::from(toned(model, Tone::Quiet, format!("  ({why})")))));
     lines
 }
 
@@ -294,9 +311,10 @@ fn sessions(model: &Model, detail: &UserDetail) -> Vec<Line<'static>> {
     }
     let mut lines = vec![toned(model, Tone::Title, "SESSIONS  STARTED     LAST SEEN   FROM             CLIENT").into()];
     for session in &detail.sessions {
+        let mark = mark(model, Tab::Sessions, &session.id);
         let from = session.address.as_deref().map(shown).unwrap_or_default();
         lines.push(Line::from(format!(
-            "          {}{}{}{}{}",
+            "{mark}         {}{}{}{}{}",
             fit(&ago_words(model.now, session.created_at), 12, ""),
             fit(&ago_words(model.now, session.last_activity), 12, ""),
             fit(&fit(&from, 16, model.theme.ellipsis()), 17, ""),
@@ -305,6 +323,11 @@ fn sessions(model: &Model, detail: &UserDetail) -> Vec<Line<'static>> {
         )));
     }
     lines
+}
+
+/// The sign before a marked row of a tab.
+fn mark(model: &Model, tab: Tab, id: &str) -> &'static str {
+    if model.tab == tab && model.tab_marks.contains(id) { "+" } else { " " }
 }
 
 fn api_keys(model: &Model, detail: &UserDetail) -> Vec<Line<'static>> {
@@ -319,8 +342,9 @@ fn api_keys(model: &Model, detail: &UserDetail) -> Vec<Line<'static>> {
     for key in &detail.api_keys {
         let used = key.last_used_at.as_deref().unwrap_or("never");
         let ellipsis = model.theme.ellipsis();
+        let mark = mark(model, Tab::Keys, &key.id);
         lines.push(Line::from(format!(
-            "          {}{}{}{}",
+            "{mark}         {}{}{}{}",
             fit(&shown(key.mask_value.as_deref().unwrap_or_default()), 15, ""),
             fit(&used.chars().take(10).collect::<String>(), 12, ""),
             fit(&fit(&shown(&key.label), 20, ellipsis), 21, ""),

@@ -19,7 +19,7 @@ pub(super) fn draw_actions(model: &Model, frame: &mut Frame<'_>, row: usize) {
         .map(|(index, item)| {
             let refused = item.refused.as_deref().map_or(String::new(), |why| format!("({why})"));
             let tone = if item.refused.is_some() { Tone::Quiet } else { Tone::Plain };
-            line(model, index == row, item.letter, &fit(item.label, 30, ""), tone, &refused)
+            line(model, index == row, item.letter, &fit(&item.label, 30, ""), tone, &refused)
         })
         .collect();
     let outer = centred(frame, 68, lines.len() + 2);
