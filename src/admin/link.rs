@@ -149,6 +149,14 @@ impl Link {
         }
     }
 
+    /// Carries jobs out, if the store is ours and stays so for a while.
+    pub fn run_jobs(&self) {
+        if let Self::Offline(offline) = self {
+            let app = offline.app.clone();
+            tokio::spawn(async move { app.run_jobs().await });
+        }
+    }
+
     /// Lets go of the store, if it is ours.
     pub async fn close(self) {
         if let Self::Offline(offline) = self {

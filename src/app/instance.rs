@@ -51,6 +51,7 @@ pub async fn open(config: Arc<Config>, role: &str) -> Result<App, OpenError> {
         throttle: Throttle::default(),
         outbox_bell: Notify::new(),
         job_bell: Notify::new(),
+        is_closed: std::sync::atomic::AtomicBool::new(false),
         after_answering: Arc::new(Semaphore::new(AFTER_ANSWERING_MAX as usize)),
         started_at: clock::now(),
         search: Arc::default(),
@@ -68,6 +69,9 @@ impl App {
         self.settle().await;
         self.0.records.store().close().await;
         self.0.lock.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+        // Who waits for jobs sees that there will be none.
+        self.0.is_closed.store(true, std::sync::atomic::Ordering::Release);
+        self.ring_for_jobs();
     }
 }
 
@@ -80,6 +84,7 @@ impl App {
             throttle: Throttle::default(),
             outbox_bell: Notify::new(),
             job_bell: Notify::new(),
+            is_closed: std::sync::atomic::AtomicBool::new(false),
             after_answering: Arc::new(Semaphore::new(AFTER_ANSWERING_MAX as usize)),
             started_at: clock::now(),
             search: Arc::default(),

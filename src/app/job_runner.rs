@@ -4,6 +4,7 @@
 //! read. So a job goes on exactly where it was when the program ended, nobody is seen to twice, and a job that was paused
 //! or stopped meanwhile does nothing more.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::audit::Note;
@@ -64,8 +65,8 @@ pub(super) enum Went {
 pub(super) struct Frozen(Option<(JobId, u64, FrozenUsers)>);
 
 impl App {
-    /// Carries jobs out for as long as the program runs.
-    pub async fn run_jobs_for_ever(&self) {
+    /// Carries jobs out until the store closes.
+    pub async fn run_jobs(&self) {
         let mut frozen = Frozen::default();
         let per_mail = Duration::from_secs(1) / self.0.config.admin.job_mails_per_second.max(1);
         loop {
@@ -73,6 +74,7 @@ impl App {
                 Ok(Went::On { mailed: true }) => tokio::time::sleep(per_mail).await,
                 Ok(Went::On { mailed: false }) => tokio::task::yield_now().await,
                 Ok(Went::Idle) => self.0.job_bell.notified().await,
+                Err(_) if self.0.is_closed.load(Ordering::Acquire) => return,
                 Err(error) => {
                     tracing::warn!(%error, "a job cannot go on just now");
                     tokio::time::sleep(TRIED_AGAIN).await;

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::audit::Note;
 use super::demand::check_day;
-use super::directory::{FindUsers, ListFrom, ROWS_MAX};
+use super::directory::ROWS_MAX;
 use super::safety::Proof;
 use super::{Context, Identity, Operation, Permission, Tries};
 use crate::domain::audit::{Event, JOB};
@@ -16,7 +16,7 @@ use crate::domain::id::UserId;
 use crate::domain::job::{self, AskedBy, DRAFT_SECONDS, Facts, Job, JobId, Outcome, Skip};
 use crate::domain::time::Timestamp;
 use crate::domain::user::User;
-use crate::domain::user_filter::{UserFilter, UserSort};
+use crate::domain::user_filter::UserFilter;
 use crate::error::{Error, Result};
 use crate::records::{FROZEN_PER_PAGE, FrozenUsers, Versioned, keys, put_job, put_job_users};
 use crate::store::Batch;
@@ -133,14 +133,13 @@ impl Operation for DraftJob {
             check_day(from, cx.now)?;
         }
         let mut draft = Drafting::new(cx, self.kind).await?;
-        match self.selection {
-            Selection::Users(ids) => {
-                draft.check_count(ids.len() as u64)?;
-                for ids in ids.chunks(ROWS_MAX) {
-                    draft.take(ids).await?;
-                }
-            }
-            Selection::Matching { query, filters } => draft.take_matching(query, filters).await?,
+        let ids = match self.selection {
+            Selection::Users(ids) => ids,
+            Selection::Matching { query, filters } => cx.matching_ids(&query, filters).await?,
+        };
+        draft.check_count(ids.len() as u64)?;
+        for ids in ids.chunks(ROWS_MAX) {
+            draft.take(ids).await?;
         }
         draft.finish(asked_by).await
     }
@@ -354,27 +353,6 @@ impl<'a, 'b> Drafting<'a, 'b> {
 
     fn check_count(&self, count: u64) -> Result<()> {
         if count > self.kind.users_max() { Err(too_many(self.kind)) } else { Ok(()) }
-    }
-
-    async fn take_matching(&mut self, query: String, filters: Vec<UserFilter>) -> Result<()> {
-        let mut from = ListFrom::Start;
-        loop {
-            let find = FindUsers {
-                query: query.clone(),
-                filters: filters.clone(),
-                sort: UserSort::Email,
-                from,
-                limit: ROWS_MAX,
-            };
-            let found = find.run(self.cx).await?;
-            self.check_count(found.hits.count)?;
-            let ids: Vec<UserId> = found.rows.iter().map(|row| row.uuid).collect();
-            self.take(&ids).await?;
-            match found.after {
-                Some(place) => from = ListFrom::After(place),
-                None => return Ok(()),
-            }
-        }
     }
 
     /// Freezes these users, each one once.

@@ -157,6 +157,8 @@ struct Inner {
     outbox_bell: Notify,
     /// Rung when a job was started or told something.
     job_bell: Notify,
+    /// The store was closed by [`App::close`].
+    is_closed: std::sync::atomic::AtomicBool,
     /// One permit for each piece of work that goes on after its call was answered.
     after_answering: Arc<Semaphore>,
     search: Arc<search::Search>,

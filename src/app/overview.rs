@@ -4,11 +4,13 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::directory::CountUsers;
 use super::views::AuditRow;
 use super::{App, Context, Operation, Permission};
 use crate::domain::figures::{median, middle_half};
+use crate::domain::id::UserId;
 use crate::domain::time::Timestamp;
-use crate::domain::user::FactorState;
+use crate::domain::user::{FactorState, User};
 use crate::domain::user_filter::UserFilter;
 use crate::error::Result;
 use crate::records::days::{self, Span, Tallied};
@@ -24,6 +26,8 @@ const USUAL_DAYS_MIN: u64 = 7;
 const WEEK_DAYS: u64 = 7;
 /// Acts of operators that are shown.
 const LAST_ACTIONS: usize = 10;
+/// Most locked users that are looked at to find who has been locked the longest; of more it is not told.
+const LOCKED_LOOKED_AT: usize = 200;
 /// Backup codes that are few.
 const FEW_CODES: u8 = 2;
 const MINUTES_PER_HOUR: u64 = 60;
@@ -177,12 +181,12 @@ impl Context<'_> {
         };
         let (staff_off, _) = in_state(FactorState::Off).await?;
         let (staff_enrol, others_enrol) = in_state(FactorState::Enrol).await?;
-        let (staff_locked, others_locked) = in_state(FactorState::Locked).await?;
+        let demanded_since = self.records().first_demanded().await?.filter(|from| *from <= self.now);
         let (pending, pending_since) = self.records().pending_emails().await?;
         let few_codes = self.records().users_with_codes(FEW_CODES).await?.unwrap_or(0);
         let line = |kind, count, filters| Attention { kind, count, oldest_at: None, note: None, filters };
         Ok(vec![
-            line(AttentionKind::Locked, staff_locked + others_locked, vec![UserFilter::Locked]),
+            self.locked().await?,
             Attention {
                 oldest_at: pending_since,
                 ..line(AttentionKind::MailPending, pending, vec![UserFilter::MailPending])
@@ -193,9 +197,45 @@ impl Context<'_> {
                 vec![UserFilter::Staff(true), UserFilter::State(FactorState::Off)],
             ),
             line(AttentionKind::FewCodes, few_codes, vec![UserFilter::CodesAtMost(FEW_CODES)]),
-            line(AttentionKind::ToldToEnrol, staff_enrol + others_enrol, vec![UserFilter::State(FactorState::Enrol)]),
+            Attention {
+                oldest_at: demanded_since,
+                ..line(
+                    AttentionKind::ToldToEnrol,
+                    staff_enrol + others_enrol,
+                    vec![UserFilter::State(FactorState::Enrol)],
+                )
+            },
             self.mails_failed().await?,
         ])
+    }
+
+    /// Who is locked now: the device is disabled, or wrong codes make the user wait.
+    async fn locked(&self) -> Result<Attention> {
+        let filters = vec![UserFilter::Locked];
+        let hits = CountUsers { query: String::new(), filters: filters.clone() }.run(self).await?;
+        let mut locked = Attention {
+            kind: AttentionKind::Locked,
+            count: hits.count,
+            oldest_at: None,
+            note: (!hits.is_exact).then(|| "at least".to_owned()),
+            filters,
+        };
+        if locked.count <= LOCKED_LOOKED_AT as u64 {
+            let disabled = [true, false].map(|is_staff| keys::user_state_prefix(is_staff, FactorState::Locked));
+            let mut ids = self.records().user_list(&disabled, None, LOCKED_LOOKED_AT, Order::Ascending).await?;
+            let waiting = Some(keys::user_waits_after(self.now));
+            let waiting = waiting.as_deref().and_then(|key| key.strip_prefix(keys::USER_WAITS));
+            let waits = [keys::USER_WAITS.to_vec()];
+            ids.extend(self.records().user_list(&waits, waiting, LOCKED_LOOKED_AT, Order::Ascending).await?);
+            let ids: Vec<UserId> = ids.into_iter().map(|(_, id)| id).collect();
+            let failures = |user: &User| {
+                [user.second_factor.totp_failures, user.second_factor.backup_code_failures].map(|kind| kind.last_at)
+            };
+            let users = self.records().users(&ids).await?;
+            // The last wrong code began the lock.
+            locked.oldest_at = users.iter().filter_map(|user| failures(user).into_iter().max()).min();
+        }
+        Ok(locked)
     }
 
     async fn mails_failed(&self) -> Result<Attention> {

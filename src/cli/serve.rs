@@ -115,7 +115,10 @@ async fn search(app: App, shutdown: impl Future<Output = ()>) {
 /// Carries jobs out. Stopping lets go of one between two users.
 async fn run_jobs(app: App, shutdown: impl Future<Output = ()>) {
     tokio::select! {
-        () = app.run_jobs_for_ever() => {}
+        () = async {
+            app.run_jobs().await;
+            std::future::pending::<()>().await;
+        } => {}
         () = shutdown => {}
     }
 }

@@ -135,6 +135,7 @@ impl LinkBackend {
         };
         let link = link.map_err(|error| way_failure(&error))?;
         link.keep_search();
+        link.run_jobs();
         let live = link.is_live();
         state.link = Some(link);
         Ok(Reply::Connected { live })

@@ -193,6 +193,9 @@ fn expected_indexes(model: &[User]) -> BTreeMap<Vec<u8>, Vec<u8>> {
         if user.pending_email.is_some() {
             expected.insert(keys::user_pending_email(user.pending_email_at.unwrap(), user.id), Vec::new());
         }
+        if let (None, Some(from)) = (&factor.totp, factor.enrol_from) {
+            expected.insert(keys::user_demanded(from, user.id), Vec::new());
+        }
         if let (Some(_), codes @ 0..=3) = (&factor.totp, factor.backup_codes.len()) {
             expected.insert(keys::user_codes(u8::try_from(codes).unwrap(), user.id), Vec::new());
         }

@@ -14,6 +14,7 @@ pub const USERS: &[u8] = b"user";
 pub const USER_CREATED: &[u8] = b"user_created/";
 pub const USER_SIGNED_IN: &[u8] = b"user_signed_in/";
 pub const USER_PENDING_EMAIL: &[u8] = b"user_pending_email/";
+pub const USER_DEMANDED: &[u8] = b"user_demanded/";
 pub const USER_WAITS: &[u8] = b"user_waits/";
 pub const USER_FAILED_MAIL: &[u8] = b"user_failed_mail/";
 pub const USER_SESSION: &[u8] = b"user_session/";
@@ -105,9 +106,15 @@ pub fn user_pending_email(since: Timestamp, id: UserId) -> Vec<u8> {
     join(&[USER_PENDING_EMAIL, &sortable(since), id.as_bytes()])
 }
 
-/// The time of a [`user_pending_email`] key.
-pub fn parse_pending_email(key: &[u8]) -> Option<Timestamp> {
-    let (at, _) = key.strip_prefix(USER_PENDING_EMAIL)?.split_first_chunk::<8>()?;
+/// Users without a device of whom one is demanded, by the moment from which.
+pub fn user_demanded(from: Timestamp, id: UserId) -> Vec<u8> {
+    join(&[USER_DEMANDED, &sortable(from), id.as_bytes()])
+}
+
+/// The time of a [`user_pending_email`] or [`user_demanded`] key.
+pub fn parse_user_time(key: &[u8]) -> Option<Timestamp> {
+    let (rest, _) = key.split_last_chunk::<16>()?;
+    let (_, at) = rest.split_last_chunk::<8>()?;
     Some(unsortable(*at))
 }
 

@@ -68,7 +68,13 @@ impl Records {
     pub async fn pending_emails(&self) -> Result<(u64, Option<Timestamp>)> {
         let count = self.counter(keys::PENDING_EMAILS_COUNTER).await?.max(0).cast_unsigned();
         let first = self.scan(keys::USER_PENDING_EMAIL, 1).await?;
-        Ok((count, first.entries.first().and_then(|entry| keys::parse_pending_email(&entry.key))))
+        Ok((count, first.entries.first().and_then(|entry| keys::parse_user_time(&entry.key))))
+    }
+
+    /// Since when (or from when on) a device is demanded of the first of those who have none.
+    pub async fn first_demanded(&self) -> Result<Option<Timestamp>> {
+        let first = self.scan(keys::USER_DEMANDED, 1).await?;
+        Ok(first.entries.first().and_then(|entry| keys::parse_user_time(&entry.key)))
     }
 
     /// How many users have a device and so many backup codes at most; `None` where that is not counted.
@@ -214,6 +220,9 @@ pub fn index_entries(user: &User) -> Vec<(Vec<u8>, Vec<u8>)> {
     }
     if user.pending_email.is_some() {
         entries.push((keys::user_pending_email(user.pending_email_at.unwrap_or_default(), user.id), Vec::new()));
+    }
+    if let (FactorState::Enrol, Some(from)) = (factor.state(), factor.enrol_from) {
+        entries.push((keys::user_demanded(from, user.id), Vec::new()));
     }
     entries.extend(few_codes(user).map(|codes| (keys::user_codes(codes, user.id), Vec::new())));
     entries.extend(factor.waits_until().map(|until| (keys::user_waits(until, user.id), Vec::new())));

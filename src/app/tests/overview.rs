@@ -133,3 +133,63 @@ async fn mails_that_were_given_up_need_attention() {
     }
     assert_eq!(line(&world).await, (2, Some(first), Some("550 no such mailbox".to_owned())));
 }
+
+/// console.md §2: each line opens Users with exactly those it counts, and says since when the first of them waits.
+#[tokio::test]
+async fn what_needs_attention_is_counted_and_found() {
+    let mut world = World::new();
+    let mut ids = Vec::new();
+    for number in 0..8 {
+        ids.push(world.create(&format!("user{number}@example.com"), number < 2).await);
+    }
+    for number in 3..7 {
+        let session = world.login(&format!("user{number}@example.com")).await;
+        world.enrol(&session).await;
+    }
+    let start = world.now;
+    // One waits after wrong codes, one is disabled; a third waited, and may try again.
+    let failed = |count, ago: i64| Failures { count, last_at: start.plus_seconds(-ago) };
+    world.change(ids[3], |user| user.second_factor.totp_failures = failed(20, 1)).await;
+    world
+        .change(ids[4], |user| {
+            user.second_factor.totp_failures = failed(100, 5_000);
+            user.second_factor.totp.as_mut().unwrap().disabled = true;
+        })
+        .await;
+    world.change(ids[5], |user| user.second_factor.totp_failures = failed(1, 9_000)).await;
+    world.change(ids[2], |user| user.second_factor.enrol_from = Some(start.plus_seconds(-60))).await;
+    world.change(ids[7], |user| user.second_factor.enrol_from = Some(start.plus_seconds(600))).await;
+    world
+        .change(ids[6], |user| {
+            user.pending_email = Some(crate::domain::email::EmailAddress::parse("new@example.com").unwrap());
+            user.pending_email_at = Some(start.plus_seconds(-30));
+        })
+        .await;
+    world.pass(1);
+
+    let now = overview(&world).await;
+    let line = |kind| now.attention.iter().find(|line| line.kind == kind).unwrap();
+    for (kind, expected, oldest) in [
+        (AttentionKind::Locked, vec![3, 4], Some(5_000)),
+        (AttentionKind::MailPending, vec![6], Some(30)),
+        (AttentionKind::StaffWithout, vec![0, 1], None),
+        (AttentionKind::FewCodes, vec![3, 4, 5, 6], None),
+        (AttentionKind::ToldToEnrol, vec![2, 7], Some(60)),
+        (AttentionKind::MailFailed, vec![], None),
+    ] {
+        let line = line(kind);
+        assert_eq!(line.count, expected.len() as u64, "{kind:?}");
+        assert_eq!(line.oldest_at, oldest.map(|ago: i64| start.plus_seconds(-ago)), "{kind:?}");
+        let find = FindUsers {
+            query: String::new(),
+            filters: line.filters.clone(),
+            sort: crate::domain::user_filter::UserSort::Email,
+            from: ListFrom::Start,
+            limit: 100,
+        };
+        let found = world.run(&operator(), find).await.unwrap();
+        let found: Vec<UserId> = found.rows.iter().map(|row| row.uuid).collect();
+        let expected: Vec<UserId> = expected.into_iter().map(|place: usize| ids[place]).collect();
+        assert_eq!(found, expected, "{kind:?}");
+    }
+}
