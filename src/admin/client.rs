@@ -18,8 +18,8 @@ use hyper_util::rt::TokioIo;
 use tokio::net::UnixStream;
 
 use super::{
-    ANSWER_BYTES_MAX, HEADER_OPERATOR, HEADER_PROTOCOL, HEADER_REQUEST_ID, Operator, PROTOCOL, check_length,
-    clean_label, new_request_id, socket_path,
+    ANSWER_BYTES_MAX, HEADER_OPERATOR, HEADER_PROTOCOL, HEADER_REQUEST_ID, HEADER_VERSION, Operator, PROGRAM, PROTOCOL,
+    Version, check_length, clean_label, mismatch_text, new_request_id, socket_path,
 };
 use crate::app::Operation;
 use crate::error::{Error, Result};
@@ -61,17 +61,21 @@ impl SocketClient {
         }
     }
 
-    /// Asks the server for nothing, to learn whether both speak the same protocol.
-    pub async fn greet(&self) -> Result<()> {
-        self.exchange(Method::GET, "/hello", Bytes::new(), &new_request_id()).await.map(drop)
+    /// Asks the server which version it is, to learn whether both speak the same protocol.
+    pub async fn greet(&self) -> Result<Version> {
+        let greeting = async {
+            let answer = self.send(Method::GET, "/hello", Bytes::new(), &new_request_id()).await?;
+            Ok(Version::of(answer.headers()))
+        };
+        tokio::time::timeout(DEADLINE, greeting).await.unwrap_or_else(|_| Err(lost(ANSWER_LOST)))
     }
 
-    /// Runs an operation in the server. Dropping the future takes the request back, if it has not been carried out.
+    /// Runs an operation in the server.
     pub async fn call<O: Operation>(&self, operation: O) -> Result<O::Reply> {
         self.call_as(&new_request_id(), operation).await
     }
 
-    /// The same under an id of the caller's choice, by which a write can be looked up when its answer was lost.
+    /// The same under this id; see [`Link::call_as`](super::Link::call_as).
     pub async fn call_as<O: Operation>(&self, request_id: &str, operation: O) -> Result<O::Reply> {
         let body = serde_json::to_vec(&operation).map_err(|error| Error::internal(error.to_string()))?;
         let answer = self.exchange(Method::POST, &format!("/op/{}", O::NAME), body.into(), request_id).await?;
@@ -95,26 +99,22 @@ impl SocketClient {
         Ok(numbers.flat_map(stream::iter).boxed())
     }
 
-    pub(super) async fn exchange(&self, method: Method, path: &str, body: Bytes, id: &str) -> Result<Bytes> {
-        tokio::time::timeout(DEADLINE, self.exchange_patiently(method, path, body, id))
-            .await
-            .unwrap_or_else(|_| Err(lost(ANSWER_LOST)))
+    pub(super) async fn exchange(&self, method: Method, path: &str, body: Bytes, request_id: &str) -> Result<Bytes> {
+        let exchange = async { read(self.send(method, path, body, request_id).await?).await };
+        tokio::time::timeout(DEADLINE, exchange).await.unwrap_or_else(|_| Err(lost(ANSWER_LOST)))
     }
 
-    async fn exchange_patiently(&self, method: Method, path: &str, body: Bytes, id: &str) -> Result<Bytes> {
+    /// Sends a request; the answer's body is yet to come.
+    async fn send(&self, method: Method, path: &str, body: Bytes, request_id: &str) -> Result<Response<Incoming>> {
         let stream = UnixStream::connect(&self.path).await.map_err(|_| lost(NOT_REACHED))?;
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(|_| lost(NOT_REACHED))?;
-        let request = self.request(method, path, body, id)?;
-        let answer = async move {
-            let response = sender.send_request(request).await.map_err(|_| lost(ANSWER_LOST))?;
-            read(response).await
-        };
-        // The connection ends by itself when the sender, inside `answer`, is gone.
-        let (answer, _) = tokio::join!(answer, connection);
-        answer
+        let request = self.request(method, path, body, request_id)?;
+        // Ends by itself when sender and answer are gone.
+        tokio::spawn(connection);
+        sender.send_request(request).await.map_err(|_| lost(ANSWER_LOST))
     }
 
-    fn request(&self, method: Method, path: &str, body: Bytes, id: &str) -> Result<Request<Full<Bytes>>> {
+    fn request(&self, method: Method, path: &str, body: Bytes, request_id: &str) -> Result<Request<Full<Bytes>>> {
         Request::builder()
             .method(method)
             .uri(path)
@@ -123,7 +123,8 @@ impl SocketClient {
             .header(USER_AGENT, header_text(&self.role))
             .header(HEADER_PROTOCOL, PROTOCOL)
             .header(HEADER_OPERATOR, header_text(&self.operator.name))
-            .header(HEADER_REQUEST_ID, header_text(id))
+            .header(HEADER_VERSION, PROGRAM)
+            .header(HEADER_REQUEST_ID, header_text(request_id))
             .body(Full::new(body))
             .map_err(|error| Error::internal(error.to_string()))
     }
@@ -145,24 +146,16 @@ fn header_text(text: &str) -> HeaderValue {
 
 async fn read(response: Response<Incoming>) -> Result<Bytes> {
     let (head, body) = response.into_parts();
-    let theirs = head.headers.get(HEADER_PROTOCOL).and_then(|value| value.to_str().ok()).unwrap_or("none").to_owned();
+    let theirs = Version::of(&head.headers);
     let body = Limited::new(body, ANSWER_BYTES_MAX).collect().await.map_err(|_| lost(ANSWER_LOST))?.to_bytes();
-    if theirs != PROTOCOL.to_string() {
-        return Err(Error::refused("protocol_mismatch", mismatch_text(&theirs, &PROTOCOL.to_string())));
+    if theirs.protocol != PROTOCOL.to_string() {
+        return Err(Error::refused("protocol_mismatch", mismatch_text(&theirs, &Version::ours())));
     }
     if head.status == StatusCode::OK {
         return Ok(body);
     }
     Err(serde_json::from_slice(&body)
         .unwrap_or_else(|_| Error::internal(format!("the server answered {} on the admin socket", head.status))))
-}
-
-/// The words for two ends of different versions.
-pub(super) fn mismatch_text(server: &str, client: &str) -> String {
-    format!(
-        "the running server speaks version {server} of the admin protocol and this program version {client}: use the \
-         same version of doorward"
-    )
 }
 
 fn lost(detail: &'static str) -> Error {

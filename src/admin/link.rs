@@ -11,7 +11,7 @@ use std::time::Duration;
 use futures_util::stream::BoxStream;
 
 use super::client::SocketClient;
-use super::{clean_label, new_request_id};
+use super::{PROTOCOL, Version, clean_label, new_request_id};
 use crate::app::instance::{self, OpenError};
 use crate::app::{Actor, App, Identity, Operation};
 use crate::config::{Config, Engine};
@@ -67,6 +67,9 @@ pub enum LinkError {
     NotOwner { data_dir: PathBuf, owner: u32 },
     #[error("cannot use the admin socket in {}: {reason}", .data_dir.display())]
     Socket { data_dir: PathBuf, reason: String },
+    /// The server is of another version.
+    #[error("{}", super::mismatch_text(.theirs, .ours))]
+    Version { ours: Version, theirs: Version },
     /// The server answered, and does not want to talk to us.
     #[error(transparent)]
     Refused(Error),
@@ -113,15 +116,17 @@ impl Link {
         self.call_as(&Self::new_request_id(), operation).await
     }
 
-    /// The same under an id of the caller's choice, by which a write can be looked up when its answer was lost.
+    /// The same under an id of the caller's. When the answer is lost,
+    /// [`LookUpRequest`](crate::app::requests::LookUpRequest) says under this id what became of a write, and a second
+    /// write under it is refused. Dropping the future takes a read back; a write goes on to its end.
     pub async fn call_as<O: Operation>(&self, request_id: &str, operation: O) -> Result<O::Reply> {
         match self {
             Self::Live(client) => client.call_as(request_id, operation).await,
-            Self::Offline(offline) => offline.call(request_id, operation).await,
+            Self::Offline(offline) => offline.call_as(request_id, operation).await,
         }
     }
 
-    /// A fresh id for a request.
+    /// A fresh id for [`Link::call_as`].
     #[must_use]
     pub fn new_request_id() -> String {
         new_request_id()
@@ -185,7 +190,8 @@ async fn connect_socket(config: &Config, operator: &Operator, role: &str) -> Res
         .map_err(|error| LinkError::Socket { data_dir: data_dir.clone(), reason: socket_reason(&error) })?;
     let Some(client) = client else { return Ok(None) };
     match client.greet().await {
-        Ok(()) => Ok(Some(client)),
+        Ok(theirs) if theirs.protocol == PROTOCOL.to_string() => Ok(Some(client)),
+        Ok(theirs) => Err(LinkError::Version { ours: Version::ours(), theirs }),
         // A server that stops just now.
         Err(Error::Unavailable { .. }) => Ok(None),
         Err(error) => Err(LinkError::Refused(error)),
@@ -208,13 +214,13 @@ pub struct OfflineApp {
 }
 
 impl OfflineApp {
-    async fn call<O: Operation>(&self, request_id: &str, operation: O) -> Result<O::Reply> {
+    async fn call_as<O: Operation>(&self, request_id: &str, operation: O) -> Result<O::Reply> {
         let actor = Actor {
             identity: Identity::Operator { uid: self.operator.uid, name: self.operator.name.clone() },
             address: None,
             user_agent: Some(self.role.clone()),
             request_id: clean_label(request_id),
         };
-        self.app.call(&actor, operation).await
+        self.app.call_to_the_end(&actor, operation).await
     }
 }

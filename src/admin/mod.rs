@@ -16,7 +16,7 @@ mod tests;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use http::StatusCode;
+use http::{HeaderMap, StatusCode};
 
 pub use link::{Link, LinkError, Operator};
 pub use server::serve_admin;
@@ -34,11 +34,51 @@ pub const CONNECTIONS_MAX: usize = 64;
 const SOCKET_PATH_BYTES_MAX: usize = 103;
 /// The status of an answer that holds an error. One for all: the body says which.
 const STATUS_FAILED: StatusCode = StatusCode::UNPROCESSABLE_ENTITY;
+const HEADER_VERSION: &str = "doorward-version";
 const HEADER_PROTOCOL: &str = "doorward-protocol";
 const HEADER_OPERATOR: &str = "doorward-operator";
 const HEADER_REQUEST_ID: &str = "doorward-request-id";
 /// Longest operator's name and request id, in bytes.
 const LABEL_BYTES_MAX: usize = 128;
+
+/// This program's version.
+const PROGRAM: &str = env!("CARGO_PKG_VERSION");
+
+/// What one end of the socket is. Both name theirs in every message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Version {
+    /// [`PROTOCOL`] of that end.
+    pub protocol: String,
+    /// The program's own.
+    pub program: String,
+}
+
+impl Version {
+    /// This end.
+    #[must_use]
+    pub fn ours() -> Self {
+        Self { protocol: PROTOCOL.to_string(), program: PROGRAM.to_owned() }
+    }
+
+    /// The end that sent these headers.
+    fn of(headers: &HeaderMap) -> Self {
+        let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(clean_label);
+        let unknown = || "unknown".to_owned();
+        Self {
+            protocol: text(HEADER_PROTOCOL).unwrap_or_else(unknown),
+            program: text(HEADER_VERSION).unwrap_or_else(unknown),
+        }
+    }
+}
+
+/// The words for two ends of different versions.
+fn mismatch_text(server: &Version, client: &Version) -> String {
+    format!(
+        "the running server is doorward {} and speaks version {} of the admin protocol, this program is doorward {} and \
+         speaks version {}: use the same version of doorward",
+        server.program, server.protocol, client.program, client.protocol
+    )
+}
 
 /// Where the socket is.
 #[must_use]

@@ -17,6 +17,7 @@ use crate::app::operator_keys::{
 };
 use crate::app::overview::ReadOverview;
 use crate::app::permission::Who;
+use crate::app::requests::LookUpRequest;
 use crate::app::reset::{
     ConfirmEnrolment, ExplainCode, ResetTwoFactor, RevokeBackupCodes, StartEnrolment, UnlockTwoFactor,
 };
@@ -69,6 +70,7 @@ operations! {
     ListAudit,
     ListJobs,
     ListSessionsOf,
+    LookUpRequest,
     ReadJob,
     ReadOverview,
     ReadStatus,
@@ -94,7 +96,7 @@ async fn run_one<O: Operation>(app: &App, actor: &Actor, body: &[u8]) -> Answer 
     let Ok(operation) = serde_json::from_slice::<O>(body) else {
         return failed(&Error::invalid("parse_error", format!("not a valid {}", O::NAME), None));
     };
-    match app.call(actor, operation).await {
+    match app.call_to_the_end(actor, operation).await {
         Ok(reply) => encode(StatusCode::OK, &reply),
         Err(error) => failed(&error),
     }

@@ -26,8 +26,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use super::registry::{self, Answer, failed};
 use super::{
-    CONNECTIONS_MAX, HEADER_OPERATOR, HEADER_PROTOCOL, HEADER_REQUEST_ID, LABEL_BYTES_MAX, PROTOCOL, REQUEST_BYTES_MAX,
-    check_length, new_request_id, socket_path,
+    CONNECTIONS_MAX, HEADER_OPERATOR, HEADER_PROTOCOL, HEADER_REQUEST_ID, HEADER_VERSION, LABEL_BYTES_MAX, PROGRAM,
+    PROTOCOL, REQUEST_BYTES_MAX, Version, check_length, mismatch_text, new_request_id, socket_path,
 };
 use crate::app::{Actor, App, Identity};
 use crate::config::Config;
@@ -167,6 +167,7 @@ impl Service {
         let mut response = Response::new(body);
         *response.status_mut() = status;
         response.headers_mut().insert(HEADER_PROTOCOL, PROTOCOL.into());
+        response.headers_mut().insert(HEADER_VERSION, HeaderValue::from_static(PROGRAM));
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         response
     }
@@ -215,12 +216,11 @@ async fn read(body: Incoming) -> Result<Bytes, Error> {
 }
 
 fn check_protocol(headers: &HeaderMap) -> Result<(), Error> {
-    let theirs = label(headers, HEADER_PROTOCOL);
-    if theirs.as_deref() == Some(PROTOCOL.to_string().as_str()) {
+    let theirs = Version::of(headers);
+    if theirs.protocol == PROTOCOL.to_string() {
         return Ok(());
     }
-    let theirs = theirs.unwrap_or_else(|| "none".to_owned());
-    Err(Error::refused("protocol_mismatch", super::client::mismatch_text(&PROTOCOL.to_string(), &theirs)))
+    Err(Error::refused("protocol_mismatch", mismatch_text(&Version::ours(), &theirs)))
 }
 
 fn actor(uid: u32, headers: &HeaderMap) -> Actor {

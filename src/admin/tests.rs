@@ -83,16 +83,15 @@ async fn the_socket_is_ours_alone_and_goes_away_with_the_server() {
 async fn what_the_server_refuses_arrives_as_the_same_error() {
     let running = Running::start().await;
     let client = running.client().await;
-    let not_found = client.exchange(Method::POST, "/op/drop_everything", Bytes::new(), "req").await.unwrap_err();
+    let not_found = client.exchange(Method::POST, "/op/drop_everything", Bytes::new(), "1").await.unwrap_err();
     assert_eq!(not_found, Error::NotFound { detail: "no operation is called \"drop_everything\"".into() });
-    let malformed =
-        client.exchange(Method::POST, "/op/create_user", Bytes::from_static(b"{\"email\": 1}"), "req").await;
+    let malformed = client.exchange(Method::POST, "/op/create_user", Bytes::from_static(b"{\"email\": 1}"), "2").await;
     assert_eq!(malformed.unwrap_err(), Error::invalid("parse_error", "not a valid create_user", None));
     let too_large =
-        client.exchange(Method::POST, "/op/create_user", vec![b' '; REQUEST_BYTES_MAX + 1].into(), "req").await;
+        client.exchange(Method::POST, "/op/create_user", vec![b' '; REQUEST_BYTES_MAX + 1].into(), "3").await;
     let detail = "the request is larger than the admin socket takes";
     assert_eq!(too_large.unwrap_err(), Error::invalid("parse_error", detail, None));
-    let elsewhere = client.exchange(Method::GET, "/op/create_user", Bytes::new(), "req").await.unwrap_err();
+    let elsewhere = client.exchange(Method::GET, "/op/create_user", Bytes::new(), "4").await.unwrap_err();
     assert_eq!(elsewhere.code(), "not_found");
 }
 
@@ -105,7 +104,10 @@ async fn another_version_of_the_protocol_is_named() {
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await.unwrap();
     assert!(answer.contains("doorward-protocol: 1\r\n"), "{answer}");
-    assert!(answer.contains("protocol_mismatch") && answer.contains("this program version 999"), "{answer}");
+    assert!(
+        answer.contains("protocol_mismatch") && answer.contains("doorward unknown and speaks version 999"),
+        "{answer}"
+    );
 }
 
 #[tokio::test]

@@ -10,6 +10,7 @@ use tokio::sync::{Notify, Semaphore};
 use zeroize::Zeroizing;
 
 use super::hashing::Hasher;
+use super::requests::Requests;
 use super::throttle::Throttle;
 use super::{AFTER_ANSWERING_MAX, App, Inner, Mode, random};
 use crate::clock;
@@ -49,6 +50,7 @@ pub async fn open(config: Arc<Config>, role: &str) -> Result<App, OpenError> {
     Ok(App(Arc::new(Inner {
         hasher: Hasher::new(&config.password),
         throttle: Throttle::default(),
+        requests: Requests::default(),
         outbox_bell: Notify::new(),
         job_bell: Notify::new(),
         is_closed: std::sync::atomic::AtomicBool::new(false),
@@ -82,6 +84,7 @@ impl App {
         Self(Arc::new(Inner {
             hasher: Hasher::new(&config.password),
             throttle: Throttle::default(),
+            requests: Requests::default(),
             outbox_bell: Notify::new(),
             job_bell: Notify::new(),
             is_closed: std::sync::atomic::AtomicBool::new(false),

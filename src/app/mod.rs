@@ -36,6 +36,7 @@ pub mod preferences;
 pub mod projects;
 pub mod random;
 pub mod remembered_devices;
+pub mod requests;
 pub mod reset;
 pub mod reset_link;
 pub mod safety;
@@ -128,7 +129,7 @@ pub trait Operation: Serialize + DeserializeOwned + Send + 'static {
     const NEEDS: Permission;
     /// The fields that it reads from a request body; no other one's value reaches it.
     const INPUTS: &'static [Input] = &[];
-    type Reply: Serialize + DeserializeOwned + Send;
+    type Reply: Serialize + DeserializeOwned + Send + 'static;
 
     /// Decides and commits. Called by the door only, which has checked `NEEDS`.
     fn run(self, cx: &Context<'_>) -> impl Future<Output = Result<Self::Reply>> + Send;
@@ -153,6 +154,7 @@ struct Inner {
     vault: Vault,
     hasher: Hasher,
     throttle: Throttle,
+    requests: requests::Requests,
     /// Rung when a mail was queued.
     outbox_bell: Notify,
     /// Rung when a job was started or told something.
@@ -189,7 +191,7 @@ impl App {
         let begun = Instant::now();
         let cx = Context { app: self, actor, now: clock::now(), step: None };
         let result = match cx.check(O::NEEDS) {
-            Ok(()) => operation.run(&cx).await,
+            Ok(()) => cx.run_once(operation).await,
             Err(error) => Err(error),
         };
         let micros = begun.elapsed().as_micros();
@@ -266,6 +268,11 @@ impl App {
 }
 
 impl Context<'_> {
+    async fn run_once<O: Operation>(&self, operation: O) -> Result<O::Reply> {
+        let _under_way = self.take_request::<O>().await?;
+        operation.run(self).await
+    }
+
     fn records(&self) -> &Records {
         self.app.records()
     }

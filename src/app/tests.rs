@@ -26,6 +26,7 @@ use super::passwords::*;
 use super::pending_invites::*;
 use super::preferences::*;
 use super::remembered_devices::*;
+use super::requests::LookUpRequest;
 use super::reset::*;
 use super::safety::Proof;
 use super::second_factor::*;
@@ -1131,7 +1132,7 @@ async fn every_operation_is_for_those_it_is_for() {
         OPERATOR => [
             CreateUser, SetUser, SetUserActive, CreateApiKeyFor, ListApiKeysOf, SetApiKey, RollApiKeyOf, RevokeApiKey,
             RevokeAllApiKeys,
-            ListAudit, ExportAudit, DemandReEnrolment, ReadStatus, FindUsers, CountUsers, InspectUser, ResendVerification, CancelEmailChangeOf, ResetTwoFactor, UnlockTwoFactor,
+            ListAudit, ExportAudit, LookUpRequest, DemandReEnrolment, ReadStatus, FindUsers, CountUsers, InspectUser, ResendVerification, CancelEmailChangeOf, ResetTwoFactor, UnlockTwoFactor,
             RevokeBackupCodes, ExplainCode, StartEnrolment, ConfirmEnrolment, ListSessionsOf, RevokeSessions, DraftJob,
             StartJob, SteerJob, ListJobs, ReadJob, ReadOverview,
         ],

@@ -60,6 +60,7 @@ impl Failure {
             Self::Link(LinkError::Held { .. } | LinkError::Open(OpenError::Held { .. }))
             | Self::Open(OpenError::Held { .. }) => "store_locked",
             Self::Link(LinkError::Open(_)) | Self::Open(_) => "store",
+            Self::Link(LinkError::Version { .. }) => "protocol_mismatch",
             Self::Link(LinkError::Refused(error)) => error.code(),
             Self::Link(_) => "no_connection",
             Self::Operation(error) if is_link_lost(error) => "no_connection",

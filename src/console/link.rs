@@ -149,7 +149,7 @@ impl LinkBackend {
 fn way_failure(error: &LinkError) -> Failure {
     match error {
         LinkError::Refused(error) if is_link_lost(error) => Failure::Lost,
-        LinkError::Refused(error) if is_mismatch(error) => Failure::Mismatch(error.to_string()),
+        LinkError::Version { .. } => Failure::Mismatch(error.to_string()),
         error => Failure::NoWay(error.to_string()),
     }
 }

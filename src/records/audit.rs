@@ -41,6 +41,11 @@ impl Records {
         self.audit_in(keys::OPERATOR_AUDIT, from, limit, order).await
     }
 
+    /// What an operator's request of this id did.
+    pub async fn audit_of_request(&self, request_id: &str, limit: usize) -> Result<Vec<ChainedAudit>> {
+        self.audit_in(&keys::request_audit_prefix(request_id), None, limit, Order::Ascending).await
+    }
+
     /// Entries of an index of the trail.
     async fn audit_in(&self, index: &[u8], from: Option<u64>, limit: usize, order: Order) -> Result<Vec<ChainedAudit>> {
         let after = cursor(from.map(|number| [index, &number.to_be_bytes()].concat()));
@@ -68,11 +73,13 @@ impl Records {
 }
 
 /// Adds an entry to a batch, in the index of the user it is about, in that of what operators did and, within a job, in
-/// the job's; and counts it, where it is of a kind that is counted.
+/// the job's; and counts it, where it is of a kind that is counted. What
+/// operators did is found by the id of their request, too.
 pub fn append_audit(batch: Batch, record: &AuditRecord, within: Option<(JobId, u64)>) -> Batch {
     let mut indexes: Vec<Vec<u8>> = record.target.iter().map(|target| keys::user_audit_prefix(target.id)).collect();
     if record.is_by_hand() {
         indexes.push(keys::OPERATOR_AUDIT.to_vec());
+        indexes.push(keys::request_audit_prefix(&record.request_id));
     }
     indexes.extend(within.map(|(job, number)| keys::job_audit(job, number)));
     days::tallied(batch, record).append(keys::AUDIT, codec::encode(keys::AUDIT, record), indexes)

@@ -46,6 +46,8 @@ pub const ORGANIZATION_REMAINS: &[u8] = b"organization_remains/";
 pub const AUDIT: &[u8] = b"audit/";
 /// Index of the audit log: what operators did, one by one. What a job did for one is not among it, but its start is.
 pub const OPERATOR_AUDIT: &[u8] = b"operator_audit/";
+/// Index of the audit log: the same, by the request's id.
+pub const REQUEST_AUDIT: &[u8] = b"request_audit/";
 pub const JOB: &[u8] = b"job/";
 pub const JOB_STARTED: &[u8] = b"job_started/";
 pub const JOB_RUNNING: &[u8] = b"job_running/";
@@ -532,6 +534,11 @@ pub fn parse_expiry(key: &[u8]) -> Option<(Timestamp, &[u8])> {
 
 pub fn audit(number: u64) -> Vec<u8> {
     join(&[AUDIT, &number.to_be_bytes()])
+}
+
+/// What an operator's request did, by its id.
+pub fn request_audit_prefix(request_id: &str) -> Vec<u8> {
+    join(&[REQUEST_AUDIT, &sha256(request_id.as_bytes())])
 }
 
 pub fn user_audit_prefix(user: UserId) -> Vec<u8> {

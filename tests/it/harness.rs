@@ -242,22 +242,25 @@ impl Server {
 
     /// The same under a claimed name.
     pub fn operate_as(&self, name: &str, operation: &str, body: &Value) -> Result<Value, String> {
-        let body = body.to_string();
-        let mut socket = UnixStream::connect(self.data_dir().join("admin.sock")).unwrap();
-        let length = body.len();
-        let request = format!(
-            "POST /op/{operation} HTTP/1.1\r\nhost: doorward\r\ndoorward-protocol: 1\r\ndoorward-operator: {name}\r\n\
-             connection: close\r\ncontent-length: {length}\r\n\r\n{body}"
-        );
-        socket.write_all(request.as_bytes()).unwrap();
+        let mut socket = self.socket();
+        socket.write_all(admin_request(name, "", operation, body).as_bytes()).unwrap();
         let mut said = String::new();
         socket.read_to_string(&mut said).unwrap();
-        let (head, body) = said.split_once("\r\n\r\n").unwrap();
-        let body: Value = serde_json::from_str(body).unwrap_or_else(|error| panic!("{error}: {said}"));
-        if head.starts_with("HTTP/1.1 200") {
-            return Ok(body);
-        }
-        Err(body["code"].as_str().or_else(|| body["kind"].as_str()).unwrap().to_owned())
+        admin_answer(&said)
+    }
+
+    /// The same under a request's id.
+    pub fn operate_under(&self, id: &str, operation: &str, body: &Value) -> Result<Value, String> {
+        let mut socket = self.socket();
+        socket.write_all(admin_request("test", id, operation, body).as_bytes()).unwrap();
+        let mut said = String::new();
+        socket.read_to_string(&mut said).unwrap();
+        admin_answer(&said)
+    }
+
+    /// A connection to the admin socket.
+    pub fn socket(&self) -> UnixStream {
+        UnixStream::connect(self.data_dir().join("admin.sock")).unwrap()
     }
 
     /// Another program, in the folder of the data directory and with the settings of the server.
@@ -424,6 +427,27 @@ impl Shared {
             }
         }
     }
+}
+
+/// A request to the admin socket, as this program's own client sends it.
+pub fn admin_request(name: &str, id: &str, operation: &str, body: &Value) -> String {
+    let body = body.to_string();
+    let id = if id.is_empty() { String::new() } else { format!("doorward-request-id: {id}\r\n") };
+    let length = body.len();
+    format!(
+        "POST /op/{operation} HTTP/1.1\r\nhost: doorward\r\ndoorward-protocol: 1\r\ndoorward-operator: {name}\r\n{id}\
+         connection: close\r\ncontent-length: {length}\r\n\r\n{body}"
+    )
+}
+
+/// The reply, or the refusal's code.
+fn admin_answer(said: &str) -> Result<Value, String> {
+    let (head, body) = said.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no answer: {said:?}"));
+    let body: Value = serde_json::from_str(body).unwrap_or_else(|error| panic!("{error}: {said}"));
+    if head.starts_with("HTTP/1.1 200") {
+        return Ok(body);
+    }
+    Err(body["code"].as_str().or_else(|| body["kind"].as_str()).unwrap().to_owned())
 }
 
 /// Whether a text has these words, and not as a part of a longer number or word.

@@ -48,6 +48,7 @@ mod pages;
 mod preferences;
 mod pty;
 mod races;
+mod requests;
 mod reset;
 mod reset_link;
 mod safety;
