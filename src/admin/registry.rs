@@ -11,7 +11,7 @@ use crate::app::directory::{CountUsers, FindUsers, InspectUser};
 use crate::app::email::{CancelEmailChangeOf, ResendVerification};
 use crate::app::export::{ExportOrganizations, ExportUsers};
 use crate::app::import::{ImportOrganizations, ImportUsers};
-use crate::app::jobs::{DraftJob, ListJobs, ReadJob, StartJob, SteerJob};
+use crate::app::jobs::{DraftJob, ListJobs, ReadDraft, ReadJob, StartJob, SteerJob};
 use crate::app::operator_keys::{
     CreateApiKeyFor, ListApiKeysOf, RevokeAllApiKeys, RevokeApiKey, RollApiKeyOf, SetApiKey,
 };
@@ -71,6 +71,7 @@ operations! {
     ListJobs,
     ListSessionsOf,
     LookUpRequest,
+    ReadDraft,
     ReadJob,
     ReadOverview,
     ReadStatus,

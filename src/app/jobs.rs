@@ -145,6 +145,35 @@ impl Operation for DraftJob {
     }
 }
 
+/// A draft once more.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ReadDraft {
+    pub id: String,
+}
+
+impl Operation for ReadDraft {
+    const NAME: &'static str = "read_draft";
+    const NEEDS: Permission = Permission::OPERATOR_READ;
+    type Reply = JobDraft;
+
+    async fn run(self, cx: &Context<'_>) -> Result<Self::Reply> {
+        let job = cx.job(&self.id).await?.value;
+        check_draft(&job, cx.now)?;
+        let (mut skipped, mut samples) = (BTreeMap::new(), Vec::new());
+        for first in (0..job.users).step_by(FROZEN_PER_PAGE) {
+            for (id, skip) in cx.records().job_users(job.id, first).await?.0 {
+                match skip {
+                    Some(why) => *skipped.entry(why).or_default() += 1,
+                    None if samples.len() < SAMPLES => samples.push(id),
+                    None => {}
+                }
+            }
+        }
+        let samples = cx.records().users(&samples).await?;
+        Ok(draft_of(&job, skipped, samples.into_iter().map(|user| user.email.into()).collect()))
+    }
+}
+
 /// Makes a job of a draft. The proof confirms the number of users it would be done to.
 ///
 /// Refused with `draft_over`, `nothing_to_do`, or for want of proof.
@@ -165,9 +194,7 @@ impl Operation for StartJob {
         loop {
             tries.next().await?;
             let before = cx.job(&self.id).await?;
-            if before.value.state.is_some() || before.value.is_lapsed(cx.now) {
-                return Err(Error::refused("draft_over", "this draft was started already, or is older than an hour"));
-            }
+            check_draft(&before.value, cx.now)?;
             if before.value.planned == 0 {
                 return Err(Error::refused("nothing_to_do", "there is nothing to do for any of these users"));
             }
@@ -322,6 +349,24 @@ fn too_many(kind: JobKind) -> Error {
     Error::refused("too_many_users", text)
 }
 
+fn check_draft(job: &Job, now: Timestamp) -> Result<()> {
+    if job.state.is_some() || job.is_lapsed(now) {
+        return Err(Error::refused("draft_over", "this draft was started already, or is older than an hour"));
+    }
+    Ok(())
+}
+
+fn draft_of(job: &Job, skipped: BTreeMap<Skip, u64>, samples: Vec<String>) -> JobDraft {
+    JobDraft {
+        id: job.id.to_string(),
+        users: job.users,
+        does: job.planned,
+        skipped: skipped.into_iter().map(|(why, count)| (why.as_str().to_owned(), count)).collect(),
+        samples,
+        expires_at: job.created_at.plus_seconds(DRAFT_SECONDS),
+    }
+}
+
 /// A draft that is being made: users are frozen page by page.
 struct Drafting<'a, 'b> {
     cx: &'a Context<'b>,
@@ -416,14 +461,7 @@ impl<'a, 'b> Drafting<'a, 'b> {
         if self.cx.commit(put_job(Batch::default(), None, &job)).await?.is_none() {
             return Err(Error::internal("the number of a job was given twice"));
         }
-        Ok(JobDraft {
-            id: job.id.to_string(),
-            users: job.users,
-            does: job.planned,
-            skipped: self.skipped.into_iter().map(|(why, count)| (why.as_str().to_owned(), count)).collect(),
-            samples: self.samples,
-            expires_at: job.created_at.plus_seconds(DRAFT_SECONDS),
-        })
+        Ok(draft_of(&job, self.skipped, self.samples))
     }
 }
 

@@ -18,7 +18,7 @@ use super::audit::*;
 use super::demand::*;
 use super::directory::*;
 use super::email::*;
-use super::jobs::{DraftJob, ListJobs, ReadJob, StartJob, SteerJob};
+use super::jobs::{DraftJob, ListJobs, ReadDraft, ReadJob, StartJob, SteerJob};
 use super::login::*;
 use super::operator_keys::*;
 use super::overview::ReadOverview;
@@ -1134,7 +1134,7 @@ async fn every_operation_is_for_those_it_is_for() {
             RevokeAllApiKeys,
             ListAudit, ExportAudit, LookUpRequest, DemandReEnrolment, ReadStatus, FindUsers, CountUsers, InspectUser, ResendVerification, CancelEmailChangeOf, ResetTwoFactor, UnlockTwoFactor,
             RevokeBackupCodes, ExplainCode, StartEnrolment, ConfirmEnrolment, ListSessionsOf, RevokeSessions, DraftJob,
-            StartJob, SteerJob, ListJobs, ReadJob, ReadOverview,
+            StartJob, SteerJob, ListJobs, ReadDraft, ReadJob, ReadOverview,
         ],
         user("ok", GATE, READ) => [ListUsers],
         user("ok", "ok", READ) => [RetrieveUser, RetrieveTwoFactorStatus],

@@ -9,6 +9,7 @@ mod dump;
 pub mod export;
 mod failure;
 pub mod import;
+pub mod job;
 pub mod key;
 mod logging;
 pub mod output;
@@ -42,7 +43,7 @@ const VERSION: &str =
 
 /// Accounts and second factors in one file: an HTTP server, a terminal console, and these commands.
 ///
-/// `user`, `2fa`, `key`, `session` and `audit` work while the server runs and when it does not. USER is an e-mail
+/// `user`, `2fa`, `key`, `session`, `job` and `audit` work while the server runs and when it does not. USER is an e-mail
 /// address, a UUID or a numeric id.
 #[derive(Debug, Parser)]
 #[command(
@@ -139,6 +140,9 @@ pub enum Operate {
     /// Login sessions
     #[command(subcommand, after_help = "Example:\n  doorward session list ada@example.com")]
     Session(session::Command),
+    /// Acts on many users, one after the other
+    #[command(subcommand, after_help = "Example:\n  doorward job list")]
+    Job(job::Command),
     /// The audit trail
     #[command(subcommand, after_help = "Example:\n  doorward audit list --user ada@example.com")]
     Audit(audit::Command),
@@ -199,6 +203,7 @@ impl Operate {
                 Self::TwoFactor(command) => command.run(&link, output).await,
                 Self::Key(command) => command.run(&link, output).await,
                 Self::Session(command) => command.run(&link, output).await,
+                Self::Job(command) => command.run(&link, output).await,
                 Self::Audit(command) => command.run(&link, output).await,
             };
             link.close().await;

@@ -107,7 +107,8 @@ fn spell_times_out(value: &mut Value) {
     let is_moment = |name: &str| {
         name.ends_with("_at")
             || name.ends_with("_until")
-            || matches!(name, "at" | "date_joined" | "last_login" | "last_activity" | "server_time")
+            || name.ends_with("_from")
+            || matches!(name, "at" | "from" | "date_joined" | "last_login" | "last_activity" | "server_time")
     };
     match value {
         Value::Object(fields) => {

@@ -65,6 +65,8 @@ async fn a_job_does_what_its_draft_said() {
     let skipped = [("deactivated", 1), ("has a second factor", 1), ("e-mail address not verified", 1)];
     assert_eq!(found.skipped, skipped.map(|(why, count)| (why.to_owned(), count)));
     assert_eq!(found.samples.len(), 5);
+    let again = world.run(&operator(), ReadDraft { id: found.id.clone() }).await.unwrap();
+    assert_eq!((again.does, &again.skipped, again.samples.len()), (found.does, &found.skipped, 5));
     assert_eq!(found.expires_at, world.now.plus_seconds(3_600));
     assert!(world.run(&operator(), ListJobs {}).await.unwrap().is_empty(), "a draft is no job");
 
