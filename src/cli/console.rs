@@ -22,6 +22,9 @@ pub struct Arguments {
     /// Start with changes allowed
     #[arg(long)]
     write: bool,
+    /// Line by line, for screen readers, braille and terminals that cannot show a screen; also through pipes
+    #[arg(long)]
+    plain: bool,
     /// Begin with the overview
     #[arg(long, conflicts_with = "query")]
     home: bool,
@@ -42,7 +45,7 @@ pub struct Arguments {
 impl Arguments {
     /// `file` is the configuration file, beside which a `console.toml` may lie.
     pub fn run(self, global: &Global, config: Config, file: Option<&Path>) -> Result<(), Failure> {
-        if !(io::stdin().is_terminal() && io::stdout().is_terminal()) {
+        if !self.plain && !(io::stdin().is_terminal() && io::stdout().is_terminal()) {
             return Err(Failure::Usage(format!(
                 "the console needs a terminal; `doorward user list{}` does the same in a script",
                 self.query.map(|query| format!(" {query}")).unwrap_or_default()
@@ -56,6 +59,7 @@ impl Arguments {
             read_only: self.read_only,
             write: self.write,
             home: self.home,
+            plain: self.plain,
             no_color: global.no_color,
             theme: self.theme,
             settings,

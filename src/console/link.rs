@@ -7,9 +7,11 @@ use std::sync::Arc;
 
 use tokio::sync::Mutex;
 
+use super::export::{self, ExportPage, Exported};
 use crate::admin::client::is_link_lost;
 use crate::admin::link::{Link, LinkError, Operator};
 use crate::app::audit::{AuditPage, ListAudit, ReadStatus, ServerStatus};
+use crate::app::demand::DemandReEnrolment;
 use crate::app::directory::{CountUsers, FindUsers, Hits, InspectUser, UserRows};
 use crate::app::email::{CancelEmailChangeOf, ResendVerification};
 use crate::app::operator_keys::{RevokeAllApiKeys, RevokeApiKey};
@@ -52,6 +54,8 @@ pub enum Request {
     Overview(ReadOverview),
     StartEnrolment(StartEnrolment),
     ConfirmEnrolment(ConfirmEnrolment),
+    Demand(DemandReEnrolment),
+    Export(ExportPage),
 }
 
 #[derive(Clone, Debug)]
@@ -67,6 +71,7 @@ pub enum Reply {
     Explained(CodeExplanation),
     Overview(Box<Overview>),
     EnrolmentStarted(EnrolmentStarted),
+    Exported(Exported),
 }
 
 /// Why there is no reply.
@@ -200,6 +205,8 @@ impl Backend for LinkBackend {
             Request::Explain(operation) => link.call_as(id, operation).await.map(Reply::Explained),
             Request::StartEnrolment(operation) => link.call_as(id, operation).await.map(Reply::EnrolmentStarted),
             Request::ConfirmEnrolment(operation) => link.call_as(id, operation).await.map(Reply::Done),
+            Request::Demand(operation) => link.call_as(id, operation).await.map(Reply::Done),
+            Request::Export(page) => export::write(&link, page).await.map(Reply::Exported),
         };
         reply.map_err(failure)
     }

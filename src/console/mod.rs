@@ -3,16 +3,19 @@
 //! Here is the loop, the only place that waits: keys, answers, signals and time come in, [`update`] decides, [`view`]
 //! draws. Neither knows I/O. No rule lives here; every change is an operation.
 
+pub mod audit_filter;
 pub mod copy;
 pub mod dialog;
 pub mod enrol;
 pub mod explain;
+pub mod export;
 pub mod field;
 pub mod keys;
 pub mod link;
 pub mod lookalike;
 pub mod model;
 pub mod palette;
+mod plain;
 pub mod settings;
 pub mod term;
 pub mod text;
@@ -57,6 +60,8 @@ pub struct Options {
     pub read_only: bool,
     /// Writes are on for the first ten minutes.
     pub write: bool,
+    /// Line by line instead of a screen.
+    pub plain: bool,
     /// Begins with Home.
     pub home: bool,
     /// No colours, as `NO_COLOR` asks for.
@@ -100,6 +105,9 @@ pub trait Screen {
 /// Must be awaited on the main thread (`Runtime::block_on`): a panic there gives the terminal back, a panic anywhere
 /// else becomes a message.
 pub async fn run(config: Arc<Config>, operator: Operator, options: Options) -> io::Result<()> {
+    if options.plain {
+        return plain::run(config, operator, options).await;
+    }
     if !term::is_usable() {
         let _ = writeln!(io::stderr(), "{}", instead(options.query.as_deref()));
         std::process::exit(WRONG_USAGE);
@@ -136,7 +144,10 @@ fn instead(query: Option<&str>) -> String {
         Some(query) => format!("doorward user list {}", text::shown(query)),
         None => "doorward user list".to_owned(),
     };
-    format!("doorward: the console needs a terminal that can show a screen; `{command}` does the same in a script")
+    format!(
+        "doorward: this terminal cannot show a screen; `doorward console --plain` works line by line, and `{command}` in a \
+         script"
+    )
 }
 
 fn first_model(options: &Options, operator: &Operator, size: (u16, u16)) -> Model {
@@ -155,7 +166,7 @@ fn first_model(options: &Options, operator: &Operator, size: (u16, u16)) -> Mode
     model.keys.clone_from(&options.settings.keys);
     model.calm = options.settings.calm;
     model.mouse = options.settings.mouse;
-    let nameless = operator.uid == 0 && matches!(operator.name.as_str(), "" | "root");
+    let nameless = is_nameless(operator);
     if !nameless {
         model.operator.clone_from(&operator.name);
     }
@@ -174,6 +185,11 @@ fn first_model(options: &Options, operator: &Operator, size: (u16, u16)) -> Mode
         model.writes = Writes::On { until: model.now.plus_seconds(WRITES_SECONDS) };
     }
     model
+}
+
+/// Whether nobody knows who sits there: root alone does not say.
+fn is_nameless(operator: &Operator) -> bool {
+    operator.uid == 0 && matches!(operator.name.as_str(), "" | "root")
 }
 
 /// How the loop ended.

@@ -139,6 +139,13 @@ pub fn date(at: Timestamp) -> String {
     at.to_rfc3339_z().chars().take(10).collect()
 }
 
+/// The beginning of a day that was typed as `2026-02-11`, UTC.
+#[must_use]
+pub fn day(text: &str) -> Option<Timestamp> {
+    let text = text.trim();
+    (text.len() == "2026-02-11".len()).then(|| Timestamp::parse(text)).flatten()
+}
+
 /// `2026-02-11 10:22`, UTC.
 #[must_use]
 pub fn date_time(at: Timestamp) -> String {

@@ -20,6 +20,7 @@ mod cli;
 mod conformance;
 mod console;
 mod console_enrol;
+mod console_plain;
 mod conventions;
 mod crash;
 mod described;

@@ -11,6 +11,8 @@ use crate::domain::user::FactorState;
 pub enum Deed {
     Reset,
     Unlock,
+    /// Demand a new device; the old one stays valid until then.
+    Demand,
     /// Enrol a device together with the user.
     Enrol,
     /// Look into a code; has a window of its own and changes nothing.
@@ -40,6 +42,7 @@ impl Deed {
         match self {
             Self::Reset => "Reset 2FA",
             Self::Unlock => "Unlock",
+            Self::Demand => "Force re-enrol",
             Self::Enrol => "Enrol in person",
             Self::Explain => "Explain a code",
             Self::RevokeCodes => "Revoke backup codes",
@@ -69,7 +72,7 @@ impl Deed {
     /// `y` are enough.
     #[must_use]
     pub const fn needs_proof(&self) -> bool {
-        matches!(self, Self::Reset | Self::RevokeCodes | Self::SignOut | Self::RevokeAllKeys)
+        matches!(self, Self::Reset | Self::Demand | Self::RevokeCodes | Self::SignOut | Self::RevokeAllKeys)
     }
 }
 
@@ -118,6 +121,7 @@ fn deeds(model: &Model) -> Vec<(char, &'static str, Deed)> {
         ('r', "reset 2FA...", Deed::Reset),
         ('u', "unlock...", Deed::Unlock),
         ('b', "revoke backup codes...", Deed::RevokeCodes),
+        ('e', "force re-enrol...", Deed::Demand),
         ('p', "enrol in person (QR)...", Deed::Enrol),
         ('x', "explain a code...", Deed::Explain),
         ('m', "resend verification...", Deed::ResendVerification),
@@ -171,6 +175,7 @@ fn refusal(deed: &Deed, detail: &UserDetail, model: &Model) -> Option<String> {
             let locked = failures || later(factor.waiting_until) || later(factor.login_locked_until);
             says(!locked, "not locked")
         }
+        Deed::Demand => None,
         Deed::Enrol => {
             let has_device = matches!(factor.state, FactorState::On | FactorState::Locked);
             says(has_device, "has a device: reset first")

@@ -20,6 +20,14 @@ impl Dialog {
                     "let codes and logins be tried again at once".to_owned(),
                 ]
             }
+            Deed::Demand => vec![
+                match detail.factor.method {
+                    Some(_) => "keep the present device valid until then".to_owned(),
+                    None => "let the user in as before until then".to_owned(),
+                },
+                "from then on let in only who enrols a new device".to_owned(),
+                "tell the user by e-mail".to_owned(),
+            ],
             Deed::Enrol => vec![
                 "show the key of a new device on this screen for a minute".to_owned(),
                 "put it in force once the phone's six digits are right".to_owned(),

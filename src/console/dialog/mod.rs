@@ -12,6 +12,8 @@ use tui_input::Input;
 use super::field;
 use super::link::Request;
 use super::model::{DIALOG_DEAF_MICROS, REASON_LETTERS_MIN};
+use super::text::day;
+use crate::app::demand::DemandReEnrolment;
 use crate::app::email::{CancelEmailChangeOf, ResendVerification};
 use crate::app::operator_keys::{RevokeAllApiKeys, RevokeApiKey};
 use crate::app::reset::{
@@ -61,6 +63,8 @@ pub enum Part {
     Check,
     CheckText,
     Reason,
+    /// From which day on; empty: now.
+    From,
     Sessions,
     Keys,
     Typed,
@@ -80,6 +84,7 @@ pub struct Dialog {
     pub end_sessions: bool,
     pub revoke_keys: bool,
     pub typed: Input,
+    pub from: Input,
     /// What a reset would remove, by a dry run with everything switched on.
     pub preview: Option<TwoFactorReset>,
     /// Sent, not yet answered.
@@ -113,6 +118,7 @@ impl Dialog {
             end_sessions: true,
             revoke_keys: false,
             typed: Input::default(),
+            from: Input::default(),
             preview: None,
             sent: false,
             done: 0,
@@ -138,6 +144,9 @@ impl Dialog {
             }
         }
         parts.push(Part::Reason);
+        if self.deed == Deed::Demand {
+            parts.push(Part::From);
+        }
         if self.deed == Deed::Reset {
             parts.extend([Part::Sessions, Part::Keys]);
         }
@@ -154,6 +163,7 @@ impl Dialog {
             Part::CheckText => Some(&mut self.check_text),
             Part::Reason => Some(&mut self.reason),
             Part::Typed => Some(&mut self.typed),
+            Part::From => Some(&mut self.from),
             Part::Cancel | Part::Check | Part::Sessions | Part::Keys | Part::Confirm => None,
         }
     }
@@ -186,7 +196,16 @@ impl Dialog {
         if self.reason.value().chars().filter(|c| c.is_alphabetic()).count() < REASON_LETTERS_MIN {
             return Some("the reason needs eight letters or more");
         }
+        if self.deed == Deed::Demand && !self.from.value().trim().is_empty() && self.from_day().is_none() {
+            return Some("a day as in 2026-12-01, or nothing for now");
+        }
         (proof && self.typed.value().trim() != self.local_part()).then_some("type the part before the @")
+    }
+
+    /// The day from which on a new device is demanded; `None`: now.
+    #[must_use]
+    pub fn from_day(&self) -> Option<Timestamp> {
+        day(self.from.value())
     }
 
     /// How the caller was checked, for the record.
@@ -228,6 +247,7 @@ impl Dialog {
                 dry_run: false,
             }),
             Deed::Unlock => Request::Unlock(UnlockTwoFactor { user, proof }),
+            Deed::Demand => Request::Demand(DemandReEnrolment { user, proof, from: self.from_day() }),
             Deed::Enrol => Request::StartEnrolment(StartEnrolment { user, proof }),
             // It has a window of its own.
             Deed::Explain => Request::Explain(ExplainCode { user, code: Secret::default() }),

@@ -108,7 +108,7 @@ impl Keymap {
 }
 
 const fn is_field(place: Place) -> bool {
-    matches!(place, Place::Find | Place::Help | Place::Palette)
+    matches!(place, Place::Find | Place::AuditFilter | Place::Help | Place::Palette)
 }
 
 /// Keys with names; of two for one code the first is written.

@@ -15,6 +15,8 @@ pub enum Place {
     Detail,
     Home,
     Audit,
+    /// The filter of the audit trail.
+    AuditFilter,
     /// A menu of letters.
     Menu,
     Dialog,
@@ -77,6 +79,8 @@ pub enum Action {
     /// Show a value alone, to be marked by hand.
     ShowAlone,
     Enrol,
+    /// Write what is listed to a file.
+    Export,
 }
 
 impl Action {
@@ -156,6 +160,7 @@ const EVERYWHERE: &[Place] = &[
     Place::Detail,
     Place::Home,
     Place::Audit,
+    Place::AuditFilter,
     Place::Menu,
     Place::Dialog,
     Place::Panel,
@@ -196,7 +201,12 @@ static BINDINGS: &[Binding] = bindings! {
         "what can be done to this user: reset 2FA, unlock, ...";
     Writes in &[Place::List, Place::Detail], [plain('W')], "W", "writes on/off", "turn writes on for ten minutes, or off";
     Writes in &[Place::Home, Place::Audit, Place::Menu], [plain('W')], "W", "", "turn writes on for ten minutes, or off";
-    Find in BROWSE, [plain('/')], "/", "find", "type to search e-mail and name; also role:staff, 2fa:off";
+    Find in &[Place::List, Place::Detail, Place::Home], [plain('/')], "/", "find", "type to search e-mail and name; also role:staff, 2fa:off";
+    Filter in &[Place::Audit], [plain('/'), plain('f')], "/", "filter", "filter: who, whom, what, when, as in by:jdoe on:anna@... event:two_factor since:7d operators";
+    DropFilter in &[Place::Audit], [plain('x')], "x", "", "drop the filter";
+    Export in &[Place::Audit], [plain('e')], "e", "export", "write the filtered entries to a file, as JSON lines";
+    ToList in &[Place::AuditFilter], [named(KeyCode::Enter), named(KeyCode::Down), named(KeyCode::Tab)], "Enter", "list them", "list what matches (also Down)";
+    Back in &[Place::AuditFilter], [named(KeyCode::Esc)], "Esc", "leave", "leave the field";
     Filter in &[Place::List], [plain('f')], "f", "filter", "add a filter: role, second factor, locked, mail, sign-in";
     DropFilter in &[Place::List], [plain('x')], "x", "", "drop the last filter";
     Sort in &[Place::List], [plain('s')], "s", "sort", "choose the order of the list";
@@ -237,7 +247,7 @@ static BINDINGS: &[Binding] = bindings! {
     Repaint in EVERYWHERE, [control('l')], "Ctrl-L", "", "draw the screen again";
     Suspend in EVERYWHERE, [control('z')], "Ctrl-Z", "", "suspend; fg comes back";
     Interrupt in EVERYWHERE, [control('c')], "Ctrl-C", "", "cancel what is open; twice at rest: quit";
-    Help in &[Place::Find], [plain('?')], "?", "help", "this help, while the field is empty; type to filter it";
+    Help in &[Place::Find, Place::AuditFilter], [plain('?')], "?", "help", "this help, while the field is empty; type to filter it";
     Help in &[Place::List, Place::Detail, Place::Home, Place::Audit, Place::Absent], [plain('?')], "?", "help", "this help; type to filter it";
     Quit in &[Place::List, Place::Detail, Place::Home, Place::Audit, Place::Absent], [plain('q')], "q", "", "quit";
 };

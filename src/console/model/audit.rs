@@ -1,16 +1,27 @@
 //! The Audit screen.
 
-use crate::app::audit::AuditPage;
+use tui_input::Input;
+
+use crate::app::audit::{AuditFilter, AuditPage};
 use crate::app::views::AuditRow;
 
 /// The Audit screen.
 #[derive(Debug, Default)]
 pub struct Audit {
+    /// What is typed into the filter; it counts from Enter on.
+    pub input: Input,
+    /// Whether the filter has the keyboard.
+    pub typing: bool,
+    pub filter: AuditFilter,
+    /// Why what is typed does not count.
+    pub problem: Option<String>,
     /// `None` before the first answer.
     pub rows: Option<Vec<AuditRow>>,
     pub next: Option<u64>,
     /// Number of the entry under the cursor.
     pub chosen: Option<u64>,
+    /// Number of the newest entry of the whole trail.
+    pub newest: u64,
 }
 
 impl Audit {
@@ -24,15 +35,53 @@ impl Audit {
         self.rows().iter().position(|row| Some(row.number) == self.chosen).unwrap_or(0)
     }
 
-    /// Takes the first page, or the page behind what is there.
+    #[must_use]
+    pub fn chosen_row(&self) -> Option<&AuditRow> {
+        self.rows().get(self.chosen_index())
+    }
+
+    /// Whether the cursor is on the newest entry: it stays on the newest, then.
+    #[must_use]
+    pub fn follows(&self) -> bool {
+        self.chosen.is_none() || self.rows().first().map(|row| row.number) == self.chosen
+    }
+
+    /// Takes the first page, or the page behind what is there. What was read before stays where the new page joins it.
     pub fn take(&mut self, page: AuditPage, more: bool) {
-        self.next = page.next;
+        let follows = self.follows();
+        self.newest = page.newest;
         match &mut self.rows {
-            Some(rows) if more => rows.extend(page.rows),
-            rows => *rows = Some(page.rows),
+            Some(rows) if more => {
+                rows.extend(page.rows);
+                self.next = page.next;
+            }
+            Some(rows) if joins(rows, &page.rows) => {
+                let newest = rows.first().map_or(0, |row| row.number);
+                rows.splice(0..0, page.rows.into_iter().filter(|row| row.number > newest));
+            }
+            rows => {
+                *rows = Some(page.rows);
+                self.next = page.next;
+            }
         }
-        if self.chosen.is_none_or(|number| !self.rows().iter().any(|row| row.number == number)) {
+        let is_there = |number| self.rows().iter().any(|row| row.number == number);
+        if follows || !self.chosen.is_some_and(is_there) {
             self.chosen = self.rows().first().map(|row| row.number);
         }
+    }
+
+    /// Begins anew, with another filter.
+    pub fn clear(&mut self) {
+        self.rows = None;
+        self.next = None;
+        self.chosen = None;
+    }
+}
+
+/// Whether nothing is missing between a newer page and what was read before.
+fn joins(rows: &[AuditRow], page: &[AuditRow]) -> bool {
+    match (rows.first(), page.last()) {
+        (Some(first), Some(last)) => last.number <= first.number,
+        _ => false,
     }
 }

@@ -15,6 +15,7 @@ use tui_input::Input;
 use super::dialog::Dialog;
 use super::enrol::Enrol;
 use super::explain::Explain;
+use super::export::Export;
 use super::keys::{Keymap, Place};
 use super::theme::Theme;
 use crate::app::audit::ServerStatus;
@@ -188,6 +189,7 @@ pub enum Overlay {
     /// An enrolment in person, on the whole screen.
     Enrol(Box<Enrol>),
     Explain(Box<Explain>),
+    Export(Box<Export>),
     Panel(Panel),
     /// All commands of the place it was opened from, found by typing.
     Palette {
@@ -247,6 +249,7 @@ pub enum Slot {
     MoreAudit,
     Preview,
     Explain,
+    Export,
     Write,
 }
 

@@ -13,6 +13,7 @@ use crate::app::directory::{FindUsers, Hits, ListFrom, UserRows};
 use crate::app::overview::{Adoption, Attention, AttentionKind, Overview};
 use crate::app::reset::{CodeExplanation, Done, EnrolmentStarted, ResetTwoFactor, TwoFactorReset};
 use crate::app::views::{ApiKeyView, AuditRow, FactorView, SessionRow, UserDetail, UserRow};
+use crate::console::export::{self, ExportPage, Exported, Page};
 use crate::console::link::{Answer, Failure, Reply, Request};
 use crate::console::model::{LinkState, Model};
 use crate::console::theme::{Colours, Theme};
@@ -225,7 +226,10 @@ impl Server {
             }
             Request::Inspect(inspect) => {
                 let all = self.users.lock().unwrap().clone().into_iter().chain(users());
-                let row = all.into_iter().find(|row| row.uuid.to_string() == inspect.user.0).unwrap();
+                let row = all
+                    .into_iter()
+                    .find(|row| [row.uuid.to_string(), row.email.clone()].contains(&inspect.user.0))
+                    .unwrap();
                 Ok(Reply::User(Box::new(detail(row))))
             }
             Request::Audit(_) => {
@@ -236,6 +240,8 @@ impl Server {
             Request::Overview(_) => Ok(Reply::Overview(Box::new(overview()))),
             Request::Explain(explain) => Ok(Reply::Explained(explanation(explain.code.expose()))),
             Request::StartEnrolment(_) => Ok(Reply::EnrolmentStarted(enrolment())),
+            Request::Demand(_) => done("a new device is demanded from now on"),
+            Request::Export(page) => self.write(&page),
             Request::ConfirmEnrolment(confirm) if confirm.code.expose() == RIGHT_CODE => {
                 done("the new device is in force")
             }
@@ -255,6 +261,21 @@ impl Server {
 }
 
 impl Server {
+    /// A file with two pages; there is one called `taken`.
+    fn write(&self, page: &ExportPage) -> Answer {
+        match (&page.page, page.path.to_str()) {
+            (Page::First { replace: false }, Some("taken")) => {
+                Err(Failure::Refused(Error::refused(export::EXISTS, "there is such a file")))
+            }
+            (Page::First { .. }, Some("forbidden")) => {
+                Err(Failure::Refused(Error::refused("file_failed", "the file cannot be written: permission denied")))
+            }
+            (Page::First { .. }, _) => Ok(Reply::Exported(Exported { rows: 500, next: Some("500".to_owned()) })),
+            (Page::Next(_), _) => Ok(Reply::Exported(Exported { rows: 20, next: None })),
+            (Page::Drop, _) => Ok(Reply::Exported(Exported { rows: 0, next: None })),
+        }
+    }
+
     fn matching(&self, query: &str, filters: &[UserFilter]) -> Vec<UserRow> {
         let matches = |row: &UserRow| {
             row.email.contains(query)

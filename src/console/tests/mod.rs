@@ -1,9 +1,11 @@
 //! Tests of the console without a terminal: what keys do, what screens look like, and the loop with answers made up.
 
+mod audit;
 mod enrol;
 mod fixture;
 mod flow;
 mod frame;
 mod home;
 mod list;
+mod plain;
 mod screens;

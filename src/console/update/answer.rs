@@ -3,6 +3,7 @@
 use super::ask::{ask, refresh_all};
 use super::detail::{user_gone, user_read};
 use super::enrol;
+use super::export::{self, exported};
 use super::home::overview_read;
 use super::link::{connected, lose, no_connection, status_read};
 use super::unknown::unanswered;
@@ -60,6 +61,7 @@ pub(super) fn answered(model: &mut Model, slot: Slot, serial: u64, answer: Answe
             overview_read(model, overview);
             Vec::new()
         }
+        Ok(Reply::Exported(page)) => exported(model, &page),
         Ok(Reply::Explained(answer)) => {
             enrol::explained(model, answer);
             Vec::new()
@@ -94,6 +96,7 @@ pub(super) fn answered(model: &mut Model, slot: Slot, serial: u64, answer: Answe
 pub(super) fn changes_credential(deed: &Deed) -> bool {
     match deed {
         Deed::Reset
+        | Deed::Demand
         | Deed::RevokeCodes
         | Deed::SignOut
         | Deed::EndSessions(_)
@@ -135,6 +138,13 @@ fn failed(model: &mut Model, awaited: Awaited, failure: Failure) -> Cmds {
                 }
                 _ => fail(model, text),
             }
+        }
+        (Failure::Refused(error), Slot::Export) => {
+            let text = error_text(&error, "no file was written", &awaited.id);
+            export::refused(model, &error, text);
+        }
+        (Failure::Refused(error), Slot::Audit | Slot::MoreAudit) if !matches!(error, Error::Internal { .. }) => {
+            model.audit.problem = Some(error_text(&error, "nothing was changed", &awaited.id));
         }
         (Failure::Refused(error), Slot::Overview) => {
             model.home.problem = Some(error_text(&error, "nothing was changed", &awaited.id));

@@ -1,18 +1,35 @@
-//! The Audit screen.
+//! The Audit screen: the filter, the pages, the entry in full, the export.
+
+use crossterm::event::{KeyCode, KeyEvent};
 
 use super::ask::ask;
 use super::browse::moved;
+use super::help::open_help;
 use super::{Cmds, PAGE_AHEAD};
-use crate::app::audit::{AuditFilter, ListAudit};
+use crate::app::audit::ListAudit;
+use crate::console::audit_filter;
+use crate::console::export::What;
+use crate::console::field;
+use crate::console::keys::Action;
 use crate::console::link::Request;
-use crate::console::model::{Model, Overlay, PAGE_ROWS, ROWS_MAX, Slot};
+use crate::console::model::{Model, Overlay, PAGE_ROWS, ROWS_MAX, Screen, Slot};
+
+pub(super) fn open_audit(model: &mut Model) -> Cmds {
+    model.screen = Screen::Audit;
+    model.audit.typing = false;
+    read_audit(model)
+}
 
 pub(super) fn read_audit(model: &mut Model) -> Cmds {
     if !model.is_connected() {
         return Vec::new();
     }
-    let request = Request::Audit(ListAudit { filter: AuditFilter::default(), before: None, limit: PAGE_ROWS });
+    let request = page(model, None);
     vec![ask(model, Slot::Audit, request)]
+}
+
+fn page(model: &Model, before: Option<u64>) -> Request {
+    Request::Audit(ListAudit { filter: model.audit.filter.clone(), before, limit: PAGE_ROWS })
 }
 
 pub(super) fn step_audit(model: &mut Model, rows: isize) -> Cmds {
@@ -22,8 +39,7 @@ pub(super) fn step_audit(model: &mut Model, rows: isize) -> Cmds {
     let near_end = index + PAGE_AHEAD >= count && count < ROWS_MAX;
     match model.audit.next {
         Some(before) if near_end && model.is_connected() && !model.is_awaiting(Slot::MoreAudit) => {
-            let request =
-                Request::Audit(ListAudit { filter: AuditFilter::default(), before: Some(before), limit: PAGE_ROWS });
+            let request = page(model, Some(before));
             vec![ask(model, Slot::MoreAudit, request)]
         }
         _ => Vec::new(),
@@ -32,7 +48,53 @@ pub(super) fn step_audit(model: &mut Model, rows: isize) -> Cmds {
 
 /// Shows the entry under the cursor in full.
 pub(super) fn open_entry(model: &mut Model) {
-    if let Some(row) = model.audit.rows().get(model.audit.chosen_index()) {
+    if let Some(row) = model.audit.chosen_row() {
         model.overlay = Some(Overlay::Entry { row: Box::new(row.clone()), line: 0 });
     }
+}
+
+pub(super) fn filter_key(model: &mut Model, event: KeyEvent, action: Option<Action>) -> Cmds {
+    if action == Some(Action::Help) && model.audit.input.value().is_empty() {
+        open_help(model);
+        return Vec::new();
+    }
+    match event.code {
+        KeyCode::Esc if model.failure.take().is_some() => {}
+        KeyCode::Esc => {
+            model.audit.typing = false;
+            model.audit.problem = None;
+        }
+        KeyCode::Enter | KeyCode::Down | KeyCode::Tab => return apply(model),
+        _ => {
+            field::edit(&mut model.audit.input, event);
+        }
+    }
+    Vec::new()
+}
+
+/// Lists what is typed.
+pub(super) fn apply(model: &mut Model) -> Cmds {
+    match audit_filter::parse(model.audit.input.value(), model.now) {
+        Ok(filter) => {
+            model.audit.typing = false;
+            model.audit.problem = None;
+            model.audit.filter = filter;
+            model.audit.clear();
+            read_audit(model)
+        }
+        Err(problem) => {
+            model.audit.problem = Some(problem);
+            Vec::new()
+        }
+    }
+}
+
+pub(super) fn clear_filter(model: &mut Model) -> Cmds {
+    model.audit.input.reset();
+    apply(model)
+}
+
+pub(super) fn export_audit(model: &mut Model) {
+    let what = What::Audit(model.audit.filter.clone());
+    super::export::open_export(model, what);
 }

@@ -2,7 +2,7 @@
 
 use super::Cmds;
 use super::ask::refresh_all;
-use super::audit::{open_entry, read_audit, step_audit};
+use super::audit::{clear_filter, export_audit, open_audit, open_entry, step_audit};
 use super::detail::{switch_tab, tab_rows};
 use super::dialogs::{open_actions, toggle_writes};
 use super::filters::{open_filters, open_sorts};
@@ -24,6 +24,9 @@ pub(super) fn browse(model: &mut Model, action: Option<Action>) -> Cmds {
         Action::Open => return open(model),
         Action::Actions => open_actions(model),
         Action::Find => model.screen = Screen::Users(Focus::Find),
+        Action::Filter if model.screen == Screen::Audit => model.audit.typing = true,
+        Action::DropFilter if model.screen == Screen::Audit => return clear_filter(model),
+        Action::Export => export_audit(model),
         Action::Filter => open_filters(model),
         Action::Sort => open_sorts(model),
         Action::Mark => mark(model),
@@ -48,10 +51,7 @@ pub(super) fn browse(model: &mut Model, action: Option<Action>) -> Cmds {
         Action::PreviousTab => switch_tab(model, Tab::ALL.len() - 1),
         Action::Back => back(model),
         Action::Users => model.screen = Screen::Users(Focus::List),
-        Action::Audit => {
-            model.screen = Screen::Audit;
-            return read_audit(model);
-        }
+        Action::Audit => return open_audit(model),
         Action::Writes => toggle_writes(model),
         Action::Refresh => return refresh_all(model),
         Action::Help => open_help(model),

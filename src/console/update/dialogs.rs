@@ -7,6 +7,7 @@ use super::ask::{ask, forget};
 use super::browse::{browse, moved};
 use super::detail::inspect;
 use super::enrol::{enrol_key, explain_key, open_explain};
+use super::export::export_key;
 use super::{Cmd, Cmds, toast};
 use crate::console::dialog::{self, Dialog, Outcome};
 use crate::console::field;
@@ -80,6 +81,7 @@ pub(super) fn dialog_key(model: &mut Model, event: KeyEvent) -> Cmds {
         Some(Overlay::Name(_)) => return name_key(model, event),
         Some(Overlay::Enrol(_)) => return enrol_key(model, event),
         Some(Overlay::Explain(_)) => return explain_key(model, event),
+        Some(Overlay::Export(_)) => return export_key(model, event),
         _ => return Vec::new(),
     };
     match outcome {

@@ -7,6 +7,7 @@ mod browse;
 mod detail;
 mod dialogs;
 mod enrol;
+mod export;
 mod filters;
 mod help;
 mod home;
@@ -20,6 +21,7 @@ mod users;
 
 use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, MouseEvent};
 
+use super::export::Stage;
 use super::field;
 use super::keys::{Action, Place};
 use super::link::{Answer, Request};
@@ -29,6 +31,7 @@ use super::model::{
 use crate::domain::time::Timestamp;
 use answer::answered;
 use ask::{ask, interrupt};
+use audit::filter_key;
 use browse::browse;
 use dialogs::{dialog_key, follow_mail, menu_key, panel_key};
 pub use enrol::hide_key;
@@ -209,7 +212,9 @@ pub fn place(model: &Model) -> Place {
         }
         Some(Overlay::Palette { .. }) => Place::Palette,
         Some(Overlay::Messages { .. } | Overlay::Entry { .. } | Overlay::Alone(_)) => Place::Sheet,
-        Some(Overlay::Dialog(_) | Overlay::Name(_) | Overlay::Enrol(_) | Overlay::Explain(_)) => Place::Dialog,
+        Some(Overlay::Dialog(_) | Overlay::Name(_) | Overlay::Enrol(_) | Overlay::Explain(_) | Overlay::Export(_)) => {
+            Place::Dialog
+        }
         Some(Overlay::Panel(_)) => Place::Panel,
         None if matches!(model.link, LinkState::Absent(_)) => Place::Absent,
         None => match model.screen {
@@ -217,6 +222,7 @@ pub fn place(model: &Model) -> Place {
             Screen::Users(Focus::List) => Place::List,
             Screen::Users(Focus::Detail) => Place::Detail,
             Screen::Home => Place::Home,
+            Screen::Audit if model.audit.typing => Place::AuditFilter,
             Screen::Audit | Screen::Jobs => Place::Audit,
         },
     }
@@ -250,6 +256,7 @@ fn key(model: &mut Model, event: KeyEvent) -> Cmds {
         Place::Dialog => dialog_key(model, event),
         Place::Panel => panel_key(model, action),
         Place::Find => find_key(model, event, action),
+        Place::AuditFilter => filter_key(model, event, action),
         Place::Absent | Place::List | Place::Detail | Place::Home | Place::Audit => browse(model, action),
     }
 }
@@ -257,7 +264,8 @@ fn key(model: &mut Model, event: KeyEvent) -> Cmds {
 fn paste(model: &mut Model, text: &str) -> Cmds {
     model.dirty = true;
     let now = model.now;
-    let in_find = place(model) == Place::Find;
+    let place = place(model);
+    let in_find = place == Place::Find;
     match &mut model.overlay {
         Some(Overlay::Dialog(dialog)) if !dialog.is_deaf(now) => dialog.paste(text),
         Some(Overlay::Help { filter: input, row, .. } | Overlay::Palette { input, row, .. }) => {
@@ -269,6 +277,12 @@ fn paste(model: &mut Model, text: &str) -> Cmds {
         }
         Some(Overlay::Explain(explain)) => {
             field::paste(&mut explain.code, text);
+        }
+        Some(Overlay::Export(export)) if export.stage == Stage::Asking => {
+            field::paste(&mut export.path, text);
+        }
+        None if place == Place::AuditFilter => {
+            field::paste(&mut model.audit.input, text);
         }
         None if in_find && field::paste(&mut model.users.find, text) => return new_search(model),
         Some(_) | None => {}

@@ -1,12 +1,14 @@
-//! The Audit screen: the whole trail, newest first.
+//! The Audit screen: the whole trail, newest first, and one entry of it in full.
 
 use ratatui::Frame;
+use ratatui::layout::Position;
 use ratatui::text::{Line, Span};
 
-use super::{BoxLine, body, boxed, centred, put, put_lines, toned};
+use super::{BoxLine, body, boxed, centred, field_text, put, put_lines, put_right, signed, toned};
 use crate::app::views::AuditRow;
+use crate::console::audit_filter::WORDS;
 use crate::console::model::Model;
-use crate::console::text::{fit, thousands, wrap};
+use crate::console::text::{cut, fit, thousands, wrap};
 use crate::console::theme::Tone;
 
 /// Rows for the chosen entry in full, where there is room and where there is not.
@@ -14,11 +16,11 @@ const FULL_ROWS: u16 = 6;
 const FULL_ROWS_LEAST: u16 = 3;
 /// Rows of the terminal from which on there is room.
 const ROOMY_ROWS: u16 = 20;
-/// Columns of the name of a fact.
 const LABEL_COLUMNS: usize = 12;
 
 pub(super) fn draw(model: &Model, frame: &mut Frame<'_>) {
-    let area = body(frame.area(), 1);
+    filter(model, frame);
+    let area = body(frame.area(), 2);
     let head = "  AUDIT     WHEN    WHO             WHAT                     WHOM";
     put(frame, area, area.x, area.y, toned(model, Tone::Title, head));
     let Some(rows) = &model.audit.rows else {
@@ -26,7 +28,14 @@ pub(super) fn draw(model: &Model, frame: &mut Frame<'_>) {
         return;
     };
     if rows.is_empty() {
-        put(frame, area, area.x + 2, area.y + 1, "No entries. Whatever happens to a user is written here.");
+        let text = if model.audit.input.value().trim().is_empty() {
+            "No entries. Whatever happens to a user is written here."
+        } else if model.audit.next.is_some() {
+            "Nothing among the newest entries; G looks further back."
+        } else {
+            "Nothing has happened that matches. x drops the filter."
+        };
+        put(frame, area, area.x + 2, area.y + 1, text);
         return;
     }
     let chosen = model.audit.chosen_index();
@@ -44,6 +53,32 @@ pub(super) fn draw(model: &Model, frame: &mut Frame<'_>) {
         for (line, y) in super::entry::in_full(row, usize::from(area.width)).into_iter().zip(last + 1..area.bottom()) {
             put(frame, area, area.x + 1, y, line);
         }
+    }
+}
+
+/// The field of the filter, and the number the chain is at.
+fn filter(model: &Model, frame: &mut Frame<'_>) {
+    let area = frame.area();
+    let live = if model.audit.follows() { "following  " } else { "" };
+    let right = format!("{live}chain at #{} ", thousands(model.audit.newest));
+    let room = usize::from(area.width).saturating_sub(9 + right.len() + 1);
+    let (text, at) = field_text(&model.audit.input, room.max(1));
+    let empty = model.audit.input.value().is_empty();
+    let shown = match &model.audit.problem {
+        Some(problem) => {
+            signed(model, Tone::Bad, &cut(problem, usize::from(area.width).saturating_sub(12), model.theme.ellipsis()))
+        }
+        None if empty && model.audit.typing => toned(model, Tone::Quiet, cut(WORDS, room, model.theme.ellipsis())),
+        None if empty => toned(model, Tone::Quiet, "none: / types one"),
+        None => Span::raw(text),
+    };
+    let is_problem = model.audit.problem.is_some();
+    put(frame, area, 0, 1, Line::from(vec![toned(model, Tone::Title, " Filter: "), shown]));
+    if !is_problem {
+        put_right(frame, area, 1, right);
+    }
+    if model.audit.typing && model.overlay.is_none() && !is_problem {
+        frame.set_cursor_position(Position::new(9 + u16::try_from(at).unwrap_or(0), 1));
     }
 }
 

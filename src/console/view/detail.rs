@@ -118,13 +118,19 @@ fn lines(model: &Model, detail: &UserDetail) -> Vec<Line<'static>> {
 }
 
 /// A labelled fact with its tone.
-pub(super) struct Fact {
+pub struct Fact {
     label: &'static str,
     tone: Tone,
     text: String,
 }
 
 impl Fact {
+    /// The fact as a sentence.
+    #[must_use]
+    pub fn said(&self) -> String {
+        format!("{}: {}.", self.label, self.text)
+    }
+
     /// The fact on as many lines as it needs.
     fn lines(&self, model: &Model) -> Vec<Line<'static>> {
         let room = pane_columns(model).saturating_sub(LABEL_COLUMNS + 2);
@@ -145,7 +151,7 @@ fn fact(label: &'static str, tone: Tone, text: impl Into<String>) -> Fact {
 }
 
 /// The state of a user in a few lines, the most important first.
-pub(super) fn facts(model: &Model, detail: &UserDetail) -> Vec<Fact> {
+pub fn facts(model: &Model, detail: &UserDetail) -> Vec<Fact> {
     let now = model.now;
     let mut facts = Vec::from(state_facts(model, detail));
     let since = |at: Option<Timestamp>| at.map_or("never".to_owned(), date);
@@ -273,6 +279,17 @@ fn actions(model: &Model) -> Vec<Line<'static>> {
 }
 
 fn two_factor(model: &Model, detail: &UserDetail) -> Vec<Line<'static>> {
+    let (tone, word) = super::users::state(&detail.row, model.now);
+    let mut lines = vec![Line::from(vec![toned(model, Tone::Title, fit("state", 24, "")), signed(model, tone, &word)])];
+    lines.extend(two_factor_facts(model, detail).into_iter().map(|(label, text)| {
+        Line::from(vec![toned(model, Tone::Title, fit(label, 24, "")), Span::raw(format!("  {text}"))])
+    }));
+    lines
+}
+
+/// Everything that is known of the second factor, by name.
+#[must_use]
+pub fn two_factor_facts(model: &Model, detail: &UserDetail) -> Vec<(&'static str, String)> {
     let factor = &detail.factor;
     let at = |at: Option<Timestamp>| {
         at.map_or("never".to_owned(), |at| format!("{} UTC ({})", date_time(at), ago_words(model.now, at)))
@@ -281,9 +298,7 @@ fn two_factor(model: &Model, detail: &UserDetail) -> Vec<Line<'static>> {
         at.filter(|at| *at > model.now)
             .map_or("no".to_owned(), |at| format!("until {} UTC ({})", time_of_day(at), until(model.now, at)))
     };
-    let (tone, word) = super::users::state(&detail.row, model.now);
-    let mut lines = vec![Line::from(vec![toned(model, Tone::Title, fit("state", 24, "")), signed(model, tone, &word)])];
-    for (label, text) in [
+    vec![
         ("uuid", detail.row.uuid.to_string()),
         ("method", factor.method.clone().unwrap_or_else(|| "none".to_owned())),
         ("enrolled", at(factor.enrolled_at)),
@@ -299,10 +314,7 @@ fn two_factor(model: &Model, detail: &UserDetail) -> Vec<Line<'static>> {
         ("remembered devices", detail.remembered_devices.to_string()),
         ("must enrol", factor.enrol_from.map_or_else(|| "no".to_owned(), |from| format!("from {}", at(Some(from))))),
         ("last reset", at(factor.last_reset_at)),
-    ] {
-        lines.push(Line::from(vec![toned(model, Tone::Title, fit(label, 24, "")), Span::raw(format!("  {text}"))]));
-    }
-    lines
+    ]
 }
 
 fn sessions(model: &Model, detail: &UserDetail) -> Vec<Line<'static>> {

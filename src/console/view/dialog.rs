@@ -45,6 +45,16 @@ fn lines(model: &Model, dialog: &Dialog, room: usize) -> Vec<BoxLine> {
         lines.extend(check_lines(model, dialog, room));
     }
     lines.push(labelled(model, dialog, Part::Reason, "Why (audit, 8+)", &dialog.reason, room));
+    if dialog.deed == Deed::Demand {
+        lines.push(labelled(
+            model,
+            dialog,
+            Part::From,
+            "From (day, or now)",
+            &dialog.from,
+            room.min(LABEL_COLUMNS + 12),
+        ));
+    }
     lines.push("".into());
     lines.push(toned(model, Tone::Title, "This will, at once and for good:").into_box());
     lines.extend(step_lines(model, dialog, room));
@@ -208,6 +218,7 @@ fn last_line(model: &Model, dialog: &Dialog, room: usize) -> BoxLine {
     let command = match dialog.deed {
         Deed::Reset => format!("2fa reset {email}"),
         Deed::Unlock => format!("2fa unlock {email}"),
+        Deed::Demand => format!("2fa demand {email}"),
         _ => return "".into(),
     };
     let text = format!("same as: doorward {command} --reason \"...\"");

@@ -35,6 +35,7 @@ const fn name(place: Place) -> &'static str {
         Place::Detail => "one user",
         Place::Home => "Home",
         Place::Audit => "Audit",
+        Place::AuditFilter => "filter of the trail",
         Place::Menu => "menus",
         Place::Dialog => "dialogs",
         Place::Panel => "results",

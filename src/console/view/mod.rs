@@ -8,6 +8,7 @@ mod dialog;
 mod enrol;
 pub mod entry;
 mod explain;
+mod export;
 mod help;
 mod hit;
 pub mod home;
@@ -32,6 +33,8 @@ use super::model::{Focus, LinkState, Model, Overlay, Panel, SIZE_MIN, Screen};
 use super::text::{countdown, cut_email, end_of, fit, shown, time_of_day, width};
 use super::theme::Tone;
 use super::update::place;
+use crate::app::views::UserRow;
+use crate::domain::time::Timestamp;
 pub use hit::{Hit, hit};
 
 /// Rows above the list of users, above a detail that has the screen to itself, and below both.
@@ -76,6 +79,7 @@ fn overlay(model: &Model, frame: &mut Frame<'_>) {
     match &model.overlay {
         None | Some(Overlay::Alone(_) | Overlay::Enrol(_)) => {}
         Some(Overlay::Explain(explain)) => explain::draw(model, frame, explain),
+        Some(Overlay::Export(export)) => export::draw(model, frame, export),
         Some(Overlay::Help { place, filter, row }) => help::draw(model, frame, *place, filter, *row),
         Some(Overlay::Filters { row }) => menu::draw_filters(model, frame, *row),
         Some(Overlay::Sorts { row }) => menu::draw_sorts(model, frame, *row),
@@ -88,6 +92,18 @@ fn overlay(model: &Model, frame: &mut Frame<'_>) {
         Some(Overlay::Panel(panel)) => panel::draw(model, frame, panel),
         Some(Overlay::Name(input)) => dialog::draw_name(model, frame, input),
     }
+}
+
+/// What a result says, as text.
+#[must_use]
+pub fn panel_lines(model: &Model, panel: &Panel, columns: usize) -> Vec<String> {
+    panel::said(model, panel, columns).into_iter().filter(|line| !line.is_empty()).collect()
+}
+
+/// The word for the state of a user's second factor.
+#[must_use]
+pub fn state_word(row: &UserRow, now: Timestamp) -> String {
+    users::state(row, now).1
 }
 
 fn too_small(frame: &mut Frame<'_>) {
@@ -245,6 +261,7 @@ fn footer_keys(model: &Model) -> (Vec<FooterKey>, Option<FooterKey>) {
     let place = place(model);
     let simple = match &model.overlay {
         Some(Overlay::Name(_)) => return (vec![("Enter".into(), "turn writes on"), ("Esc".into(), "cancel")], None),
+        Some(Overlay::Export(_)) => return (vec![("Enter".into(), "write"), ("Esc".into(), "leave")], None),
         Some(Overlay::Explain(_)) => return (vec![("Enter".into(), "look into it"), ("Esc".into(), "close")], None),
         Some(Overlay::Dialog(dialog)) => !dialog.deed.needs_proof(),
         _ => false,

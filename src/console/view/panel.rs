@@ -32,6 +32,16 @@ pub(super) fn draw(model: &Model, frame: &mut Frame<'_>, panel: &Panel) {
     put_lines(frame, inner, lines);
 }
 
+/// What it says, as text on lines of so many columns.
+pub(super) fn said(model: &Model, panel: &Panel, room: usize) -> Vec<String> {
+    match panel {
+        Panel::Reset { reset, at, .. } => {
+            reset_lines(model, reset, *at, room).iter().map(|line| line.line.to_string().trim().to_owned()).collect()
+        }
+        Panel::Done { done, .. } => wrap(&shown(&done.summary), room),
+    }
+}
+
 fn reset_lines(model: &Model, reset: &TwoFactorReset, at: Timestamp, room: usize) -> Vec<BoxLine> {
     let mut lines: Vec<BoxLine> = Vec::new();
     if model.size.1 >= ROOMY_ROWS {

@@ -1,0 +1,182 @@
+//! The Audit screen: its filter, what follows the newest entry, the export.
+
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+
+use super::fixture::{ASCII, COLOUR, Console, MONO};
+use crate::app::audit::AuditPage;
+use crate::app::views::AuditRow;
+use crate::console::export::{Page, Stage};
+use crate::console::link::{Failure, Request};
+use crate::console::model::{Audit, Overlay};
+use crate::console::update::Msg;
+use crate::error::Error;
+
+const SIZES: [(u16, u16); 3] = [(60, 16), (80, 24), (140, 40)];
+
+fn audit() -> Console {
+    let mut console = Console::new(COLOUR, 80, 24);
+    console.keys("\n3");
+    console
+}
+
+fn asked_for(console: &Console) -> crate::app::audit::ListAudit {
+    let asked = console.server.asked.lock().unwrap();
+    let last = asked.iter().rev().find_map(|request| match request {
+        Request::Audit(list) => Some(list.clone()),
+        _ => None,
+    });
+    last.unwrap()
+}
+
+fn pages(console: &Console) -> Vec<Page> {
+    let asked = console.server.asked.lock().unwrap();
+    let pages = asked.iter().filter_map(|request| match request {
+        Request::Export(export) => Some(export.page.clone()),
+        _ => None,
+    });
+    pages.collect()
+}
+
+#[test]
+fn a_typed_filter_is_listed() {
+    let mut console = audit();
+    console.keys("/by:jdoe since:7d operators");
+    assert!(asked_for(&console).filter == crate::app::audit::AuditFilter::default(), "it counts from Enter on");
+    console.keys("\n");
+    let filter = asked_for(&console).filter;
+    assert_eq!(filter.actor.as_deref(), Some("jdoe"));
+    assert!(filter.operators_only && filter.since.is_some());
+    console.keys("x");
+    assert_eq!(asked_for(&console).filter, crate::app::audit::AuditFilter::default());
+}
+
+#[test]
+fn a_word_that_is_no_filter_is_told() {
+    let mut console = audit();
+    console.keys("/who:jdoe\n");
+    assert!(console.screen().contains("`who:jdoe` is no filter"), "{}", console.screen());
+    console.key(KeyCode::Esc);
+    assert!(!console.screen().contains("is no filter"));
+}
+
+#[test]
+fn a_user_who_is_not_there_is_told_in_the_field() {
+    let mut console = audit();
+    console.keys("/nobody@example.com");
+    *console.server.broken.lock().unwrap() = Some(Failure::Refused(Error::not_found()));
+    console.keys("\n");
+    assert!(console.model.audit.problem.is_some());
+}
+
+fn row(number: u64) -> AuditRow {
+    let mut row = Console::new(COLOUR, 80, 24).at_anna().model.detail.unwrap().audit.remove(0);
+    row.number = number;
+    row
+}
+
+fn page(numbers: impl IntoIterator<Item = u64>, next: Option<u64>) -> AuditPage {
+    AuditPage { rows: numbers.into_iter().map(row).collect(), next, newest: 100 }
+}
+
+#[test]
+fn the_newest_is_followed_unless_the_cursor_was_moved() {
+    let numbers = |audit: &Audit| audit.rows().iter().map(|row| row.number).collect::<Vec<_>>();
+    let mut audit = Audit::default();
+    audit.take(page([9, 8, 7], Some(7)), false);
+    audit.take(page([6, 5], None), true);
+    audit.take(page([11, 10, 9], Some(9)), false);
+    assert_eq!(numbers(&audit), [11, 10, 9, 8, 7, 6, 5], "what was read further back stays");
+    assert_eq!((audit.chosen, audit.next), (Some(11), None));
+    audit.chosen = Some(8);
+    audit.take(page([12, 11, 10], Some(10)), false);
+    assert_eq!(audit.chosen, Some(8));
+    audit.take(page([40, 39], Some(39)), false);
+    assert_eq!(numbers(&audit), [40, 39], "entries between would be missing");
+    assert_eq!((audit.chosen, audit.next), (Some(40), Some(39)));
+}
+
+#[test]
+fn what_is_filtered_goes_to_a_file() {
+    let mut console = audit();
+    console.keys("eaudit.jsonl\n");
+    assert!(matches!(pages(&console).as_slice(), [Page::First { replace: false }, Page::Next(_)]));
+    assert!(console.screen().contains("520 lines written to audit.jsonl"), "{}", console.screen());
+}
+
+#[test]
+fn no_file_is_replaced_unasked() {
+    let mut console = audit();
+    console.keys("etaken\n");
+    assert!(console.screen().contains("there is such a file"));
+    console.keys("n");
+    let Some(Overlay::Export(export)) = &console.model.overlay else { panic!("closed") };
+    assert_eq!(export.stage, Stage::Asking);
+    console.keys("\ny");
+    assert!(pages(&console).iter().any(|page| matches!(page, Page::First { replace: true })));
+    assert!(console.screen().contains("520 lines written to taken"));
+}
+
+#[test]
+fn a_file_that_cannot_be_written_says_why() {
+    let mut console = audit();
+    console.keys("eforbidden\n");
+    assert!(console.screen().contains("permission denied"));
+    console.key(KeyCode::Esc);
+    assert!(console.model.overlay.is_none());
+}
+
+#[test]
+fn screens() {
+    for (name, theme) in [("16", COLOUR), ("mono", MONO), ("ascii", ASCII)] {
+        for (columns, rows) in SIZES {
+            let mut console = Console::new(theme, columns, rows);
+            console.keys("\n3/by:jdoe since:7d\n");
+            insta::assert_snapshot!(format!("audit_filtered_{name}_{columns}x{rows}"), console.screen());
+            console.keys("etaken\n");
+            insta::assert_snapshot!(format!("audit_export_{name}_{columns}x{rows}"), console.screen());
+        }
+    }
+    for (columns, rows) in SIZES {
+        let mut console = Console::new(COLOUR, columns, rows);
+        console.keys("\n3/");
+        insta::assert_snapshot!(format!("audit_typing_{columns}x{rows}"), console.screen());
+        console.keys("who:jdoe\n");
+        insta::assert_snapshot!(format!("audit_problem_{columns}x{rows}"), console.screen());
+        let mut console = Console::new(COLOUR, columns, rows);
+        console.keys("\n3");
+        console.model.audit.rows = Some(Vec::new());
+        insta::assert_snapshot!(format!("audit_empty_{columns}x{rows}"), console.screen());
+        console.model.audit.rows = None;
+        insta::assert_snapshot!(format!("audit_loading_{columns}x{rows}"), console.screen());
+    }
+}
+
+#[test]
+fn a_new_device_can_be_demanded_from_a_day_on() {
+    let mut console = Console::new(COLOUR, 80, 24).at_anna();
+    console.dialog('e');
+    console.keys("\t1\tlost her phone abroad\tsoon\tanna.smith\t\n");
+    assert!(console.screen().contains("a day as in 2026-12-01"), "{}", console.screen());
+    let Some(Overlay::Dialog(dialog)) = &mut console.model.overlay else { panic!("closed") };
+    dialog.focus = crate::console::dialog::Part::From;
+    console.send(Msg::Key(KeyEvent::new(KeyCode::Char('u'), KeyModifiers::CONTROL)));
+    console.keys("2026-12-01\t\t\n");
+    let asked = console.server.asked.lock().unwrap().clone();
+    let demand = asked.iter().find_map(|request| match request {
+        Request::Demand(demand) => Some(demand.clone()),
+        _ => None,
+    });
+    let demand = demand.unwrap();
+    assert_eq!(demand.from.map(|from| from.to_rfc3339_z()).as_deref(), Some("2026-12-01T00:00:00Z"));
+    assert_eq!(demand.proof.confirm.as_deref(), Some("anna.smith"));
+}
+
+#[test]
+fn demand_dialog() {
+    for (columns, rows) in SIZES {
+        let mut console = Console::new(COLOUR, columns, rows);
+        console.keys("anna.smith@corp\nW");
+        console.dialog('e');
+        insta::assert_snapshot!(format!("demand_dialog_{columns}x{rows}"), console.screen());
+    }
+}
