@@ -45,7 +45,8 @@ pub struct Arguments {
 impl Arguments {
     /// `file` is the configuration file, beside which a `console.toml` may lie.
     pub fn run(self, global: &Global, config: Config, file: Option<&Path>) -> Result<(), Failure> {
-        if !self.plain && !(io::stdin().is_terminal() && io::stdout().is_terminal()) {
+        let has_terminal = io::stdin().is_terminal() && io::stdout().is_terminal();
+        if !(self.plain || has_terminal) {
             return Err(Failure::Usage(format!(
                 "the console needs a terminal; `doorward user list{}` does the same in a script",
                 self.query.map(|query| format!(" {query}")).unwrap_or_default()

@@ -70,12 +70,12 @@ mod tests {
         assert_eq!(filter.user, Some(UserRef("anna@example.com".to_owned())));
         assert_eq!(filter.event.as_deref(), Some("two_factor"));
         assert_eq!(filter.since, Some(now.plus_seconds(-7 * DAY_SECONDS)));
-        assert_eq!(filter.until.map(|at| at.to_rfc3339_z()).as_deref(), Some("2025-09-01T00:00:00Z"));
+        assert_eq!(filter.until.map(Timestamp::to_rfc3339_z).as_deref(), Some("2025-09-01T00:00:00Z"));
         assert!(filter.operators_only);
         let filter = parse("anna@example.com user.log since:2025-08-30", now).unwrap();
         assert_eq!(filter.user, Some(UserRef("anna@example.com".to_owned())));
         assert_eq!(filter.event.as_deref(), Some("user.log"));
-        assert_eq!(filter.since.map(|at| at.to_rfc3339_z()).as_deref(), Some("2025-08-30T00:00:00Z"));
+        assert_eq!(filter.since.map(Timestamp::to_rfc3339_z).as_deref(), Some("2025-08-30T00:00:00Z"));
         assert!(parse("", now).is_ok());
     }
 

@@ -175,7 +175,6 @@ fn refusal(deed: &Deed, detail: &UserDetail, model: &Model) -> Option<String> {
             let locked = failures || later(factor.waiting_until) || later(factor.login_locked_until);
             says(!locked, "not locked")
         }
-        Deed::Demand => None,
         Deed::Enrol => {
             let has_device = matches!(factor.state, FactorState::On | FactorState::Locked);
             says(has_device, "has a device: reset first")
@@ -190,7 +189,7 @@ fn refusal(deed: &Deed, detail: &UserDetail, model: &Model) -> Option<String> {
         Deed::CancelEmailChange => says(detail.pending_email.is_none(), "no change is pending"),
         Deed::SignOut => says(detail.sessions.is_empty() && detail.remembered_devices == 0, "no sessions"),
         Deed::EndSessions(sessions) => says(sessions.is_empty(), "choose it in Sessions"),
-        Deed::RevokeKeys(_) => None,
+        Deed::Demand | Deed::RevokeKeys(_) => None,
         Deed::RevokeAllKeys => says(detail.api_keys.is_empty(), "no API keys"),
     }
 }

@@ -205,22 +205,18 @@ impl<B: Backend, W: Write> Plain<B, W> {
                 () = tokio::time::sleep(WATCH) => None,
             };
             self.now();
-            match line {
-                Some(line) => {
-                    // Through a pipe nothing shows what was typed; the next text begins on a line of its own.
-                    if !self.echoes || line.is_none() {
-                        writeln!(self.out)?;
-                    }
-                    return Ok(line);
+            if let Some(line) = line {
+                // Through a pipe nothing shows what was typed; the next text begins on a line of its own.
+                if !self.echoes || line.is_none() {
+                    writeln!(self.out)?;
                 }
-                None => {
-                    let news = self.watch().await;
-                    if !news.is_empty() {
-                        writeln!(self.out)?;
-                        self.say_all(&news)?;
-                        self.prompt(prompt)?;
-                    }
-                }
+                return Ok(line);
+            }
+            let news = self.watch().await;
+            if !news.is_empty() {
+                writeln!(self.out)?;
+                self.say_all(&news)?;
+                self.prompt(prompt)?;
             }
         }
     }
@@ -353,16 +349,16 @@ impl<B: Backend, W: Write> Plain<B, W> {
             LinkState::Connecting | LinkState::Lost { .. } | LinkState::Absent(_) => "no server",
         };
         let place = self.model.status.as_ref().map(|status| {
-            let users = super::text::thousands(status.users);
-            format!(
-                "{}, {users} users, audit #{}. ",
-                shown(&status.public_url),
-                super::text::thousands(status.audit_newest)
-            )
+            let users = if status.users == 1 {
+                "1 user".to_owned()
+            } else {
+                format!("{} users", super::text::thousands(status.users))
+            };
+            format!("{}, {users}, audit #{}. ", shown(&status.public_url), super::text::thousands(status.audit_newest))
         });
         let writes = match (self.model.writes, self.model.writes_left()) {
             (Writes::Forbidden, _) => "Started with --read-only.".to_owned(),
-            (_, Some(left)) => format!("Writes are on for {} s.", left),
+            (_, Some(left)) => format!("Writes are on for {left} s."),
             (_, None) => "Writes are off.".to_owned(),
         };
         self.say(&format!("{}Link: {link}. {writes}", place.unwrap_or_default()))

@@ -167,7 +167,7 @@ fn a_new_device_can_be_demanded_from_a_day_on() {
         _ => None,
     });
     let demand = demand.unwrap();
-    assert_eq!(demand.from.map(|from| from.to_rfc3339_z()).as_deref(), Some("2026-12-01T00:00:00Z"));
+    assert_eq!(demand.from.map(crate::domain::time::Timestamp::to_rfc3339_z).as_deref(), Some("2026-12-01T00:00:00Z"));
     assert_eq!(demand.proof.confirm.as_deref(), Some("anna.smith"));
 }
 

@@ -241,7 +241,7 @@ impl Server {
             Request::Explain(explain) => Ok(Reply::Explained(explanation(explain.code.expose()))),
             Request::StartEnrolment(_) => Ok(Reply::EnrolmentStarted(enrolment())),
             Request::Demand(_) => done("a new device is demanded from now on"),
-            Request::Export(page) => self.write(&page),
+            Request::Export(page) => write(&page),
             Request::ConfirmEnrolment(confirm) if confirm.code.expose() == RIGHT_CODE => {
                 done("the new device is in force")
             }
@@ -260,22 +260,22 @@ impl Server {
     }
 }
 
-impl Server {
-    /// A file with two pages; there is one called `taken`.
-    fn write(&self, page: &ExportPage) -> Answer {
-        match (&page.page, page.path.to_str()) {
-            (Page::First { replace: false }, Some("taken")) => {
-                Err(Failure::Refused(Error::refused(export::EXISTS, "there is such a file")))
-            }
-            (Page::First { .. }, Some("forbidden")) => {
-                Err(Failure::Refused(Error::refused("file_failed", "the file cannot be written: permission denied")))
-            }
-            (Page::First { .. }, _) => Ok(Reply::Exported(Exported { rows: 500, next: Some("500".to_owned()) })),
-            (Page::Next(_), _) => Ok(Reply::Exported(Exported { rows: 20, next: None })),
-            (Page::Drop, _) => Ok(Reply::Exported(Exported { rows: 0, next: None })),
+/// A file with two pages; there is one called `taken`.
+fn write(page: &ExportPage) -> Answer {
+    match (&page.page, page.path.to_str()) {
+        (Page::First { replace: false }, Some("taken")) => {
+            Err(Failure::Refused(Error::refused(export::EXISTS, "there is such a file")))
         }
+        (Page::First { .. }, Some("forbidden")) => {
+            Err(Failure::Refused(Error::refused("file_failed", "the file cannot be written: permission denied")))
+        }
+        (Page::First { .. }, _) => Ok(Reply::Exported(Exported { rows: 500, next: Some("500".to_owned()) })),
+        (Page::Next(_), _) => Ok(Reply::Exported(Exported { rows: 20, next: None })),
+        (Page::Drop, _) => Ok(Reply::Exported(Exported { rows: 0, next: None })),
     }
+}
 
+impl Server {
     fn matching(&self, query: &str, filters: &[UserFilter]) -> Vec<UserRow> {
         let matches = |row: &UserRow| {
             row.email.contains(query)
