@@ -226,6 +226,8 @@ pub struct Limits {
 pub struct Admin {
     /// A regular expression that is to match in each reason; empty for none.
     pub reason_pattern: String,
+    /// What cannot be taken back takes two operators where it is done to staff.
+    pub second_operator: bool,
     /// Mails that a job on many users queues in a second, at most.
     pub job_mails_per_second: u32,
 }

@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use super::STATUS_FAILED;
 use crate::app::accounts::{CreateUser, SetUser, SetUserActive};
+use crate::app::approvals::{ApproveAct, ListApprovals, RefuseAct};
 use crate::app::audit::{ExportAudit, ListAudit, ReadStatus};
 use crate::app::demand::DemandReEnrolment;
 use crate::app::directory::{CountUsers, FindUsers, InspectUser};
@@ -51,6 +52,7 @@ macro_rules! operations {
 }
 
 operations! {
+    ApproveAct,
     CancelEmailChangeOf,
     ConfirmEnrolment,
     CountUsers,
@@ -67,6 +69,7 @@ operations! {
     ImportUsers,
     InspectUser,
     ListApiKeysOf,
+    ListApprovals,
     ListAudit,
     ListJobs,
     ListSessionsOf,
@@ -75,6 +78,7 @@ operations! {
     ReadJob,
     ReadOverview,
     ReadStatus,
+    RefuseAct,
     ResendVerification,
     ResetTwoFactor,
     RevokeAllApiKeys,

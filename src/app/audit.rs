@@ -338,6 +338,12 @@ impl Context<'_> {
             Some((job, _)) => note.detail(JOB, job),
             None => note,
         };
+        let note = match self.approved {
+            Some(approval) => note
+                .detail("asked_by", super::approvals::shown(&approval.value.asked_by))
+                .detail("approval", &approval.value.id),
+            None => note,
+        };
         let record = AuditRecord {
             at: self.now,
             event: note.event,

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::audit::Note;
 use super::reset::{Done, UserChange};
-use super::safety::{Proof, Proven, SafetyLevel};
+use super::safety::{Proof, Proven};
 use super::views::UserRef;
 use super::{Context, Operation, Permission};
 use crate::domain::audit::Event;
@@ -44,7 +44,7 @@ impl UserChange for DemandReEnrolment {
     }
 
     async fn apply(&self, cx: &Context<'_>, user: &mut User) -> Result<(Batch, String)> {
-        let proven = cx.prove_for_factor(&self.proof, SafetyLevel::Person, user)?;
+        let proven = cx.prove_fully_for_factor(self, &self.proof, user).await?;
         // A moment that has passed is as good as now.
         let from = self.from.map_or(cx.now, |from| from.max(cx.now));
         check_day(from, cx.now)?;

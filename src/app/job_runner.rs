@@ -94,7 +94,7 @@ impl App {
         let Some(job) = self.records().job(first.id).await? else { return Ok(Went::Idle) };
         let actor = actor(&job.value);
         let step = JobStep { job };
-        let cx = Context { app: self, actor: &actor, now, step: Some(&step) };
+        let cx = Context { app: self, actor: &actor, now, step: Some(&step), approved: None };
         if step.job.value.state != Some(JobState::Running) {
             return Ok(Went::On { mailed: false });
         }
@@ -129,7 +129,7 @@ impl App {
     async fn finish(&self, before: &Versioned<Job>, now: Timestamp) -> Result<()> {
         let job = Job { state: Some(JobState::Done), finished_at: Some(now), ..before.value.clone() };
         let actor = Actor { identity: Identity::System, ..actor(&job) };
-        let cx = Context { app: self, actor: &actor, now, step: None };
+        let cx = Context { app: self, actor: &actor, now, step: None, approved: None };
         let note = counted(about(Event::JobFinished, &job), &job);
         cx.commit(cx.audited(put_job(Batch::default(), Some(before), &job), note)).await?;
         Ok(())

@@ -10,7 +10,7 @@ use super::audit::Note;
 use super::demand::check_day;
 use super::directory::ROWS_MAX;
 use super::safety::Proof;
-use super::{Context, Identity, Operation, Permission, Tries};
+use super::{Context, Operation, Permission, Tries};
 use crate::domain::audit::{Event, JOB};
 use crate::domain::id::UserId;
 use crate::domain::job::{self, AskedBy, DRAFT_SECONDS, Facts, Job, JobId, Outcome, Skip};
@@ -125,7 +125,7 @@ impl Operation for DraftJob {
     type Reply = JobDraft;
 
     async fn run(self, cx: &Context<'_>) -> Result<Self::Reply> {
-        let asked_by = cx.asked_by()?;
+        let asked_by = cx.operator()?;
         if self.kind == JobKind::RemindToEnrol && !cx.app.is_mail_available() {
             return Err(Error::refused("mail_off", "reminders go by mail, and email.transport is \"off\""));
         }
@@ -189,7 +189,7 @@ impl Operation for StartJob {
     type Reply = JobRow;
 
     async fn run(self, cx: &Context<'_>) -> Result<Self::Reply> {
-        let asked_by = cx.asked_by()?;
+        let asked_by = cx.operator()?;
         let mut tries = Tries::default();
         loop {
             tries.next().await?;
@@ -471,20 +471,13 @@ impl Context<'_> {
         self.records().job(JobId(number)).await?.ok_or_else(|| no_job(id))
     }
 
-    fn asked_by(&self) -> Result<AskedBy> {
-        match &self.actor.identity {
-            Identity::Operator { uid, name } => Ok(AskedBy { uid: *uid, name: name.clone() }),
-            _ => Err(Error::permission_denied()),
-        }
-    }
-
     /// Whether a job of this kind leaves a user out, as of now.
     pub(super) async fn skip(&self, kind: JobKind, user: &User) -> Result<Option<Skip>> {
         let reminded_at = match kind {
             JobKind::RemindToEnrol => self.records().reminder(user.id).await?.map(|reminder| reminder.value.at),
             _ => None,
         };
-        let facts = Facts { reminded_at, is_own: self.is_own(user), staff_needs_approval: false };
+        let facts = Facts { reminded_at, is_own: self.is_own(user), staff_needs_approval: self.needs_approval(user) };
         Ok(job::skip(kind, user, facts, self.now))
     }
 

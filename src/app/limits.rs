@@ -208,7 +208,7 @@ mod tests {
     async fn count(app: &App, at: i64, from: &str, limit: Limit, key: &str, amount: u32) -> Option<u64> {
         let address = Some(from.parse::<IpAddr>().unwrap());
         let actor = Actor { identity: Identity::Anonymous, address, user_agent: None, request_id: String::new() };
-        let cx = Context { app, actor: &actor, now: Timestamp::from_seconds(START + at), step: None };
+        let cx = Context { app, actor: &actor, now: Timestamp::from_seconds(START + at), step: None, approved: None };
         match cx.count_many(limit, key.as_bytes(), amount).await {
             Ok(()) => None,
             Err(Error::Throttled { retry_after_s }) => Some(retry_after_s),

@@ -7,6 +7,7 @@
 pub mod accounts;
 mod announcement;
 pub mod api_keys;
+pub mod approvals;
 pub mod audit;
 pub mod authentication;
 pub mod demand;
@@ -66,8 +67,10 @@ use tracing::debug;
 use crate::clock;
 use crate::config::{Config, MailTransport};
 use crate::domain::api_key::ApiKey;
+use crate::domain::approval::Approval;
 use crate::domain::id::UserId;
 use crate::domain::input::Input;
+use crate::domain::job::AskedBy;
 use crate::domain::session::Session;
 use crate::domain::time::Timestamp;
 use crate::domain::user::User;
@@ -142,6 +145,8 @@ pub struct Context<'a> {
     pub now: Timestamp,
     /// The user of a job that this is done for.
     step: Option<&'a job_runner::JobStep>,
+    /// What this carries out was asked for by another operator.
+    approved: Option<&'a Versioned<Approval>>,
 }
 
 /// The program: the store and everything the operations share. Cheap to clone.
@@ -189,7 +194,7 @@ impl App {
     /// The single door: checks what the operation needs, reads the clock once, runs it and logs the outcome.
     pub async fn call<O: Operation>(&self, actor: &Actor, operation: O) -> Result<O::Reply> {
         let begun = Instant::now();
-        let cx = Context { app: self, actor, now: clock::now(), step: None };
+        let cx = Context { app: self, actor, now: clock::now(), step: None, approved: None };
         let result = match cx.check(O::NEEDS) {
             Ok(()) => cx.run_once(operation).await,
             Err(error) => Err(error),
@@ -213,7 +218,7 @@ impl App {
     /// Checks permission alone, before a body is read (the order of spec §1.1). [`App::call`] checks it again.
     /// Calls with an API key are counted here, once, where keys are limited (spec §1.11).
     pub fn admit<O: Operation>(&self, actor: &Actor) -> Result<()> {
-        let cx = Context { app: self, actor, now: clock::now(), step: None };
+        let cx = Context { app: self, actor, now: clock::now(), step: None, approved: None };
         cx.check(O::NEEDS)?;
         cx.count_key_use(O::NEEDS.limits_keys())
     }
@@ -290,13 +295,25 @@ impl Context<'_> {
         if let Some(step) = self.step {
             return self.commit_step(step, batch).await;
         }
+        let batch = self.approval_used(batch);
         let has_mail = outbox::has_mail(&batch);
         match self.records().store().commit(batch).await? {
             Commit::Done(receipt) => {
                 self.app.ring_for_mail(has_mail);
                 Ok(Some(receipt))
             }
-            Commit::Conflict => Ok(None),
+            Commit::Conflict => {
+                self.check_approval().await?;
+                Ok(None)
+            }
+        }
+    }
+
+    /// The operator who calls.
+    fn operator(&self) -> Result<AskedBy> {
+        match &self.actor.identity {
+            Identity::Operator { uid, name } => Ok(AskedBy { uid: *uid, name: name.clone() }),
+            _ => Err(Error::permission_denied()),
         }
     }
 

@@ -128,7 +128,7 @@ impl Operation for RevokeAllApiKeys {
 
     async fn run(self, cx: &Context<'_>) -> Result<Self::Reply> {
         let user = cx.find_user(&self.user).await?.value;
-        let proven = cx.prove(&self.proof, SafetyLevel::Person, &user)?;
+        let proven = cx.prove_fully(&self, &self.proof, &user).await?;
         let (count, audit_number) = cx.remove_api_keys(&user, &proven).await?;
         Ok(Done {
             email: user.email.as_str().to_owned(),

@@ -59,7 +59,7 @@ impl Operation for RequestPasswordReset {
         let permit = Arc::clone(&cx.app.0.after_answering).acquire_owned().await.map_err(|_| Error::busy())?;
         let (app, actor, now) = (cx.app.clone(), cx.actor.clone(), cx.now);
         tokio::spawn(async move {
-            let cx = Context { app: &app, actor: &actor, now, step: None };
+            let cx = Context { app: &app, actor: &actor, now, step: None, approved: None };
             if let Err(error) = cx.reset_mailed(&email).await {
                 tracing::error!(%error, request_id = actor.request_id, "a link to set a password was not sent");
             }

@@ -112,7 +112,7 @@ impl Operation for ResetTwoFactor {
         if self.dry_run {
             return cx.reset_report(&user, how).await;
         }
-        let proven = cx.prove_for_factor(&self.proof, SafetyLevel::Person, &user)?;
+        let proven = cx.prove_fully_for_factor(&self, &self.proof, &user).await?;
         cx.reset(user.id, how, &proven).await
     }
 }
@@ -193,7 +193,7 @@ impl UserChange for RevokeBackupCodes {
     }
 
     async fn apply(&self, cx: &Context<'_>, user: &mut User) -> Result<(Batch, String)> {
-        let proven = cx.prove_for_factor(&self.proof, SafetyLevel::Person, user)?;
+        let proven = cx.prove_fully_for_factor(self, &self.proof, user).await?;
         let deleted = user.second_factor.backup_codes.len();
         if deleted == 0 {
             return Err(Error::refused("no_backup_codes", "there are no unused backup codes to revoke"));
@@ -338,6 +338,9 @@ impl Context<'_> {
         self.refuse_self(id)?;
         let how = Wipe { keep_sessions: false, revoke_keys: false };
         let user = self.user(id).await?.value;
+        if self.needs_approval(&user) {
+            return Err(Error::denied("Two operators have to reset the second factor of a staff user."));
+        }
         if !user.second_factor.is_enabled() {
             return self.reset_report(&user, how).await;
         }

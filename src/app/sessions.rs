@@ -154,7 +154,7 @@ impl UserChange for RevokeSessions {
     }
 
     async fn apply(&self, cx: &Context<'_>, user: &mut User) -> Result<(Batch, String)> {
-        let proven = cx.prove(&self.proof, SafetyLevel::Person, user)?;
+        let proven = cx.prove_fully(self, &self.proof, user).await?;
         let (sessions, devices) = cx.live_presence(user).await?;
         user.end_presence();
         let note = Note::of(Event::SessionRevoked, user)

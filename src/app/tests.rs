@@ -14,6 +14,7 @@ use serde_json::json;
 
 use super::accounts::*;
 use super::api_keys::*;
+use super::approvals::*;
 use super::audit::*;
 use super::demand::*;
 use super::directory::*;
@@ -83,7 +84,7 @@ impl World {
             user_agent: Some("Mozilla/5.0 (X11; Linux x86_64; rv:135.0) Gecko/20100101 Firefox/135.0".to_owned()),
             request_id: "request".to_owned(),
         };
-        let cx = Context { app: &self.app, actor: &actor, now: self.now, step: None };
+        let cx = Context { app: &self.app, actor: &actor, now: self.now, step: None, approved: None };
         cx.check(O::NEEDS)?;
         operation.run(&cx).await
     }
@@ -158,7 +159,7 @@ impl World {
     async fn reset_token(&self, id: UserId) -> String {
         let identity = Identity::System;
         let actor = Actor { identity, address: None, user_agent: None, request_id: String::new() };
-        let cx = Context { app: &self.app, actor: &actor, now: self.now, step: None };
+        let cx = Context { app: &self.app, actor: &actor, now: self.now, step: None, approved: None };
         let (batch, token) = cx.issue_token(Batch::default(), Purpose::ResetPassword, &self.user(id).await).unwrap();
         self.commit(batch).await;
         token.expose().to_owned()
@@ -1107,7 +1108,7 @@ async fn every_operation_is_for_those_it_is_for() {
         let got = callers.iter().map(|identity| {
             let actor =
                 Actor { identity: identity.clone(), address: None, user_agent: None, request_id: String::new() };
-            let cx = Context { app: &world.app, actor: &actor, now: world.now, step: None };
+            let cx = Context { app: &world.app, actor: &actor, now: world.now, step: None, approved: None };
             match cx.check(needs) {
                 Ok(()) => "ok",
                 Err(Error::NotAuthenticated) => "not_authenticated",
@@ -1132,7 +1133,7 @@ async fn every_operation_is_for_those_it_is_for() {
         OPERATOR => [
             CreateUser, SetUser, SetUserActive, CreateApiKeyFor, ListApiKeysOf, SetApiKey, RollApiKeyOf, RevokeApiKey,
             RevokeAllApiKeys,
-            ListAudit, ExportAudit, LookUpRequest, DemandReEnrolment, ReadStatus, FindUsers, CountUsers, InspectUser, ResendVerification, CancelEmailChangeOf, ResetTwoFactor, UnlockTwoFactor,
+            ListApprovals, ApproveAct, RefuseAct, ListAudit, ExportAudit, LookUpRequest, DemandReEnrolment, ReadStatus, FindUsers, CountUsers, InspectUser, ResendVerification, CancelEmailChangeOf, ResetTwoFactor, UnlockTwoFactor,
             RevokeBackupCodes, ExplainCode, StartEnrolment, ConfirmEnrolment, ListSessionsOf, RevokeSessions, DraftJob,
             StartJob, SteerJob, ListJobs, ReadDraft, ReadJob, ReadOverview,
         ],

@@ -1,12 +1,13 @@
 //! `doorward 2fa`: see, reset and repair second factors.
 
-use clap::{Args, Subcommand};
+use clap::{ArgGroup, Args, Subcommand};
 use serde_json::json;
 
-use super::output::{complain, count, facts, moment, moment_or};
+use super::output::{complain, count, facts, moment, moment_or, table};
 use super::proof::{Reason, Sure};
 use super::{Failure, Output, sensitive, when};
 use crate::admin::Link;
+use crate::app::approvals::{ApprovalRow, ApproveAct, ListApprovals, RefuseAct};
 use crate::app::demand::DemandReEnrolment;
 use crate::app::directory::InspectUser;
 use crate::app::reset::{
@@ -65,6 +66,18 @@ Examples:
   doorward 2fa demand ada@example.com --reason \"old phone sold, HD-4711\" --verified-by \"call-back\"
   doorward 2fa demand ada@example.com --from 2026-12-01 --reason \"new rule for staff\"")]
     Demand(Demand),
+    /// Approve what another operator asked for to be done to staff
+    #[command(after_help = "Examples:\n  doorward 2fa approve --list\n  doorward 2fa approve 0a1b2c3d")]
+    Approve(Approve),
+    /// Turn down what another operator asked for
+    #[command(after_help = "Example:\n  doorward 2fa refuse 0a1b2c3d --reason \"did not call back\"")]
+    Refuse {
+        /// The number of the act, as `2fa approve --list` shows it
+        id: String,
+        /// Why, for the audit trail
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+    },
     /// Say how many backup codes are left, or revoke them
     #[command(after_help = "\
 Examples:
@@ -103,6 +116,16 @@ pub struct Demand {
 }
 
 #[derive(Debug, Args)]
+#[command(group = ArgGroup::new("what").required(true).args(["id", "list"]))]
+pub struct Approve {
+    /// The number of the act, which is done at once
+    id: Option<String>,
+    /// List what waits
+    #[arg(long)]
+    list: bool,
+}
+
+#[derive(Debug, Args)]
 pub struct Codes {
     user: String,
     /// Delete the codes that are left
@@ -130,6 +153,12 @@ impl Command {
             Self::Explain { user, code } => explain(link, output, user, &code).await,
             Self::Enrol { user, why } => enrol(link, output, UserRef(user), why.proof()).await,
             Self::Demand(demand) => demand.run(link, output).await,
+            Self::Approve(Approve { id: Some(id), .. }) => answer_done(output, &link.call(ApproveAct { id }).await?),
+            Self::Approve(_) => {
+                let waiting = link.call(ListApprovals {}).await?;
+                output.answer(&waiting, || approvals_text(&waiting))
+            }
+            Self::Refuse { id, reason } => answer_done(output, &link.call(RefuseAct { id, reason }).await?),
             Self::Codes(codes) => codes.run(link, output).await,
         }
     }
@@ -267,6 +296,23 @@ fn started_text(started: &EnrolmentStarted) -> String {
         ("secret", started.secret.expose().to_owned()),
         ("valid until", moment(started.expires_at)),
     ])
+}
+
+fn approvals_text(waiting: &[ApprovalRow]) -> String {
+    if waiting.is_empty() {
+        return "nothing waits for approval".to_owned();
+    }
+    let rows = waiting.iter().map(|row| {
+        [
+            row.id.clone(),
+            row.operation.clone(),
+            row.email.clone(),
+            row.asked_by.clone(),
+            moment(row.expires_at),
+            row.reason.clone(),
+        ]
+    });
+    table(["ID", "WHAT", "USER", "ASKED BY", "LAPSES", "REASON"], rows.collect())
 }
 
 impl Demand {

@@ -75,6 +75,8 @@ events! {
     MemberRemoved = "member.removed",
     InviteCreated = "invite.created",
     InviteDeleted = "invite.deleted",
+    ApprovalAsked = "approval.asked",
+    ApprovalRefused = "approval.refused",
     JobStarted = "job.started",
     JobPaused = "job.paused",
     JobResumed = "job.resumed",

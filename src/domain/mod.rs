@@ -1,6 +1,7 @@
 //! The rules of accounts and second factors. Pure: no I/O, no clock, no randomness, no async; those come in as values.
 
 pub mod api_key;
+pub mod approval;
 pub mod audit;
 pub mod backoff;
 pub mod backup_code;

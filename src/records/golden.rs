@@ -15,6 +15,7 @@ use super::codec::{Record, decode, encode};
 use super::days::Adoption;
 use super::{FrozenUsers, OutboxRecord, Reminder};
 use crate::domain::api_key::ApiKey;
+use crate::domain::approval::Approval;
 use crate::domain::audit::{AuditActor, AuditRecord, AuditTarget, Event, Outcome};
 use crate::domain::backoff::{Failures, LoginFailures};
 use crate::domain::email::EmailAddress;
@@ -362,6 +363,24 @@ fn jobs() {
     check("job_result_skipped", &JobOutcome::Skipped(Skip::HasFactor));
     check("job_result_failed", &JobOutcome::Failed("the mail server is gone".to_owned()));
     check("reminder", &Reminder { at: at(0) });
+}
+
+#[test]
+fn approvals() {
+    check(
+        "approval",
+        &Approval {
+            id: "0a1b2c3d".to_owned(),
+            operation: "reset_two_factor".to_owned(),
+            request: "{\"user\":\"ada\"}".to_owned(),
+            user: id(1),
+            email: "ada@example.com".to_owned(),
+            asked_by: AskedBy { uid: 1_000, name: "jdoe".to_owned() },
+            reason: "lost phone, HD-4711".to_owned(),
+            asked_at: at(0),
+            expires_at: at(900),
+        },
+    );
 }
 
 #[test]

@@ -48,6 +48,7 @@ pub const AUDIT: &[u8] = b"audit/";
 pub const OPERATOR_AUDIT: &[u8] = b"operator_audit/";
 /// Index of the audit log: the same, by the request's id.
 pub const REQUEST_AUDIT: &[u8] = b"request_audit/";
+pub const APPROVAL: &[u8] = b"approval/";
 pub const JOB: &[u8] = b"job/";
 pub const JOB_STARTED: &[u8] = b"job_started/";
 pub const JOB_RUNNING: &[u8] = b"job_running/";
@@ -530,6 +531,11 @@ pub fn expiry(at: Timestamp, key: &[u8]) -> Vec<u8> {
 pub fn parse_expiry(key: &[u8]) -> Option<(Timestamp, &[u8])> {
     let (at, key) = key.strip_prefix(EXPIRY)?.split_first_chunk::<8>()?;
     Some((unsortable(*at), key))
+}
+
+/// An act that waits for a second operator.
+pub fn approval(id: &str) -> Vec<u8> {
+    join(&[APPROVAL, id.as_bytes()])
 }
 
 pub fn audit(number: u64) -> Vec<u8> {

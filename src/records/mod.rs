@@ -6,6 +6,7 @@
 pub mod codec;
 pub mod keys;
 
+mod approvals;
 mod audit;
 pub mod days;
 mod expiry;
@@ -32,6 +33,7 @@ use std::sync::Arc;
 use crate::domain::id::UserId;
 use crate::store::{Batch, Cursor, Entry, Order, Page, Store, StoreError, Version, decode_counter};
 
+pub use approvals::{put_approval, remove_approval};
 pub use audit::{ChainedAudit, append_audit};
 pub use invites::{put_invite, remove_invite};
 pub use jobs::{FROZEN_PER_PAGE, FrozenUsers, Reminder, put_job, put_job_results, put_job_users, put_reminder};

@@ -15,6 +15,7 @@
 
 mod admin;
 mod api_keys;
+mod approvals;
 mod audit;
 mod cli;
 mod conformance;

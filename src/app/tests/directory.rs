@@ -360,7 +360,7 @@ async fn pages(world: &World, question: &Question, is_forward: bool) -> (Vec<Use
 /// The same from the indexes on disk, which say less of themselves.
 async fn pages_from_indexes(world: &World, question: &Question, is_forward: bool) -> Vec<UserId> {
     let actor = Actor { identity: operator(), address: None, user_agent: None, request_id: String::new() };
-    let cx = Context { app: &world.app, actor: &actor, now: world.now, step: None };
+    let cx = Context { app: &world.app, actor: &actor, now: world.now, step: None, approved: None };
     let wanted = Wanted {
         terms: Terms::new(&question.query),
         id: None,

@@ -21,7 +21,7 @@ impl World {
     /// An organization of a new user, who is logged in.
     pub(super) async fn owner(&self, email: &str, name: &str) -> (Identity, OrganizationId) {
         let actor = Actor { identity: operator(), address: None, user_agent: None, request_id: String::new() };
-        let cx = Context { app: &self.app, actor: &actor, now: self.now, step: None };
+        let cx = Context { app: &self.app, actor: &actor, now: self.now, step: None, approved: None };
         let before = cx.user(self.create(email, false).await).await.unwrap();
         let mut user = before.value.clone();
         let (batch, organization) = cx.found_organization(Batch::default(), &mut user, name).await.unwrap();
@@ -102,7 +102,7 @@ async fn a_large_organization_goes_at_once_and_its_records_by_and_by() {
     // More than one answer may wait for; the rest is noted, and counts as gone.
     assert!(world.keys_naming(id).await > 100);
     let actor = Actor { identity: operator(), address: None, user_agent: None, request_id: String::new() };
-    let cx = Context { app: &world.app, actor: &actor, now: world.now, step: None };
+    let cx = Context { app: &world.app, actor: &actor, now: world.now, step: None, approved: None };
     assert!(cx.places_of(member).await.unwrap().is_empty());
     world.app.sweep(world.now).await.unwrap();
     assert_eq!(world.keys_naming(id).await, 0);
@@ -116,7 +116,7 @@ async fn nobody_joins_what_is_being_deleted() {
     let (owner, id) = world.owner(EMAIL, "Acme").await;
     let bob = world.create("bob@example.com", false).await;
     let actor = Actor { identity: operator(), address: None, user_agent: None, request_id: String::new() };
-    let cx = Context { app: &world.app, actor: &actor, now: world.now, step: None };
+    let cx = Context { app: &world.app, actor: &actor, now: world.now, step: None, approved: None };
     let before = world.app.records().user(bob).await.unwrap().unwrap();
     let mut user = before.value.clone();
     let organization = world.app.records().organization(id).await.unwrap().unwrap();

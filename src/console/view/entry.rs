@@ -98,6 +98,8 @@ const fn words(event: Event) -> &'static str {
         Event::MemberRemoved => "left organization",
         Event::InviteCreated => "invite made",
         Event::InviteDeleted => "invite deleted",
+        Event::ApprovalAsked => "approval asked for",
+        Event::ApprovalRefused => "approval refused",
         Event::JobStarted => "job started",
         Event::JobPaused => "job paused",
         Event::JobResumed => "job resumed",

@@ -1,0 +1,71 @@
+//! Something that one operator asked for and another must approve (console.md §4).
+
+use super::id::UserId;
+use super::job::AskedBy;
+use super::time::Timestamp;
+
+/// How long it waits, in seconds.
+pub const APPROVAL_SECONDS: i64 = 15 * 60;
+
+/// An act that waits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Approval {
+    /// Short, to be read out.
+    pub id: String,
+    /// The operation's name.
+    pub operation: String,
+    /// The operation itself, as JSON.
+    pub request: String,
+    /// To whom it would be done.
+    pub user: UserId,
+    pub email: String,
+    pub asked_by: AskedBy,
+    pub reason: String,
+    pub asked_at: Timestamp,
+    pub expires_at: Timestamp,
+}
+
+impl Approval {
+    /// Whether this is another operator than who asked: another user of the system, or the same under another name. A
+    /// name is a claim, which somebody of the same system user can make up; where that must not be, each operator has a
+    /// system user of its own.
+    #[must_use]
+    pub fn is_for_another(&self, approver: &AskedBy) -> bool {
+        let asker = &self.asked_by;
+        let names = [asker.name.trim(), approver.name.trim()];
+        asker.uid != approver.uid
+            || names.iter().all(|name| !name.is_empty()) && asker.name.to_lowercase() != approver.name.to_lowercase()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_operator_is_another_user_or_another_name() {
+        let by = |uid, name: &str| AskedBy { uid, name: name.to_owned() };
+        for (asker, approver, expected) in [
+            ((1, "jdoe"), (1, "jdoe"), false),
+            ((1, "jdoe"), (1, "JDoe"), false),
+            ((1, "jdoe"), (1, "mrossi"), true),
+            ((1, "jdoe"), (2, "jdoe"), true),
+            ((1, "jdoe"), (1, ""), false),
+            ((1, ""), (1, "mrossi"), false),
+            ((1, ""), (2, ""), true),
+        ] {
+            let approval = Approval {
+                id: String::new(),
+                operation: String::new(),
+                request: String::new(),
+                user: UserId(uuid::Uuid::nil()),
+                email: String::new(),
+                asked_by: by(asker.0, asker.1),
+                reason: String::new(),
+                asked_at: Timestamp::default(),
+                expires_at: Timestamp::default(),
+            };
+            assert_eq!(approval.is_for_another(&by(approver.0, approver.1)), expected, "{asker:?} {approver:?}");
+        }
+    }
+}
