@@ -21,7 +21,7 @@ use crate::error::{Error, Result};
 use crate::records::{
     FROZEN_PER_PAGE, FrozenUsers, Reminder, Versioned, keys, put_job, put_job_results, put_reminder, put_user,
 };
-use crate::store::{Batch, Commit, Expect};
+use crate::store::{Batch, Commit, Expect, StoreError};
 
 /// Users left out that go into one batch.
 const SKIPS_MAX: usize = 40;
@@ -170,7 +170,20 @@ impl Context<'_> {
             return Err(Error::internal(format!("job {} has fewer users than it says", job.id)));
         }
         for (id, skip) in users.iter().take(SKIPS_MAX) {
-            let found = if skip.is_some() { None } else { self.records().user(*id).await? };
+            let found = match skip {
+                Some(_) => Ok(None),
+                None => self.records().user(*id).await,
+            };
+            let found = match found {
+                Ok(found) => found,
+                // One that cannot be read does not hold up the others.
+                Err(error @ StoreError::Corrupt(_)) => {
+                    tracing::error!(%error, job = %job.id, "a job cannot read a user");
+                    skips.push(Outcome::Failed(error.to_string()));
+                    continue;
+                }
+                Err(error) => return Err(error.into()),
+            };
             let skip = match (skip, &found) {
                 (Some(skip), _) => Some(*skip),
                 (None, None) => Some(Skip::Gone),

@@ -335,6 +335,20 @@ async fn who_is_gone_is_skipped() {
     assert_eq!(results[1].outcome, JobOutcome::Done);
 }
 
+/// A damaged record is a failure of its own, not the end of the job.
+#[tokio::test]
+async fn who_cannot_be_read_does_not_hold_up_the_others() {
+    let world = World::new();
+    let ids = people(&world, 3).await;
+    let job = started(&world, JobKind::RemindToEnrol, &ids).await;
+    world.commit(Batch::default().put(keys::user(ids[1]), b"damaged".to_vec())).await;
+    work(&world).await;
+    let results = world.app.records().job_results(crate::domain::job::JobId(1), 0..3).await.unwrap();
+    assert!(matches!(results[1], crate::domain::job::Outcome::Failed(_)), "{results:?}");
+    let row = world.run(&operator(), ListJobs {}).await.unwrap().remove(0);
+    assert_eq!((row.id, row.state, row.done, row.failed), (job.id, JobState::Done, 2, 1));
+}
+
 /// Drafts lapse after an hour, jobs 90 days after they are over; nothing stays behind.
 #[tokio::test]
 async fn drafts_and_old_jobs_go() {
