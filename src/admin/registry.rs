@@ -24,6 +24,7 @@ use crate::app::reset::{
 };
 use crate::app::reset_link::SendTwoFactorResetLink;
 use crate::app::sessions::{ListSessionsOf, RevokeSessions};
+use crate::app::verify::{RepairStore, VerifyStore};
 use crate::app::{Actor, App, Operation};
 use crate::error::Error;
 
@@ -79,6 +80,7 @@ operations! {
     ReadOverview,
     ReadStatus,
     RefuseAct,
+    RepairStore,
     ResendVerification,
     ResetTwoFactor,
     RevokeAllApiKeys,
@@ -94,6 +96,7 @@ operations! {
     StartJob,
     SteerJob,
     UnlockTwoFactor,
+    VerifyStore,
 }
 
 async fn run_one<O: Operation>(app: &App, actor: &Actor, body: &[u8]) -> Answer {

@@ -48,6 +48,7 @@ pub mod signup;
 pub mod sweep;
 pub mod throttle;
 pub mod tokens;
+pub mod verify;
 pub mod views;
 
 #[cfg(test)]

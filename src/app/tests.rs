@@ -6,6 +6,7 @@ mod jobs;
 mod organizations;
 mod overview;
 mod pending_invites;
+mod verify;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -32,6 +33,7 @@ use super::reset::*;
 use super::safety::Proof;
 use super::second_factor::*;
 use super::sessions::*;
+use super::verify::{ProblemKind, RepairStore, VerifyStore};
 use super::views::UserRef;
 use super::*;
 use crate::config::{MailTransport, Rate, Verification};
@@ -1135,7 +1137,7 @@ async fn every_operation_is_for_those_it_is_for() {
             RevokeAllApiKeys,
             ListApprovals, ApproveAct, RefuseAct, ListAudit, ExportAudit, LookUpRequest, DemandReEnrolment, ReadStatus, FindUsers, CountUsers, InspectUser, ResendVerification, CancelEmailChangeOf, ResetTwoFactor, UnlockTwoFactor,
             RevokeBackupCodes, ExplainCode, StartEnrolment, ConfirmEnrolment, ListSessionsOf, RevokeSessions, DraftJob,
-            StartJob, SteerJob, ListJobs, ReadDraft, ReadJob, ReadOverview,
+            StartJob, SteerJob, ListJobs, ReadDraft, ReadJob, ReadOverview, VerifyStore, RepairStore,
         ],
         user("ok", GATE, READ) => [ListUsers],
         user("ok", "ok", READ) => [RetrieveUser, RetrieveTwoFactorStatus],

@@ -21,6 +21,7 @@ pub mod serve;
 pub mod session;
 pub mod two_factor;
 pub mod user;
+pub mod verify;
 mod when;
 
 use std::path::PathBuf;
@@ -146,6 +147,14 @@ pub enum Operate {
     /// The audit trail
     #[command(subcommand, after_help = "Example:\n  doorward audit list --user ada@example.com")]
     Audit(audit::Command),
+    /// Check every record, index, counter and link of the audit trail
+    #[command(after_help = "\
+Examples:
+  doorward verify
+  doorward verify --repair
+
+Works while the server runs and when it does not. The exit code is 1 when something is wrong.")]
+    Verify(verify::Arguments),
 }
 
 impl Cli {
@@ -205,6 +214,7 @@ impl Operate {
                 Self::Session(command) => command.run(&link, output).await,
                 Self::Job(command) => command.run(&link, output).await,
                 Self::Audit(command) => command.run(&link, output).await,
+                Self::Verify(arguments) => arguments.run(&link, output).await,
             };
             link.close().await;
             result

@@ -77,6 +77,7 @@ events! {
     InviteDeleted = "invite.deleted",
     ApprovalAsked = "approval.asked",
     ApprovalRefused = "approval.refused",
+    StoreRepaired = "store.repaired",
     JobStarted = "job.started",
     JobPaused = "job.paused",
     JobResumed = "job.resumed",

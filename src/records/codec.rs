@@ -105,7 +105,7 @@ fn checksum(key: &[u8], content: &[u8]) -> [u8; CHECKSUM_BYTES] {
 }
 
 /// A key for people: its words, and hex where it is not text.
-fn name(key: &[u8]) -> String {
+pub fn name(key: &[u8]) -> String {
     let readable = key.iter().rposition(|&byte| byte == b'/').map_or(0, |slash| slash + 1);
     let (words, rest) = key.split_at(readable.min(key.len()));
     let mut name = String::from_utf8_lossy(words).into_owned();

@@ -78,6 +78,33 @@ pub const OUTBOX_FAILED_COUNTER: &[u8] = b"counter/outbox_failed";
 /// Names the secret key that this store is sealed with.
 pub const SECRET_KEY_ID: &[u8] = b"meta/secret_key_id";
 
+/// The indexes of users: every entry follows from a user's record.
+pub const USER_INDEXES: &[&[u8]] = &[
+    EMAIL,
+    USER_NUMBER,
+    USER_CREATED,
+    USER_SIGNED_IN,
+    USER_STATE,
+    ACTIVE_USER,
+    USER_PENDING_EMAIL,
+    USER_CODES,
+    USER_WAITS,
+    WORD,
+    NAME,
+];
+
+/// Below these lie the counters of users, each in one of them once.
+pub const USER_COUNTERS: &[&[u8]] = &[b"counter/users", b"counter/active_users/", PENDING_EMAILS_COUNTER];
+
+/// Whether a key is that of a counter in which users count.
+pub fn is_user_counter(key: &[u8]) -> bool {
+    key == USERS_COUNTER
+        || key == PENDING_EMAILS_COUNTER
+        || [&b"counter/users_in_state/"[..], b"counter/users_with_codes/", b"counter/active_users/"]
+            .iter()
+            .any(|prefix| key.starts_with(prefix))
+}
+
 fn join(parts: &[&[u8]]) -> Vec<u8> {
     parts.concat()
 }
@@ -123,7 +150,7 @@ pub fn parse_user_time(key: &[u8]) -> Option<Timestamp> {
 
 /// Users with a device and so many backup codes, which are few.
 pub fn user_codes_prefix(codes: u8) -> Vec<u8> {
-    join(&[b"user_codes/", &[codes]])
+    join(&[USER_CODES, &[codes]])
 }
 
 pub fn user_codes(codes: u8, id: UserId) -> Vec<u8> {

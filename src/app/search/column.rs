@@ -29,9 +29,6 @@ const STEP: usize = 16 * 1024;
 const NEAR_ROWS_MAX: usize = 2_000;
 /// With so many hits nobody asks for what nearly matches.
 const NEAR_BELOW: usize = 10;
-/// Up to so many hits are sorted by themselves; more are picked from the order of all.
-const SORTED_ALONE_MAX: usize = 2_000;
-
 /// What a row says of its user, in bits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Facts(u16);

@@ -42,21 +42,36 @@ impl Ranking {
         self.recent.insert(at, (place, row));
         if self.recent.len() > RECENT_MAX {
             let mut all = Vec::with_capacity(self.sorted.len() + self.recent.len());
-            self.walk(|row| all.push(row));
+            self.pieces().for_each(|piece| all.extend_from_slice(piece));
             *self = Self { sorted: all, recent: Vec::new() };
         }
     }
 
-    /// Visits all rows in order, also those that died.
-    pub fn walk(&self, mut visit: impl FnMut(u32)) {
-        let mut from = 0;
-        for (place, row) in &self.recent {
-            let to = usize::try_from(*place).unwrap_or(usize::MAX);
-            self.sorted.get(from..to).unwrap_or_default().iter().for_each(|row| visit(*row));
-            visit(*row);
-            from = to;
-        }
-        self.sorted.get(from..).unwrap_or_default().iter().for_each(|row| visit(*row));
+    /// All rows in order, also those that died, piece by piece.
+    pub fn pieces(&self) -> impl Iterator<Item = &[u32]> {
+        let starts = std::iter::once(0).chain(self.recent.iter().map(|(place, _)| index(*place)));
+        let ends = self.recent.iter().map(|(place, _)| index(*place)).chain([self.sorted.len()]);
+        let long = starts.zip(ends).map(|(start, end)| self.sorted.get(start..end).unwrap_or_default());
+        let recent = self.recent.iter().map(|(_, row)| std::slice::from_ref(row)).chain([&[][..]]);
+        long.zip(recent).flat_map(|(long, recent)| [long, recent])
+    }
+
+    /// How many rows that are meant lie before a place, or at it; `compare` says how a row lies to the place.
+    pub fn count_before(
+        &self,
+        compare: impl Fn(u32) -> Ordering,
+        or_at: bool,
+        is_meant: impl Fn(u32) -> bool,
+    ) -> usize {
+        let is_before = |row: u32| {
+            let order = compare(row);
+            order.is_lt() || or_at && order.is_eq()
+        };
+        let long = self.sorted.partition_point(|row| is_before(*row));
+        let recent = self.recent.partition_point(|(_, row)| is_before(*row));
+        let long = self.sorted.get(..long).unwrap_or_default().iter().copied();
+        let recent = self.recent.get(..recent).unwrap_or_default().iter().map(|(_, row)| *row);
+        long.chain(recent).map(|row| usize::from(is_meant(row))).sum()
     }
 
     /// Whether `is_it` holds for one of the rows that `compare` finds equal to what is looked for. Looks at so many only.
@@ -75,4 +90,8 @@ impl Ranking {
     pub fn bytes(&self) -> usize {
         self.sorted.capacity() * 4 + self.recent.capacity() * 8
     }
+}
+
+fn index(place: u32) -> usize {
+    usize::try_from(place).unwrap_or(usize::MAX)
 }

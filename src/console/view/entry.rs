@@ -100,6 +100,7 @@ const fn words(event: Event) -> &'static str {
         Event::InviteDeleted => "invite deleted",
         Event::ApprovalAsked => "approval asked for",
         Event::ApprovalRefused => "approval refused",
+        Event::StoreRepaired => "indexes repaired",
         Event::JobStarted => "job started",
         Event::JobPaused => "job paused",
         Event::JobResumed => "job resumed",

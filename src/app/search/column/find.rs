@@ -1,19 +1,23 @@
 //! Searching the column: which rows match and how well, and a window of them in an order.
 
 use std::cmp::Ordering as Order;
+use std::ops::Range;
 use std::sync::atomic::AtomicBool;
 
 use memchr::memmem;
 
 use super::{
-    Column, Facts, Found, From, NEAR_BELOW, NEAR_ROWS_MAX, Result, SORTED_ALONE_MAX, STEP, Wanted, Window, check,
+    Cancelled, Column, Facts, Found, From, NEAR_BELOW, NEAR_ROWS_MAX, Ranking, Result, STEP, Wanted, Window, check,
     state_bits,
 };
 use crate::domain::id::UserId;
 use crate::domain::user::FactorState;
 use crate::domain::user_filter::{UserFilter, UserSort};
-use crate::domain::user_place::{Place, first_second_within, is_descending};
+use crate::domain::user_place::{Place, first_second_within};
 use crate::domain::user_search::{Class, Terms, slips_allowed};
+
+/// Rows of a ranking that are counted at once.
+const BLOCK: usize = 1_024;
 
 /// How each row matches: 0 is not at all, else one more than the rank of its class.
 type Marks = Vec<u8>;
@@ -25,22 +29,22 @@ const fn mark(class: Class) -> u8 {
 impl Column {
     /// A window of the users that match.
     pub fn find(&self, wanted: &Wanted, from: &From, limit: usize, cancelled: &AtomicBool) -> Result<Window> {
-        let marks = self.marks(wanted, cancelled)?;
-        let mut rows = self.marked(wanted, &marks, cancelled)?;
-        let count = rows.len();
-        let is_before = |row: &u32, place: &Place| self.place(*row, wanted, &marks).compare(place, wanted.sort);
-        let before = |rows: &[u32], place: &Place, or_at: bool| {
-            let is_before = |row: &u32| {
-                let order = is_before(row, place);
-                order == Order::Less || or_at && order == Order::Equal
-            };
-            if is_in_order(wanted.sort) {
-                rows.partition_point(is_before)
-            } else {
-                rows.iter().filter(|row| is_before(row)).count()
+        let mut marks = self.marks(wanted, cancelled)?;
+        if wanted.sort != UserSort::Email {
+            // In the other orders how well a user matches does not count.
+            for one in &mut marks {
+                *one = if *one > 0 { mark(Class::Prefix) } else { 0 };
             }
+        }
+        let list = match wanted.sort {
+            UserSort::Created | UserSort::LastLogin => List::ByTime(self.by_time(wanted.sort, &marks)),
+            UserSort::Email | UserSort::EmailDescending => List::Ranked(&self.by_email),
+            UserSort::Name => List::Ranked(&self.by_name),
         };
+        check(cancelled)?;
+        let count = marks.iter().filter(|mark| **mark > 0).count();
         let last_start = count.saturating_sub(limit);
+        let before = |place: &Place, or_at: bool| self.rank_of(place, or_at, &list, wanted, &marks);
         let (start, end) = match from {
             From::Start => (0, limit),
             From::End => (last_start, count),
@@ -49,23 +53,29 @@ impl Column {
                 (start, start + limit)
             }
             From::After(place) => {
-                let start = before(&rows, place, true);
+                let start = before(place, true);
                 (start, start + limit)
             }
             From::Before(place) => {
-                let end = before(&rows, place, false);
+                let end = before(place, false);
                 (end.saturating_sub(limit), end)
             }
         };
         let end = end.min(count);
-        if !is_in_order(wanted.sort) {
-            self.order_window(&mut rows, start, end, wanted.sort);
-        }
-        let window = rows.get(start..end).unwrap_or_default();
-        let found = window.iter().map(|row| Found {
-            place: self.place(*row, wanted, &marks),
-            has_keys: self.facts_of(*row).has(Facts::KEYS),
-            is_namesake: self.is_namesake(*row),
+        check(cancelled)?;
+        let rows = match list {
+            List::Ranked(ranking) if wanted.sort == UserSort::EmailDescending => {
+                let mut rows = Self::in_ranking(ranking, &marks, count - end, count - start.min(count));
+                rows.reverse();
+                rows
+            }
+            List::Ranked(ranking) => Self::in_ranking(ranking, &marks, start, end),
+            List::ByTime(timed) => self.in_time(timed, start, end),
+        };
+        let found = rows.into_iter().map(|row| Found {
+            place: self.place(row, wanted, &marks),
+            has_keys: self.facts_of(row).has(Facts::KEYS),
+            is_namesake: self.is_namesake(row),
         });
         Ok(Window { rows: found.collect(), count: count as u64, position: start as u64 })
     }
@@ -109,26 +119,59 @@ impl Column {
 
     /// Marks the rows with one word in them, in one pass over all texts. Agrees with [`Terms::class`].
     fn mark_term(&self, term: &str, marks: &mut Marks, cancelled: &AtomicBool) -> Result<()> {
+        // Both halves at once, where there are cores for it.
+        let middle = marks.len() / 2;
+        let (first, second) = marks.split_at_mut(middle);
+        std::thread::scope(|scope| {
+            let other = scope.spawn(|| self.mark_part(term, middle, second, cancelled));
+            let one = self.mark_part(term, 0, first, cancelled);
+            one.and(other.join().unwrap_or(Err(Cancelled)))
+        })
+    }
+
+    /// The same for the rows from one on.
+    fn mark_part(&self, term: &str, from: usize, marks: &mut [u8], cancelled: &AtomicBool) -> Result<()> {
+        let end = self.starts.get(from + marks.len()).map_or(self.text.len(), |start| Self::index(*start));
+        let text = self.text.as_bytes().get(..end).unwrap_or_default();
         let finder = memmem::Finder::new(term);
-        let text = self.text.as_bytes();
-        let (mut at, mut row, mut since_check) = (0, 0, 0);
-        while let Some(found) = text.get(at..).and_then(|rest| finder.find(rest)) {
-            let found = at + found;
-            while self.start(row + 1) <= found {
-                row += 1;
+        let next = |at: usize| {
+            let rest = text.get(at..)?;
+            let found = match term.as_bytes() {
+                [byte] => memchr::memchr(*byte, rest),
+                _ => finder.find(rest),
+            };
+            found.map(|found| at + found)
+        };
+        let mut starts = self.starts.get(from..from + marks.len()).unwrap_or_default().iter();
+        let mut rows = marks.iter_mut();
+        let (Some(mut start), Some(mut mark_of_row)) = (starts.next().map(|start| Self::index(*start)), rows.next())
+        else {
+            return Ok(());
+        };
+        let mut next_start = starts.next().map_or(end, |start| Self::index(*start));
+        let (mut at, mut count) = (start, 0);
+        while let Some(found) = next(at) {
+            while next_start <= found {
+                let Some(mark) = rows.next() else { return Ok(()) };
+                mark_of_row = mark;
+                start = next_start;
+                next_start = starts.next().map_or(end, |start| Self::index(*start));
             }
-            let class = if found == self.start(row) {
-                if self.email(row).len() == term.len() { Class::Exact } else { Class::Prefix }
+            let class = if found == start {
+                if text.get(found + term.len()) == Some(&0) { Class::Exact } else { Class::Prefix }
             } else if starts_word(&self.text, found) {
                 Class::WordStart
             } else {
                 Class::Inside
             };
-            set(marks, row, class);
             // Only a place inside a word may have a better one behind it.
-            at = if class == Class::Inside { found + term.len() } else { self.start(row + 1) };
-            since_check += 1;
-            if since_check % STEP == 0 {
+            let is_decided = class != Class::Inside;
+            if is_decided || *mark_of_row == 0 {
+                *mark_of_row = mark(class);
+            }
+            at = if is_decided { next_start } else { found + term.len() };
+            count += 1;
+            if count % STEP == 0 {
                 check(cancelled)?;
             }
         }
@@ -247,85 +290,124 @@ impl Column {
         }
         if locked {
             let now = wanted.now.as_micros();
-            let mut waits =
-                self.waits.iter().filter(|(_, until)| *until > now).map(|(row, _)| Self::index(*row)).peekable();
-            for (row, (mark, facts)) in marks.iter_mut().zip(&self.facts).enumerate() {
-                let waits = waits.next_if_eq(&row).is_some();
+            let waits = self.waits.iter().filter(|(_, until)| *until > now);
+            let kept: Vec<(usize, u8)> =
+                waits.filter_map(|(row, _)| Some((Self::index(*row), *marks.get(Self::index(*row))?))).collect();
+            for (mark, facts) in marks.iter_mut().zip(&self.facts) {
                 let is_disabled = facts.0 & Facts::STATE == state_bits(FactorState::Locked);
-                *mark = if waits || is_disabled { *mark } else { 0 };
+                *mark = if is_disabled { *mark } else { 0 };
+            }
+            for (row, kept) in kept {
+                if let Some(mark) = marks.get_mut(row) {
+                    *mark = kept;
+                }
             }
         }
     }
 
     // ------------------------------------------------------------------------------------------------- ordering
 
-    /// The marked rows: in the order of the list where [`is_in_order`] says so, else as they come.
-    fn marked(&self, wanted: &Wanted, marks: &Marks, cancelled: &AtomicBool) -> Result<Vec<u32>> {
-        let of = |row: u32| marks.get(Self::index(row)).copied().unwrap_or(0);
-        let count = marks.iter().filter(|mark| **mark > 0).count();
-        check(cancelled)?;
-        let as_they_come = || (0..).zip(marks).filter(|(_, mark)| **mark > 0).map(|(row, _)| row).collect::<Vec<u32>>();
-        let is_by_email = matches!(wanted.sort, UserSort::Email | UserSort::EmailDescending);
-        let has_classes = wanted.sort == UserSort::Email && !wanted.terms.is_empty();
-        let mut rows;
-        if !is_in_order(wanted.sort) {
-            return Ok(as_they_come());
-        } else if count <= SORTED_ALONE_MAX {
-            rows = as_they_come();
-            rows.sort_unstable_by(|one, other| {
-                let classes = if has_classes { of(*one).cmp(&of(*other)) } else { Order::Equal };
-                let by = |one, other| if is_by_email { self.cmp_email(one, other) } else { self.cmp_name(one, other) };
-                classes.then_with(|| by(*one, *other))
-            });
-        } else if has_classes {
-            let mut classes: [Vec<u32>; 5] = Default::default();
-            self.by_email.walk(|row| {
-                if let Some(class) = of(row).checked_sub(1).and_then(|class| classes.get_mut(usize::from(class))) {
-                    class.push(row);
-                }
-            });
-            rows = classes.concat();
-        } else {
-            rows = Vec::with_capacity(count);
-            let ranking = if is_by_email { &self.by_email } else { &self.by_name };
-            ranking.walk(|row| {
-                if of(row) > 0 {
-                    rows.push(row);
-                }
-            });
+    /// The rows of a window of a ranked list: class by class, and in the order of the ranking within each.
+    fn in_ranking(ranking: &Ranking, marks: &Marks, start: usize, end: usize) -> Vec<u32> {
+        let mut rows = Vec::with_capacity(end.saturating_sub(start));
+        let mut passed = 0;
+        for (class, count) in classes(marks) {
+            let (first, last) = (start.saturating_sub(passed).min(count), end.saturating_sub(passed).min(count));
+            if first < last {
+                Self::in_class(ranking, marks, class, first..last, &mut rows);
+            }
+            passed += count;
         }
-        check(cancelled)?;
-        if is_descending(wanted.sort) {
-            rows.reverse();
-        }
-        Ok(rows)
+        rows
     }
 
-    /// Brings the rows of a window to their places in a list by a time, without ordering all others.
-    fn order_window(&self, rows: &mut [u32], start: usize, end: usize, sort: UserSort) {
-        let second = |row: u32| {
-            let seconds = if sort == UserSort::Created { &self.made } else { &self.seen };
-            seconds.get(Self::index(row)).copied().unwrap_or(0)
-        };
-        let newest_first = |one: &u32, other: &u32| {
-            second(*other).cmp(&second(*one)).then_with(|| self.id(*other).cmp(&self.id(*one)))
-        };
-        if start >= end || end > rows.len() {
-            return;
+    /// Adds the rows of one class at these places among those of the class.
+    fn in_class(ranking: &Ranking, marks: &Marks, class: u8, places: Range<usize>, rows: &mut Vec<u32>) {
+        let of = |row: &u32| marks.get(Self::index(*row)).copied().unwrap_or(0);
+        let mut passed = 0;
+        for block in ranking.pieces().flat_map(|piece| piece.chunks(BLOCK)) {
+            let count: usize = block.iter().map(|row| usize::from(of(row) == class)).sum();
+            if passed + count > places.start {
+                let wanted = block.iter().filter(|row| of(row) == class);
+                let wanted = wanted.skip(places.start.saturating_sub(passed));
+                rows.extend(wanted.take(places.end - passed.max(places.start)));
+            }
+            passed += count;
+            if passed >= places.end {
+                return;
+            }
         }
-        let (_, _, behind) = if start == 0 {
-            let (one, rest) = rows.split_at_mut(0);
-            (one, &mut 0, rest)
-        } else {
-            rows.select_nth_unstable_by(start - 1, newest_first)
+    }
+
+    /// How many rows of a list lie before a place, or at it.
+    fn rank_of(&self, place: &Place, or_at: bool, list: &List<'_>, wanted: &Wanted, marks: &Marks) -> usize {
+        let of = |row: u32| marks.get(Self::index(row)).copied().unwrap_or(0);
+        match list {
+            List::ByTime(timed) => {
+                let second = place.second().unwrap_or(0);
+                let is_before = |(at, row): &(u32, u32)| {
+                    let order = second.cmp(at).then_with(|| place.id.as_bytes().cmp(&self.id(*row)));
+                    order == Order::Less || or_at && order == Order::Equal
+                };
+                timed.iter().filter(|row| is_before(row)).count()
+            }
+            List::Ranked(ranking) if wanted.sort == UserSort::Email => {
+                // In the ranking the classes lie among one another: a better class decides alone.
+                let (class, key) =
+                    place.key.split_first().map_or((0, &[][..]), |(rank, key)| (rank.saturating_add(1), key));
+                let better = classes(marks).filter(|(other, _)| *other < class).map(|(_, count)| count);
+                let compare = |row: u32| (self.email(row).as_bytes(), &self.id(row)).cmp(&(key, place.id.as_bytes()));
+                better.sum::<usize>() + ranking.count_before(compare, or_at, |row| of(row) == class)
+            }
+            List::Ranked(ranking) if wanted.sort == UserSort::Name => {
+                let key = place.key.as_slice();
+                let compare = |row: u32| (self.name_key(row), &self.id(row)).cmp(&(key, place.id.as_bytes()));
+                ranking.count_before(compare, or_at, |row| of(row) > 0)
+            }
+            List::Ranked(ranking) => {
+                // From behind, what is greater comes before.
+                let key = place.key.as_slice();
+                let compare = |row: u32| (self.email(row).as_bytes(), &self.id(row)).cmp(&(key, place.id.as_bytes()));
+                let all = marks.iter().filter(|mark| **mark > 0).count();
+                all - ranking.count_before(compare, !or_at, |row| of(row) > 0)
+            }
+        }
+    }
+
+    /// The marked rows with the time that a list is ordered by.
+    fn by_time(&self, sort: UserSort, marks: &Marks) -> Vec<(u32, u32)> {
+        let seconds = if sort == UserSort::Created { &self.made } else { &self.seen };
+        let mut timed = vec![(0, 0); marks.len()];
+        let mut count = 0;
+        for (row, (mark, second)) in (0..).zip(marks.iter().zip(seconds)) {
+            if let Some(place) = timed.get_mut(count) {
+                *place = (*second, row);
+            }
+            count += usize::from(*mark > 0);
+        }
+        timed.truncate(count);
+        timed
+    }
+
+    /// The rows of a window of a list by time, newest first, without ordering all others.
+    fn in_time(&self, mut timed: Vec<(u32, u32)>, start: usize, end: usize) -> Vec<u32> {
+        let newest_first = |(one_second, one): &(u32, u32), (other_second, other): &(u32, u32)| {
+            other_second.cmp(one_second).then_with(|| self.id(*other).cmp(&self.id(*one)))
         };
+        if start >= end || end > timed.len() {
+            return Vec::new();
+        }
+        if start > 0 {
+            timed.select_nth_unstable_by(start - 1, newest_first);
+        }
+        let behind = timed.get_mut(start..).unwrap_or_default();
         let length = end - start;
         if length < behind.len() {
             behind.select_nth_unstable_by(length, newest_first);
         }
-        if let Some(window) = behind.get_mut(..length) {
-            window.sort_unstable_by(newest_first);
-        }
+        let window = behind.get_mut(..length).unwrap_or_default();
+        window.sort_unstable_by(newest_first);
+        window.iter().map(|(_, row)| *row).collect()
     }
 
     fn place(&self, row: u32, wanted: &Wanted, marks: &Marks) -> Place {
@@ -350,9 +432,17 @@ impl Column {
     }
 }
 
-/// Whether the order of the list is kept ready; else it is made of what matches.
-const fn is_in_order(sort: UserSort) -> bool {
-    !matches!(sort, UserSort::Created | UserSort::LastLogin)
+/// The order of a list.
+enum List<'a> {
+    /// Kept ready.
+    Ranked(&'a Ranking),
+    /// The marked rows with their times, which are ordered as far as needed.
+    ByTime(Vec<(u32, u32)>),
+}
+
+/// The marks that there are, and how many rows have each, best first.
+fn classes(marks: &Marks) -> impl Iterator<Item = (u8, usize)> {
+    (1..=mark(Class::Near)).map(|class| (class, marks.iter().map(|mark| usize::from(*mark == class)).sum()))
 }
 
 /// Marks a row, unless it is marked better already.

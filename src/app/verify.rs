@@ -1,0 +1,237 @@
+//! Checking the store page by page, live or stopped: every user is read, every index looked at in both directions, every
+//! counter counted anew, the audit trail followed link by link; and mending what follows from the users' records.
+//!
+//! A page is short, and what it needs to go on travels with the answer, so that nothing waits for a check. Changes that
+//! come meanwhile are no damage: what looks wrong is looked at again until two readings of the record agree.
+
+mod chain;
+mod count;
+mod counters;
+mod indexes;
+mod users;
+
+use serde::{Deserialize, Serialize};
+
+use super::audit::Note;
+use super::{Context, Operation, Permission};
+use crate::domain::audit::Event;
+use crate::domain::text;
+use crate::error::{Error, Result};
+use crate::records::codec;
+use crate::records::keys;
+use crate::store::{Batch, Commit, Expect};
+
+/// Looks again at what changes while it is looked at.
+const TRIES: usize = 5;
+
+/// What is checked, in this order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Part {
+    /// Users' records, what follows from them, and the counters of users.
+    Users,
+    /// Whether every index entry follows from a record.
+    Indexes,
+    /// The other counters.
+    Counters,
+    Audit,
+}
+
+/// Where a check goes on. Made by the check, and for it only.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct VerifyState {
+    part: Part,
+    /// The last key that was looked at, in hex.
+    after: Option<String>,
+    /// Which of the part's ranges of keys.
+    range: usize,
+    count: count::Count,
+    chain: chain::Link,
+    repaired: u64,
+}
+
+/// What one page found.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct VerifyPage {
+    /// Pass it on to go on; `None`: everything was looked at.
+    pub state: Option<VerifyState>,
+    pub part: Part,
+    /// Entries that this page looked at.
+    pub looked_at: u64,
+    /// About how many there are in all parts together.
+    pub of: u64,
+    pub problems: Vec<Problem>,
+    /// What could not be checked, and why.
+    pub notes: Vec<String>,
+}
+
+/// Something that is not as it should be.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Problem {
+    pub kind: ProblemKind,
+    /// A sentence that names the place.
+    pub detail: String,
+    pub is_repaired: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ProblemKind {
+    /// A record that does not read.
+    Unreadable,
+    /// An index entry that ought to be there, or says something else.
+    Missing,
+    /// An index entry of nobody.
+    Stray,
+    WrongCounter,
+    BrokenChain,
+}
+
+/// Checks one page of the store, and changes nothing.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct VerifyStore {
+    pub state: Option<VerifyState>,
+}
+
+impl Operation for VerifyStore {
+    const NAME: &'static str = "verify_store";
+    const NEEDS: Permission = Permission::OPERATOR_READ;
+    type Reply = VerifyPage;
+
+    async fn run(self, cx: &Context<'_>) -> Result<Self::Reply> {
+        Check { cx, repairs: false }.page(self.state).await
+    }
+}
+
+/// Checks one page of the store, and mends what follows from the users' records: indexes and counters.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct RepairStore {
+    pub state: Option<VerifyState>,
+}
+
+impl Operation for RepairStore {
+    const NAME: &'static str = "repair_store";
+    const NEEDS: Permission = Permission::OPERATOR_WRITE;
+    type Reply = VerifyPage;
+
+    async fn run(self, cx: &Context<'_>) -> Result<Self::Reply> {
+        Check { cx, repairs: true }.page(self.state).await
+    }
+}
+
+/// One page of a check.
+struct Check<'a> {
+    cx: &'a Context<'a>,
+    repairs: bool,
+}
+
+/// What a page of one part found.
+#[derive(Default)]
+struct Findings {
+    looked_at: u64,
+    problems: Vec<Problem>,
+    notes: Vec<String>,
+    is_done: bool,
+}
+
+impl Findings {
+    fn problem(&mut self, kind: ProblemKind, detail: String, is_repaired: bool) {
+        self.problems.push(Problem { kind, detail, is_repaired });
+    }
+}
+
+impl Check<'_> {
+    async fn page(&self, state: Option<VerifyState>) -> Result<VerifyPage> {
+        let mut state = match state {
+            Some(state) => state,
+            None => VerifyState {
+                part: Part::Users,
+                after: None,
+                range: 0,
+                count: self.begin_count().await?,
+                chain: chain::Link::default(),
+                repaired: 0,
+            },
+        };
+        let part = state.part;
+        let findings = match part {
+            Part::Users => self.users_page(&mut state).await?,
+            Part::Indexes => self.indexes_page(&mut state).await?,
+            Part::Counters => self.counters_page(&mut state).await?,
+            Part::Audit => self.chain_page(&mut state).await?,
+        };
+        state.repaired += findings.problems.iter().filter(|problem| problem.is_repaired).count() as u64;
+        let next = match (findings.is_done, part) {
+            (false, part) => Some(part),
+            (true, Part::Users) => Some(Part::Indexes),
+            (true, Part::Indexes) => Some(Part::Counters),
+            (true, Part::Counters) => Some(Part::Audit),
+            (true, Part::Audit) => None,
+        };
+        if let (None, true) = (next, state.repaired > 0) {
+            self.note_repair(state.repaired).await?;
+        }
+        if findings.is_done {
+            (state.after, state.range) = (None, 0);
+        }
+        Ok(VerifyPage {
+            state: next.map(|part| VerifyState { part, ..state }),
+            part,
+            looked_at: findings.looked_at,
+            of: self.size().await?,
+            problems: findings.problems,
+            notes: findings.notes,
+        })
+    }
+
+    /// About how many entries a check looks at.
+    async fn size(&self) -> Result<u64> {
+        let users = self.cx.records().counter(keys::USERS_COUNTER).await?.max(0).cast_unsigned();
+        Ok(users.saturating_mul(1 + indexes::ENTRIES_PER_USER) + self.cx.records().audit_newest().await?)
+    }
+
+    /// Returns when everything that a reading so far may have seen is durable, and told to watchers.
+    async fn barrier(&self) -> Result<()> {
+        let batch = Batch::default().expect(NOTHING, Expect::Absent);
+        // Of expectations alone, and this one holds.
+        let _nothing = self.cx.records().store().commit(batch).await?;
+        Ok(())
+    }
+
+    /// Makes one repair, which its own expectations guard; false when something changed meanwhile.
+    async fn repair(&self, batch: Batch) -> Result<bool> {
+        if !self.repairs {
+            return Ok(false);
+        }
+        Ok(matches!(self.cx.records().store().commit(batch).await?, Commit::Done(_)))
+    }
+
+    async fn note_repair(&self, repaired: u64) -> Result<()> {
+        let note = Note::new(Event::StoreRepaired).detail("repaired", repaired.to_string());
+        let batch = self.cx.audited(Batch::default(), note);
+        // Nothing is expected, so nothing conflicts.
+        let _done = self.cx.records().store().commit(batch).await?;
+        Ok(())
+    }
+}
+
+/// A key that nothing is kept at.
+const NOTHING: &[u8] = b"nothing";
+
+impl VerifyState {
+    fn after(&self) -> Result<Option<Vec<u8>>> {
+        let read = |hex: &String| {
+            text::unhex(hex).ok_or_else(|| Error::invalid("invalid_input", "not a place of a check", Some("state")))
+        };
+        self.after.as_ref().map(read).transpose()
+    }
+
+    fn go_on_after(&mut self, key: &[u8]) {
+        self.after = Some(text::hex(key));
+    }
+}
+
+/// A key for people.
+fn shown(key: &[u8]) -> String {
+    codec::name(key)
+}
