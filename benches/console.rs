@@ -376,7 +376,6 @@ fn lost(bench: &mut Bench) {
             is_colourful: true,
         });
         console.until("the first users", |console| console.chosen().is_some());
-        console.press("?");
         let gone = Instant::now();
         console.vanish();
         console.wait();

@@ -208,9 +208,10 @@ impl Terminal {
         self.child.process_id().unwrap()
     }
 
-    /// The terminal goes away, as when a connection is lost.
+    /// The terminal goes away, as when a connection is lost: its reader with the next bytes, which nobody wants.
     pub fn vanish(&mut self) {
         self.heard = channel().1;
+        self.press("?");
         self.keyboard = Box::new(std::io::sink());
         self.master = None;
     }

@@ -2,8 +2,10 @@
 //!
 //! Mouse reporting is off until it is asked for, so that the terminal's own selection works.
 
-use std::io::{self, IsTerminal, Stdout, Write};
+use std::cell::RefCell;
+use std::io::{self, IsTerminal, Write};
 use std::mem::ManuallyDrop;
+use std::rc::Rc;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::ThreadId;
@@ -11,12 +13,12 @@ use std::thread::ThreadId;
 use crossterm::clipboard::CopyToClipboard;
 use crossterm::cursor::Show;
 use crossterm::event::{DisableBracketedPaste, DisableMouseCapture, EnableBracketedPaste, EnableMouseCapture, Event};
-use crossterm::execute;
 use crossterm::style::force_color_output;
 use crossterm::terminal::{
     BeginSynchronizedUpdate, EndSynchronizedUpdate, EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode,
     enable_raw_mode,
 };
+use crossterm::{execute, queue};
 use futures_util::Stream;
 use futures_util::stream;
 use ratatui::Terminal;
@@ -49,16 +51,54 @@ pub fn is_usable() -> bool {
 pub struct Term {
     /// Never dropped: its own drop complains on standard error when it cannot show the cursor, and on a terminal that
     /// is gone that complaint panics. [`restore`] shows the cursor.
-    terminal: ManuallyDrop<Terminal<CrosstermBackend<Stdout>>>,
+    terminal: ManuallyDrop<Terminal<CrosstermBackend<Outbox>>>,
+    outbox: Outbox,
+    /// What the last frame said of the cursor.
+    cursor: Vec<u8>,
 }
+
+/// What goes to the terminal: kept until a frame is whole, or at once.
+#[derive(Clone)]
+struct Outbox(Rc<RefCell<Option<Vec<u8>>>>);
+
+impl Outbox {
+    /// Keeps what comes from now on.
+    fn begin_frame(&self) {
+        *self.0.borrow_mut() = Some(Vec::new());
+    }
+
+    /// What was kept.
+    fn end_frame(&self) -> Vec<u8> {
+        self.0.borrow_mut().take().unwrap_or_default()
+    }
+}
+
+impl Write for Outbox {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self.0.borrow_mut().as_mut() {
+            Some(frame) => frame.write(bytes),
+            None => io::stdout().write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        if self.0.borrow().is_some() { Ok(()) } else { io::stdout().flush() }
+    }
+}
+
+/// The marks around a frame.
+const FRAME_MARKS_BYTES: usize = 16;
+/// Behind the cells of a frame, before the cursor, also where there are no cells: how the backend ends a drawing.
+const CELLS_END: &[u8] = b"\x1b[39m\x1b[49m\x1b[59m\x1b[0m";
 
 impl Term {
     /// Takes the terminal.
     pub fn enter() -> io::Result<Self> {
         hook_panics();
         enter()?;
-        let terminal = Terminal::new(CrosstermBackend::new(io::stdout())).inspect_err(|_| restore())?;
-        Ok(Self { terminal: ManuallyDrop::new(terminal) })
+        let outbox = Outbox(Rc::default());
+        let terminal = Terminal::new(CrosstermBackend::new(outbox.clone())).inspect_err(|_| restore())?;
+        Ok(Self { terminal: ManuallyDrop::new(terminal), outbox, cursor: Vec::new() })
     }
 }
 
@@ -73,11 +113,24 @@ impl Screen for Term {
         self.terminal.size().map(|size| (size.width, size.height))
     }
 
+    /// A frame in which nothing is new sends nothing: over a slow line, silence says that nothing happens.
     fn draw(&mut self, model: &Model) -> io::Result<()> {
-        execute!(self.terminal.backend_mut(), BeginSynchronizedUpdate)?;
+        self.outbox.begin_frame();
         let drawn = self.terminal.draw(|frame| view::draw(model, frame)).map(drop);
-        execute!(self.terminal.backend_mut(), EndSynchronizedUpdate)?;
-        drawn
+        let frame = self.outbox.end_frame();
+        drawn?;
+        let cells = frame.windows(CELLS_END.len()).rposition(|window| window == CELLS_END);
+        let (cells, cursor) = frame.split_at(cells.unwrap_or(0));
+        if cells.is_empty() && cursor == self.cursor {
+            return Ok(());
+        }
+        self.cursor = cursor.to_vec();
+        let mut whole = Vec::with_capacity(frame.len() + FRAME_MARKS_BYTES);
+        queue!(whole, BeginSynchronizedUpdate)?;
+        whole.extend_from_slice(&frame);
+        queue!(whole, EndSynchronizedUpdate)?;
+        self.outbox.write_all(&whole)?;
+        self.outbox.flush()
     }
 
     /// By `resize`, since `Terminal::clear` asks the terminal for its cursor and fights the reader of events for the

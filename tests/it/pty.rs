@@ -173,8 +173,8 @@ impl Pty {
 
     /// Hangs up, as a lost ssh connection does: the last reader goes with the next bytes that nobody wants.
     pub fn close_terminal(&mut self) {
-        self.keyboard.write_all(b"?").unwrap();
         self.heard = channel().1;
+        self.keyboard.write_all(b"?").unwrap();
         self.keyboard = Box::new(std::io::sink());
         self.master = None;
     }

@@ -24,6 +24,9 @@ pub struct Users {
     pub total: u64,
     /// The cursor follows the user, never the row number.
     pub chosen: Option<UserId>,
+    /// The line of the list on which the row under the cursor stands, from 0, where the ends of the list allow it: rows
+    /// stand still while the cursor moves among them.
+    pub line: usize,
     /// Where the cursor goes when the list that is awaited is here.
     pub goal: Goal,
     /// Rows that the cursor still has to go once more of the list is here.

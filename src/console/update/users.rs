@@ -14,6 +14,7 @@ use crate::console::field;
 use crate::console::keys::Action;
 use crate::console::link::Request;
 use crate::console::model::{End, Focus, Goal, Model, Screen, Slot, WINDOW_PAGE_ROWS, Window};
+use crate::console::view;
 use crate::domain::id::UserId;
 use crate::domain::user_filter::UserQuery;
 
@@ -156,10 +157,26 @@ pub(super) fn jump(model: &mut Model, percent: u8) -> Cmds {
 }
 
 pub(super) fn choose(model: &mut Model, user: Option<UserId>) -> Cmds {
+    model.users.line = line_of(model, user);
     model.users.chosen = user;
     model.tab_row = 0;
     model.tab_marks.clear();
     inspect(model)
+}
+
+/// The line on which a user's row is to stand: where it is, if it is in sight. A step over the edge turns half a page; a
+/// page leaves the cursor on its line.
+fn line_of(model: &Model, user: Option<UserId>) -> usize {
+    let (first, height) = view::in_sight(model);
+    let row = model.users.rows().iter().position(|row| Some(row.uuid) == user);
+    let Some((before, row)) = model.users.chosen_index().zip(row) else { return 0 };
+    if (first..first + height).contains(&row) {
+        row - first
+    } else if before.abs_diff(row) < height {
+        height / 2
+    } else {
+        before.saturating_sub(first)
+    }
 }
 
 pub(super) fn find_key(model: &mut Model, event: KeyEvent, action: Option<Action>) -> Cmds {

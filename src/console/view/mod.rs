@@ -36,6 +36,7 @@ use super::update::place;
 use crate::app::views::UserRow;
 use crate::domain::time::Timestamp;
 pub use hit::{Hit, hit};
+pub use users::in_sight;
 
 /// Rows above the list of users, above a detail that has the screen to itself, and below both.
 const USERS_TOP: u16 = 3;

@@ -61,7 +61,16 @@ pub(super) fn list_area(model: &Model, body: Rect) -> Rect {
 /// The first row that is in sight, for a list so high.
 pub(super) fn first_row(model: &Model, height: usize) -> usize {
     let chosen = model.users.chosen_index().unwrap_or(0);
-    chosen.saturating_sub(height / 2).min(model.users.rows().len().saturating_sub(height))
+    let line = model.users.line.min(height.saturating_sub(1));
+    chosen.saturating_sub(line).min(model.users.rows().len().saturating_sub(height))
+}
+
+/// The first row of the list that is in sight, and how many can be.
+#[must_use]
+pub fn in_sight(model: &Model) -> (usize, usize) {
+    let list = list_area(model, body(Rect::new(0, 0, model.size.0, model.size.1), super::USERS_TOP));
+    let height = usize::from(list.height);
+    (first_row(model, height), height)
 }
 
 fn find_line(model: &Model, frame: &mut Frame<'_>) {
