@@ -18,8 +18,8 @@ use crate::error::Result;
 use crate::records::{self, OutboxRecord, Versioned};
 use crate::store::Batch;
 
-/// Members looked at for one batch; each mail takes three operations.
-const MEMBERS_AT_ONCE: usize = 25;
+/// Members looked at for one batch; each mail takes five operations.
+const MEMBERS_AT_ONCE: usize = 15;
 
 /// Somebody joined: for everybody who was there before.
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -6,18 +6,21 @@ use super::organization_views::OrganizationBasicView;
 use super::search::{Found, From, Indexed, Wanted, Window};
 use super::views::{FactorView, UserDetail, UserRef, UserRow};
 use super::{Context, Operation, Permission};
+use crate::domain::audit::{AuditRecord, Event};
 use crate::domain::id::UserId;
 use crate::domain::time::Timestamp;
-use crate::domain::user::User;
+use crate::domain::user::{TotpDevice, User};
 use crate::domain::user_filter::{UserFilter, UserSort};
 use crate::domain::user_place::Place;
 use crate::domain::user_search::Terms;
 use crate::error::{Error, Result};
-use crate::records::keys;
+use crate::records::{ChainedAudit, keys};
 use crate::store::Order;
 
 /// Most rows of one page.
 pub const ROWS_MAX: usize = 500;
+/// Mails shown with a user.
+const MAILS_SHOWN: usize = 3;
 /// Audit entries shown with a user.
 const AUDIT_ROWS: usize = 50;
 /// Namesakes shown with a user.
@@ -144,7 +147,7 @@ impl Operation for InspectUser {
         let audit = cx.records().audit(Some(user.id), None, AUDIT_ROWS, Order::Descending).await?;
         Ok(UserDetail {
             row: cx.user_row(&user),
-            factor: cx.factor_view(&user).await?,
+            factor: cx.factor_view(&user, &audit).await?,
             pending_email: user.pending_email.as_ref().map(|email| email.as_str().to_owned()),
             pending_email_at: user.pending_email_at,
             email_changed_at: user.email_changed_at,
@@ -155,6 +158,8 @@ impl Operation for InspectUser {
             api_keys: cx.api_key_views(&user).await?,
             remembered_devices,
             mails_waiting: cx.records().mails_waiting(user.id).await?,
+            mails: cx.records().mail_notes(user.id, MAILS_SHOWN).await?,
+            unlocked_today: unlocked_lately(&audit, cx.now),
             warnings: cx.warnings(&user, &namesakes),
             namesakes,
             audit: audit.into_iter().map(Into::into).collect(),
@@ -260,9 +265,12 @@ impl Context<'_> {
         waits.into_iter().flatten().filter(|until| self.now < *until).max()
     }
 
-    async fn factor_view(&self, user: &User) -> Result<FactorView> {
+    async fn factor_view(&self, user: &User, newest: &[ChainedAudit]) -> Result<FactorView> {
         let factor = &user.second_factor;
         let failures = [factor.totp_failures, factor.backup_code_failures];
+        let count = failures.iter().map(|one| one.count as usize).sum();
+        let wrong: Vec<&AuditRecord> =
+            newest.iter().map(|entry| &entry.record).filter(|record| is_wrong_code(record)).take(count).collect();
         Ok(FactorView {
             state: factor.state(),
             method: factor.is_enabled().then(|| "TOTP".to_owned()),
@@ -275,6 +283,9 @@ impl Context<'_> {
             totp_failures: factor.totp_failures.count,
             backup_code_failures: factor.backup_code_failures.count,
             last_failure_at: failures.into_iter().filter(|one| one.count > 0).map(|one| one.last_at).max(),
+            failures_since: wrong.last().map(|record| record.at),
+            locked_from: wrong.first().and_then(|record| record.address.clone()),
+            last_drift_steps: factor.totp.as_ref().and_then(TotpDevice::last_drift),
             waiting_until: self.waiting_until(user),
             login_locked_until: self.login_locked_until(user).await?,
             must_enrol: factor.enrol_from.is_some(),
@@ -314,6 +325,9 @@ impl Context<'_> {
         if user.is_staff {
             warnings.push("this is a staff user".to_owned());
         }
+        if self.is_own(user) {
+            warnings.push("this is you: nobody resets the own second factor".to_owned());
+        }
         if self.waiting_until(user).is_some() {
             warnings.push("wrong codes were tried just now".to_owned());
         }
@@ -322,4 +336,15 @@ impl Context<'_> {
         }
         warnings
     }
+}
+
+fn is_wrong_code(record: &AuditRecord) -> bool {
+    matches!(record.event, Event::TwoFactorLoginFailed | Event::TwoFactorValidateFailed)
+}
+
+fn unlocked_lately(newest: &[ChainedAudit], now: Timestamp) -> u32 {
+    let unlocks = newest
+        .iter()
+        .filter(|entry| entry.record.event == Event::TwoFactorUnlocked && now.seconds_since(entry.record.at) < 86_400);
+    u32::try_from(unlocks.count()).unwrap_or(u32::MAX)
 }

@@ -9,7 +9,7 @@ use super::{App, Context, random};
 use crate::clock;
 use crate::domain::email::EmailAddress;
 use crate::domain::id::UserId;
-use crate::domain::mail::{Mail, MailKind};
+use crate::domain::mail::{Mail, MailKind, MailNote, MailState};
 use crate::domain::time::Timestamp;
 use crate::domain::user::User;
 use crate::domain::vault::Sealed;
@@ -88,6 +88,14 @@ impl App {
         let id = *random::uuid(now)?.as_bytes();
         let sealed = self.sealed(&id, queued)?;
         let record = OutboxRecord { id, user, due: now, queued_at: now, attempts: 0, last_error: None, sealed };
+        let batch = match (user, queued) {
+            (Some(user), Queued::Mail(mail)) => {
+                let (kind, to) = (mail.kind.template().to_owned(), mail.to.as_str().to_owned());
+                let note = MailNote { kind, to, at: now, state: MailState::Queued, error: None };
+                records::put_mail_note(batch, user, &id, &note)
+            }
+            _ => batch,
+        };
         Ok(records::queue_mail(batch, &record))
     }
 
@@ -124,7 +132,17 @@ impl App {
 
     /// The mail is with the mail server.
     pub async fn outbox_delivered(&self, mail: &OutboxMail) -> Result<()> {
-        self.commit_outbox(records::remove_mail(Batch::default(), &mail.record)).await
+        let batch = self.noted(Batch::default(), &mail.record.value, MailState::HandedOver, None).await?;
+        self.commit_outbox(records::remove_mail(batch, &mail.record)).await
+    }
+
+    /// Notes what became of a mail to a user.
+    async fn noted(&self, batch: Batch, mail: &OutboxRecord, state: MailState, error: Option<String>) -> Result<Batch> {
+        let Some(user) = mail.user else { return Ok(batch) };
+        Ok(match self.records().mail_note(user, &mail.id).await? {
+            Some(note) => records::change_mail_note(batch, user, &mail.id, &MailNote { state, error, ..note }),
+            None => batch,
+        })
     }
 
     /// An attempt failed: try again `at` a moment, or give up `at` this one and keep it for a while. `error` must not
@@ -135,7 +153,8 @@ impl App {
         }
         let before = &mail.record;
         let record = OutboxRecord { due: at, ..failed_once_more(&before.value, error) };
-        self.commit_outbox(records::reschedule_mail(Batch::default(), before, &record)).await
+        let batch = self.noted(Batch::default(), &record, MailState::Queued, record.last_error.clone()).await?;
+        self.commit_outbox(records::reschedule_mail(batch, before, &record)).await
     }
 
     /// Resolves when a mail was queued since the last call, or when the next one comes due.
@@ -158,7 +177,8 @@ impl App {
     async fn give_up(&self, before: &Versioned<OutboxRecord>, error: &str, now: Timestamp) -> Result<()> {
         let record = failed_once_more(&before.value, error);
         let kept_until = now.plus_seconds(GIVEN_UP_KEPT_SECONDS);
-        self.commit_outbox(records::give_up_mail(Batch::default(), before, &record, kept_until)).await
+        let batch = self.noted(Batch::default(), &record, MailState::Failed, record.last_error.clone()).await?;
+        self.commit_outbox(records::give_up_mail(batch, before, &record, kept_until)).await
     }
 
     /// So that one that fails does not hold up the mails behind it.

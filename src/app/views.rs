@@ -227,6 +227,10 @@ pub struct UserDetail {
     pub remembered_devices: usize,
     /// Mails to this user that wait in the outbox.
     pub mails_waiting: usize,
+    /// The last three, newest first, of those of the last 30 days.
+    pub mails: Vec<MailRow>,
+    /// How often operators unlocked the user in the last day.
+    pub unlocked_today: u32,
     /// E-mail addresses of other users with the same first and last name.
     pub namesakes: Vec<String>,
     /// The newest entries about this user, newest first.
@@ -234,6 +238,9 @@ pub struct UserDetail {
     /// Facts that should make an operator careful, in words.
     pub warnings: Vec<String>,
 }
+
+/// A mail to a user.
+pub type MailRow = crate::domain::mail::MailNote;
 
 /// The second factor as an operator sees it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -250,6 +257,12 @@ pub struct FactorView {
     pub totp_failures: u32,
     pub backup_code_failures: u32,
     pub last_failure_at: Option<Timestamp>,
+    /// When the wrong codes in a row began, and the address that the last came from, as far as the newest entries of the
+    /// trail say.
+    pub failures_since: Option<Timestamp>,
+    pub locked_from: Option<String>,
+    /// Steps of 30 s between the last accepted code and the server's clock then (negative: the phone is behind).
+    pub last_drift_steps: Option<i8>,
     pub waiting_until: Option<Timestamp>,
     /// Failed logins for the account have locked it until then.
     pub login_locked_until: Option<Timestamp>,

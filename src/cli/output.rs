@@ -108,7 +108,16 @@ fn spell_times_out(value: &mut Value) {
         name.ends_with("_at")
             || name.ends_with("_until")
             || name.ends_with("_from")
-            || matches!(name, "at" | "from" | "date_joined" | "last_login" | "last_activity" | "server_time")
+            || matches!(
+                name,
+                "at" | "failures_since"
+                    | "enrol_from"
+                    | "from"
+                    | "date_joined"
+                    | "last_login"
+                    | "last_activity"
+                    | "server_time"
+            )
     };
     match value {
         Value::Object(fields) => {

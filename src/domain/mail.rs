@@ -16,6 +16,30 @@ pub struct Mail {
     pub at: Timestamp,
 }
 
+/// What is remembered of a mail to a user, for operators.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MailNote {
+    /// The template's name.
+    pub kind: String,
+    pub to: String,
+    /// When it was queued.
+    pub at: Timestamp,
+    pub state: MailState,
+    /// What the mail server said last, when it did not take it.
+    pub error: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MailState {
+    /// It will be tried, or tried again.
+    Queued,
+    /// The mail server has it.
+    HandedOver,
+    /// Given up.
+    Failed,
+}
+
 /// What a mail is about. The variant's name in snake case is its template's name under `assets/mail`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]

@@ -138,6 +138,15 @@ pub struct TotpDevice {
     pub disabled: bool,
 }
 
+impl TotpDevice {
+    /// Steps between the last accepted code and the clock at that moment; negative: the phone was behind.
+    #[must_use]
+    pub fn last_drift(&self) -> Option<i8> {
+        let used_at = self.last_used_at?;
+        i8::try_from(self.last_step.saturating_sub(super::totp::step_at(used_at))).ok()
+    }
+}
+
 /// One unused backup code: an HMAC for look-up, and a sealed copy for display.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BackupCode {

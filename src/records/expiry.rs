@@ -65,6 +65,9 @@ impl Records {
         } else if key.starts_with(keys::TOKEN) {
             let token = self.read::<crate::domain::token::Token>(key).await?;
             token.filter(|token| token.value.expires_at <= now).map(|token| token.version)
+        } else if key.starts_with(keys::USER_MAIL) {
+            let note = self.read::<crate::domain::mail::MailNote>(key).await?;
+            note.filter(|note| super::mail_notes::kept_until(&note.value) <= now).map(|note| note.version)
         } else if key.starts_with(keys::APPROVAL) {
             let approval = self.read::<crate::domain::approval::Approval>(key).await?;
             approval.filter(|approval| approval.value.expires_at <= now).map(|approval| approval.version)

@@ -21,6 +21,7 @@ use crate::domain::backoff::{Failures, LoginFailures};
 use crate::domain::email::EmailAddress;
 use crate::domain::id::{InviteId, MembershipId, OrganizationId, SessionId, UserId};
 use crate::domain::job::{AskedBy, Job, JobId, JobKind, JobState, Outcome as JobOutcome, Skip};
+use crate::domain::mail::{MailNote, MailState};
 use crate::domain::organization::{Invite, Level, Membership, Organization, Team};
 use crate::domain::rate::Window;
 use crate::domain::session::{PendingLogin, PendingTotp, RememberedDevice, Session};
@@ -401,6 +402,16 @@ fn mails() {
         sealed: Sealed(vec![9, 8, 7]),
     };
     check("outbox", &mail);
+    check(
+        "mail_note",
+        &MailNote {
+            kind: "verify_email".to_owned(),
+            to: "ada@example.com".to_owned(),
+            at: at(0),
+            state: MailState::Failed,
+            error: Some("550 mailbox unavailable".to_owned()),
+        },
+    );
     check("outbox_fresh", &OutboxRecord { user: None, attempts: 0, last_error: None, ..mail });
 }
 

@@ -48,6 +48,7 @@ pub const AUDIT: &[u8] = b"audit/";
 pub const OPERATOR_AUDIT: &[u8] = b"operator_audit/";
 /// Index of the audit log: the same, by the request's id.
 pub const REQUEST_AUDIT: &[u8] = b"request_audit/";
+pub const USER_MAIL: &[u8] = b"user_mail/";
 pub const APPROVAL: &[u8] = b"approval/";
 pub const JOB: &[u8] = b"job/";
 pub const JOB_STARTED: &[u8] = b"job_started/";
@@ -558,6 +559,15 @@ pub fn expiry(at: Timestamp, key: &[u8]) -> Vec<u8> {
 pub fn parse_expiry(key: &[u8]) -> Option<(Timestamp, &[u8])> {
     let (at, key) = key.strip_prefix(EXPIRY)?.split_first_chunk::<8>()?;
     Some((unsortable(*at), key))
+}
+
+/// What became of the mails to one user.
+pub fn user_mail_prefix(user: UserId) -> Vec<u8> {
+    join(&[USER_MAIL, user.as_bytes()])
+}
+
+pub fn user_mail(user: UserId, id: &[u8; 16]) -> Vec<u8> {
+    join(&[&user_mail_prefix(user), id])
 }
 
 /// An act that waits for a second operator.

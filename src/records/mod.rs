@@ -13,6 +13,7 @@ mod expiry;
 mod invites;
 mod jobs;
 mod keyed;
+mod mail_notes;
 mod organizations;
 mod outbox;
 mod sessions;
@@ -38,6 +39,7 @@ pub use audit::{ChainedAudit, append_audit};
 pub use invites::{put_invite, remove_invite};
 pub use jobs::{FROZEN_PER_PAGE, FrozenUsers, Reminder, put_job, put_job_results, put_job_users, put_reminder};
 pub use keyed::{move_api_key, put_api_key, put_login_failures, put_token, remove_api_key};
+pub use mail_notes::{change_mail_note, put_mail_note};
 pub use organizations::{
     change_activity, put_membership, put_organization, put_team, remove_membership, remove_organization,
 };

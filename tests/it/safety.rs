@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::Server;
+use crate::harness::{Server, wait_for};
 
 const REASON: &str = "lost phone, HD-4711";
 const ADA: &str = "ada@example.com";
@@ -242,4 +242,72 @@ fn a_new_device_is_demanded_at_once() {
     assert_eq!(refused["code"], "two_factor_setup_required");
     client.enrol(&server);
     client.get("/api/personal_api_keys").is(200);
+}
+
+/// Console design, section 5, flows 2, 4 and 8: drift, where wrong codes came from, unlocks, the last mails.
+#[test]
+fn the_detail_says_what_a_caller_is_asked_about() {
+    let server = Server::with_mail();
+    server.go_to_the_middle_of_a_step();
+    let (person, client) = server.logged_in(ADA);
+    let mut authenticator = client.enrol(&server);
+    let detail = || server.cli(&["user", "show", ADA, "--json"]).json();
+    let factor = || detail()["factor"].clone();
+    assert_eq!(factor()["last_drift_steps"], json!(null));
+    server.advance(30);
+    let login = server.client();
+    login.login(&person).wants_second_factor();
+    login.post("/api/login/token", json!({"token": authenticator.code(&server)})).is(200);
+    assert_eq!(factor()["last_drift_steps"], 0, "{}", factor());
+
+    assert_eq!((&factor()["failures_since"], &factor()["locked_from"]), (&json!(null), &json!(null)));
+    let login = server.client();
+    login.login(&person).wants_second_factor();
+    login.post("/api/login/token", json!({"token": authenticator.wrong_code(&server)})).is(400);
+    let began = factor()["failures_since"].as_str().unwrap().to_owned();
+    server.advance(10);
+    login.post("/api/login/token", json!({"token": authenticator.wrong_code(&server)})).is(400);
+    assert_eq!((&factor()["failures_since"], &factor()["locked_from"]), (&json!(began), &json!("127.0.0.1")));
+
+    for unlocked in 1..=2 {
+        server.cli(&["2fa", "unlock", ADA, "--reason", "typed wrong codes"]).is(0);
+        assert_eq!(detail()["unlocked_today"], unlocked);
+    }
+    assert_eq!(factor()["locked_from"], json!(null));
+    server.advance(86_401);
+    assert_eq!(detail()["unlocked_today"], 0);
+
+    for _ in 0..3 {
+        let proof = json!({"reason": REASON, "verified_by": "call-back", "confirm": "ada"});
+        server.operate("demand_re_enrolment", &json!({"user": ADA, "proof": proof, "from": null})).unwrap();
+    }
+    let mails = wait_for("three mails with the mail server", || {
+        let mails = detail()["mails"].as_array().unwrap().clone();
+        assert_eq!(mails.len(), 3, "no more than three");
+        mails.iter().all(|mail| mail["state"] == "handed_over").then_some(mails)
+    });
+    for mail in mails {
+        assert_eq!((&mail["kind"], &mail["to"]), (&json!("enrolment_demanded"), &json!(ADA)));
+        assert!(mail["error"].is_null() && mail["at"].is_string(), "{mail}");
+    }
+    let own = server.cli(&["user", "show", ADA, "--json", "--operator", ADA]).json();
+    assert!(own["warnings"].to_string().contains("this is you"), "{own}");
+}
+
+/// Flow 8: the mail server's answer.
+#[test]
+fn a_mail_that_fails_says_why() {
+    let server = Server::builder()
+        .setting("email.transport", "smtp")
+        .setting("email.smtp.host", "127.0.0.1")
+        .setting("email.smtp.port", "1")
+        .setting("email.smtp.tls", "none")
+        .start();
+    let (_, client) = server.logged_in(ADA);
+    client.enrol(&server);
+    let mail = wait_for("a failed attempt", || {
+        let mail = server.cli(&["user", "show", ADA, "--json"]).json()["mails"][0].clone();
+        mail["error"].is_string().then_some(mail)
+    });
+    assert_eq!((&mail["kind"], &mail["state"]), (&json!("two_factor_enabled"), &json!("queued")), "{mail}");
 }

@@ -124,6 +124,9 @@ pub fn detail(row: UserRow) -> UserDetail {
             totp_failures: if row.waiting_until.is_some() { 5 } else { 0 },
             backup_code_failures: 0,
             last_failure_at: row.waiting_until.map(|_| ago(180)),
+            failures_since: None,
+            locked_from: None,
+            last_drift_steps: None,
             waiting_until: row.waiting_until,
             login_locked_until: None,
             must_enrol: row.state == FactorState::Enrol,
@@ -158,6 +161,8 @@ pub fn detail(row: UserRow) -> UserDetail {
         }],
         remembered_devices: 1,
         mails_waiting: 0,
+        mails: Vec::new(),
+        unlocked_today: 0,
         namesakes: vec!["anna.smith@edu.example.com".to_owned()],
         audit: vec![
             entry(48_213, 180, Event::TwoFactorLoginFailed, AuditActor::Anonymous, None),
