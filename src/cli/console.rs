@@ -45,6 +45,9 @@ pub struct Arguments {
 impl Arguments {
     /// `file` is the configuration file, beside which a `console.toml` may lie.
     pub fn run(self, global: &Global, config: Config, file: Option<&Path>) -> Result<(), Failure> {
+        let mut settings = Settings::read(&settings::files(self.keys.as_deref(), file)).map_err(ConfigError::in_use)?;
+        settings.calm |= self.calm;
+        settings.mouse |= self.mouse;
         let has_terminal = io::stdin().is_terminal() && io::stdout().is_terminal();
         if !(self.plain || has_terminal) {
             return Err(Failure::Usage(format!(
@@ -52,9 +55,6 @@ impl Arguments {
                 self.query.map(|query| format!(" {query}")).unwrap_or_default()
             )));
         }
-        let mut settings = Settings::read(&settings::files(self.keys.as_deref(), file)).map_err(ConfigError::in_use)?;
-        settings.calm |= self.calm;
-        settings.mouse |= self.mouse;
         let options = console::Options {
             query: self.query,
             read_only: self.read_only,

@@ -180,3 +180,35 @@ fn who_is_no_terminal_is_told_the_command() {
     let err = String::from_utf8(output.stderr).unwrap();
     assert!(err.contains("doorward user list anna") && err.lines().count() == 1, "{err}");
 }
+
+#[test]
+fn a_mistake_in_console_toml_is_told_and_nothing_starts() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("mine.toml");
+    std::fs::write(&file, "calm = true\n[keys]\nopne = \"Enter\"\n").unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_doorward"));
+    let output =
+        command.current_dir(&folder).arg("console").arg("--keys").arg(&file).stdin(Stdio::null()).output().unwrap();
+    assert_eq!(output.status.code(), Some(78));
+    let err = String::from_utf8(output.stderr).unwrap();
+    assert!(err.contains("mine.toml:3: unknown action `opne`; the nearest is `open`"), "{err}");
+    assert_eq!(err.lines().count(), 1);
+}
+
+#[test]
+fn keys_of_ones_own_and_no_colours() {
+    let server = Server::start();
+    server.user("anna@example.com");
+    let folder = tempfile::tempdir().unwrap();
+    let own = folder.path().join("doorward");
+    std::fs::create_dir(&own).unwrap();
+    std::fs::write(own.join("console.toml"), "theme = \"mono\"\n[keys]\nquit = \"F10\"\n").unwrap();
+    let home = folder.path().to_str().unwrap();
+    let mut console =
+        Pty::open_with(&server.data_dir(), &["--operator", "jdoe"], &[("XDG_CONFIG_HOME", home)], (24, 80));
+    console.settle();
+    console.keys("anna\r").shows("anna@example.com").keys("q");
+    assert!(!console.raw.contains("\u{1b}[3"), "no colour: {:?}", console.raw);
+    console.send("\u{1b}[21~", 1);
+    assert_eq!(console.child.wait().unwrap().exit_code(), 0);
+}

@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use crossterm::event::{Event, KeyCode, KeyEvent, KeyModifiers};
 use futures_util::stream;
-use proptest::prelude::*;
 use tokio::sync::watch;
 
 use super::fixture::{COLOUR, Console, Server, start};
@@ -19,11 +18,11 @@ use crate::domain::user::FactorState;
 use crate::domain::user_filter::UserFilter;
 use crate::error::Error;
 
-fn console() -> Console {
+pub(super) fn console() -> Console {
     Console::new(COLOUR, 80, 24)
 }
 
-fn writes(console: &Console) -> Vec<Request> {
+pub(super) fn writes(console: &Console) -> Vec<Request> {
     let asked = console.server.asked.lock().unwrap();
     let is_write = |request: &&Request| match request {
         Request::Reset(reset) => !reset.dry_run,
@@ -316,70 +315,6 @@ fn reasons_come_back_with_up() {
     console.key(KeyCode::Up);
     let Some(Overlay::Dialog(dialog)) = &console.model.overlay else { panic!("closed") };
     assert_eq!(dialog.reason.value(), "typed wrong codes");
-}
-
-fn any_key() -> impl Strategy<Value = KeyEvent> {
-    let named = prop_oneof![
-        Just(KeyCode::Enter),
-        Just(KeyCode::Esc),
-        Just(KeyCode::Tab),
-        Just(KeyCode::BackTab),
-        Just(KeyCode::Up),
-        Just(KeyCode::Down),
-        Just(KeyCode::Left),
-        Just(KeyCode::Right),
-        Just(KeyCode::Home),
-        Just(KeyCode::End),
-        Just(KeyCode::PageUp),
-        Just(KeyCode::PageDown),
-        Just(KeyCode::Backspace),
-        Just(KeyCode::Delete),
-    ];
-    let letters = prop_oneof![proptest::char::range(' ', '~'), Just('漢'), Just('\u{301}'), Just('W'), Just('a')];
-    let code = prop_oneof![named, letters.prop_map(KeyCode::Char)];
-    (code, 0..8u8).prop_map(|(code, modifiers)| {
-        KeyEvent::new(code, if modifiers == 1 { KeyModifiers::CONTROL } else { KeyModifiers::NONE })
-    })
-}
-
-#[derive(Clone, Debug)]
-enum Happening {
-    Key(KeyEvent),
-    Size(u16, u16),
-    Paste(String),
-    Pass(i64),
-    Break(bool),
-}
-
-fn any_happening() -> impl Strategy<Value = Happening> {
-    prop_oneof![
-        20 => any_key().prop_map(Happening::Key),
-        2 => (0..200u16, 0..60u16).prop_map(|(columns, rows)| Happening::Size(columns, rows)),
-        1 => any::<String>().prop_map(Happening::Paste),
-        4 => (0..2_000_000i64).prop_map(Happening::Pass),
-        1 => any::<bool>().prop_map(Happening::Break),
-    ]
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
-
-    #[test]
-    fn random_keys_and_sizes_never_panic(happenings in proptest::collection::vec(any_happening(), 1..120)) {
-        let mut console = console().at_anna();
-        for happening in happenings {
-            match happening {
-                Happening::Key(key) => console.send(Msg::Key(key)),
-                Happening::Size(columns, rows) => console.send(Msg::Resize(columns, rows)),
-                Happening::Paste(text) => console.send(Msg::Paste(text)),
-                Happening::Pass(milliseconds) => console.pass(milliseconds),
-                Happening::Break(broken) => {
-                    *console.server.broken.lock().unwrap() = broken.then_some(Failure::Lost);
-                }
-            }
-            console.screen();
-        }
-    }
 }
 
 // -------------------------------------------------------------------------------------------------------- the loop

@@ -3,7 +3,7 @@
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
 
 use super::fixture::{COLOUR, Console};
-use crate::console::keys::{Action, Place};
+use crate::console::keys::{Action, Keymap, Place};
 use crate::console::model::{Focus, MESSAGES_KEPT, Overlay, Screen, Tab};
 use crate::console::update::{Cmd, Msg, place};
 
@@ -160,4 +160,42 @@ fn every_action_has_a_name_of_its_own() {
     let mut console = console();
     console.send(Msg::Key(KeyEvent::new(KeyCode::Char('e'), KeyModifiers::CONTROL)));
     assert!(console.model.overlay.is_none(), "in a field it is the end of the line");
+}
+
+/// The table of docs/operations.md, as the keys are.
+fn table() -> String {
+    let mut lines = vec!["| action | keys | what it does |".to_owned(), "| --- | --- | --- |".to_owned()];
+    let keys = Keymap::default();
+    let places = [Place::List, Place::Detail, Place::Audit, Place::Find, Place::Absent];
+    for action in Action::mappable() {
+        let Some(bound) = places.iter().find_map(|place| keys.binding(*place, action)) else { continue };
+        lines.push(format!("| `{}` | {} | {} |", action.name(), bound.shown(), bound.binding.help));
+    }
+    lines.join("\n")
+}
+
+/// `INSTA_UPDATE=always` writes the table anew.
+#[test]
+fn the_documents_name_the_keys_there_are() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/operations.md");
+    let text = std::fs::read_to_string(path).unwrap();
+    let start = text.find("| action | keys |").expect("the table is there");
+    let end = start + text[start..].find("\n\n").expect("a blank line ends it");
+    if std::env::var("INSTA_UPDATE").is_ok_and(|update| update == "always") {
+        std::fs::write(path, format!("{}{}{}", &text[..start], table(), &text[end..])).unwrap();
+    } else {
+        assert_eq!(&text[start..end], table());
+    }
+}
+
+#[test]
+fn an_idle_console_draws_nothing() {
+    let mut console = console();
+    console.keys("ann\n");
+    console.pass(5_000);
+    console.model.dirty = false;
+    for _ in 0..20 {
+        console.pass(1_000);
+        assert!(!console.model.dirty, "at {:?}", console.now);
+    }
 }

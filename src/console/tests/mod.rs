@@ -8,4 +8,5 @@ mod frame;
 mod home;
 mod list;
 mod plain;
+mod random;
 mod screens;

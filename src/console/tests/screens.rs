@@ -3,32 +3,104 @@
 use super::fixture::{ASCII, COLOUR, Console, MONO};
 use crate::console::link::Failure;
 use crate::console::model::Tab;
+use crate::console::theme::{Colours, Theme};
 use crate::console::update::Msg;
+use crate::error::Error;
 use crossterm::event::KeyCode;
+use ratatui::style::Color;
 
 const SIZES: [(u16, u16); 3] = [(60, 16), (80, 24), (140, 40)];
 
-/// One snapshot for each size, of the console after `prepare`.
-fn check(name: &str, prepare: impl Fn(&mut Console)) {
+/// Everything that is drawn only where the locale can show it.
+const SIGNS: &str = "●○▲◌✖✔…→─│┌┐└┘◐◓◑◒↑↓█▓░";
+
+/// The console after `prepare`, at each size: a snapshot in `16` and one in ASCII. `mono` shows the same text as `16`
+/// and no colour; ASCII has none of our signs.
+pub fn check(name: &str, prepare: impl Fn(&mut Console)) {
     for (columns, rows) in SIZES {
-        let mut console = Console::new(COLOUR, columns, rows);
-        prepare(&mut console);
-        insta::assert_snapshot!(format!("{name}_{columns}x{rows}"), console.screen());
+        let at = |theme| {
+            let mut console = Console::new(theme, columns, rows);
+            prepare(&mut console);
+            console
+        };
+        let (sixteen, mono, ascii) = (at(COLOUR), at(MONO), at(ASCII));
+        insta::assert_snapshot!(format!("{name}_{columns}x{rows}"), sixteen.screen());
+        insta::assert_snapshot!(format!("{name}_ascii_{columns}x{rows}"), ascii.screen());
+        assert_eq!(sixteen.screen(), mono.screen(), "{name}");
+        for cell in &mono.buffer().content {
+            assert!(cell.fg == Color::Reset && cell.bg == Color::Reset, "{name}: a colour in mono: {cell:?}");
+        }
+        for cell in &sixteen.buffer().content {
+            assert!(!matches!(cell.fg, Color::Rgb(..) | Color::Indexed(_)), "{name}: not one of the 16: {cell:?}");
+        }
+        let sign = ascii.screen().chars().find(|sign| SIGNS.contains(*sign));
+        assert_eq!(sign, None, "{name}:\n{}", ascii.screen());
     }
 }
 
 #[test]
 fn users() {
     check("users", |console| console.keys("ann"));
+    check("users_filtered", |console| console.keys("an\nfsfi "));
 }
 
 #[test]
-fn users_mono_and_ascii() {
-    for (name, theme) in [("mono", MONO), ("ascii", ASCII)] {
-        let mut console = Console::new(theme, 80, 24);
-        console.keys("an\nfs");
-        insta::assert_snapshot!(format!("users_{name}_80x24"), console.screen());
+fn contrast_is_all_bright_and_nothing_dimmed() {
+    let mut console = Console::new(Theme { colours: Colours::Contrast, unicode: true }, 80, 24);
+    console.keys("ann\n");
+    for cell in &console.buffer().content {
+        assert!(!matches!(cell.fg, Color::DarkGray | Color::Red | Color::Green | Color::Cyan), "{cell:?}");
     }
+}
+
+#[test]
+fn menus() {
+    check("filters", |console| console.keys("ann\nf"));
+    check("sorts", |console| console.keys("ann\ns"));
+    check("copy", |console| console.keys("anna.smith@corp\ny"));
+    check("alone", |console| console.keys("anna.smith@corp\nYe"));
+    check("palette", |console| console.keys("ann\n:mark"));
+    check("messages", |console| {
+        console.keys("ann\nWW:mess\n");
+    });
+}
+
+#[test]
+fn waiting() {
+    check("waiting", |console| {
+        console.keys("ann\n");
+        console.hold = true;
+        console.keys("j");
+        console.pass(2_300);
+    });
+}
+
+#[test]
+fn failures() {
+    check("failed", |console| {
+        console.keys("ann\n");
+        *console.server.broken.lock().unwrap() =
+            Some(Failure::Refused(Error::internal("the store does not answer: no space left on device")));
+        console.keys("j");
+    });
+    check("not_known", |console| {
+        console.keys("anna.smith@corp\nW");
+        console.dialog('u');
+        console.keys("\ttyped wrong codes\t");
+        *console.server.broken.lock().unwrap() = Some(Failure::Lost);
+        console.keys("y");
+    });
+}
+
+#[test]
+fn no_data() {
+    check("no_data", |console| {
+        console.keys("anna.smith@corp\n\n");
+        let detail = console.model.detail.as_mut().unwrap();
+        detail.sessions.clear();
+        detail.api_keys.clear();
+        detail.audit.clear();
+    });
 }
 
 #[test]
@@ -38,7 +110,10 @@ fn nobody_found() {
 
 #[test]
 fn first_frame() {
-    insta::assert_snapshot!("first_frame_80x24", Console::unconnected(COLOUR, 80, 24).screen());
+    for (columns, rows) in SIZES {
+        let console = Console::unconnected(COLOUR, columns, rows);
+        insta::assert_snapshot!(format!("first_frame_{columns}x{rows}"), console.screen());
+    }
 }
 
 #[test]
@@ -49,12 +124,16 @@ fn detail() {
 #[test]
 fn detail_tabs() {
     for tab in [Tab::TwoFactor, Tab::Sessions, Tab::Keys, Tab::Audit] {
-        let mut console = Console::new(COLOUR, 80, 24);
-        console.keys("anna.smith@corp\n\n");
-        while console.model.tab != tab {
-            console.key(KeyCode::Right);
-        }
-        insta::assert_snapshot!(format!("detail_{tab:?}_80x24"), console.screen());
+        check(&format!("detail_{tab:?}"), |console| {
+            console.keys(
+                "anna.smith@corp
+
+",
+            );
+            while console.model.tab != tab {
+                console.key(KeyCode::Right);
+            }
+        });
     }
 }
 
@@ -93,9 +172,7 @@ fn result_panel() {
 #[test]
 fn help() {
     check("help", |console| console.keys("ann\n?"));
-    let mut console = Console::new(COLOUR, 80, 24);
-    console.keys("ann\n?page");
-    insta::assert_snapshot!("help_filtered_80x24", console.screen());
+    check("help_filtered", |console| console.keys("ann\n?page"));
 }
 
 #[test]
