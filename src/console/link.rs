@@ -16,6 +16,7 @@ use crate::app::directory::{CountUsers, FindUsers, Hits, InspectUser, UserRows};
 use crate::app::email::{CancelEmailChangeOf, ResendVerification};
 use crate::app::operator_keys::{RevokeAllApiKeys, RevokeApiKey};
 use crate::app::overview::{Overview, ReadOverview};
+use crate::app::requests::{LookUpRequest, RequestOutcome};
 use crate::app::reset::{
     CodeExplanation, ConfirmEnrolment, Done, EnrolmentStarted, ExplainCode, ResetTwoFactor, RevokeBackupCodes,
     StartEnrolment, TwoFactorReset, UnlockTwoFactor,
@@ -40,6 +41,7 @@ pub enum Request {
     Status,
     Find(FindUsers),
     Count(CountUsers),
+    LookUp(LookUpRequest),
     Inspect(InspectUser),
     Audit(ListAudit),
     Reset(ResetTwoFactor),
@@ -64,6 +66,7 @@ pub enum Reply {
     Status(Box<ServerStatus>),
     Users(UserRows),
     Count(Hits),
+    LookedUp(RequestOutcome),
     User(Box<UserDetail>),
     Audit(AuditPage),
     Reset(TwoFactorReset),
@@ -187,6 +190,7 @@ impl Backend for LinkBackend {
             Request::Status => link.call_as(id, ReadStatus {}).await.map(|status| Reply::Status(Box::new(status))),
             Request::Find(operation) => link.call_as(id, operation).await.map(Reply::Users),
             Request::Count(operation) => link.call_as(id, operation).await.map(Reply::Count),
+            Request::LookUp(operation) => link.call_as(id, operation).await.map(Reply::LookedUp),
             Request::Inspect(operation) => {
                 link.call_as(id, operation).await.map(|detail| Reply::User(Box::new(detail)))
             }

@@ -10,6 +10,8 @@ pub const MESSAGES_KEPT: usize = 50;
 pub struct Toast {
     pub text: String,
     pub since: Timestamp,
+    /// Until it is dismissed.
+    pub stays: bool,
 }
 
 /// Something that was said.

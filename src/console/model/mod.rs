@@ -243,6 +243,7 @@ pub enum Slot {
     /// What lies before the rows that are held.
     FormerUsers,
     Count,
+    LookUp,
     Inspect,
     Overview,
     Audit,

@@ -11,6 +11,7 @@ use uuid::Uuid;
 use crate::app::audit::{AuditPage, ServerStatus};
 use crate::app::directory::{FindUsers, Hits, ListFrom, UserRows};
 use crate::app::overview::{Adoption, Attention, AttentionKind, Overview};
+use crate::app::requests::RequestOutcome;
 use crate::app::reset::{CodeExplanation, Done, EnrolmentStarted, ResetTwoFactor, TwoFactorReset};
 use crate::app::views::{ApiKeyView, AuditRow, FactorView, SessionRow, UserDetail, UserRow};
 use crate::console::export::{self, ExportPage, Exported, Page};
@@ -196,6 +197,8 @@ pub struct Server {
     pub users: Arc<Mutex<Vec<UserRow>>>,
     pub asked: Arc<Mutex<Vec<Request>>>,
     pub status: Arc<Mutex<ServerStatus>>,
+    /// What became of a write whose answer was lost.
+    pub outcome: Arc<Mutex<RequestOutcome>>,
     /// Every request fails with this.
     pub broken: Arc<Mutex<Option<Failure>>>,
 }
@@ -206,6 +209,7 @@ impl Default for Server {
             users: Arc::new(Mutex::new(users())),
             asked: Arc::default(),
             status: Arc::new(Mutex::new(status())),
+            outcome: Arc::new(Mutex::new(RequestOutcome::Unknown)),
             broken: Arc::default(),
         }
     }
@@ -225,6 +229,7 @@ impl Server {
             Request::Connect | Request::ConnectAs(_) | Request::Reconnect => Ok(Reply::Connected { live: true }),
             Request::Status => Ok(Reply::Status(Box::new(self.status.lock().unwrap().clone()))),
             Request::Find(find) => Ok(Reply::Users(self.found(&find))),
+            Request::LookUp(_) => Ok(Reply::LookedUp(self.outcome.lock().unwrap().clone())),
             Request::Count(count) => {
                 let count = self.matching(&count.query, &count.filters).len() as u64;
                 Ok(Reply::Count(Hits { count, is_exact: true }))
@@ -449,6 +454,7 @@ impl Console {
     pub fn unconnected(theme: Theme, columns: u16, rows: u16) -> Self {
         let mut model = Model::new(theme, (columns, rows), start());
         model.operator = "jdoe".to_owned();
+        model.session = "7c3e9b01f4d2".to_owned();
         Self { model, server: Server::default(), now: start(), commands: Vec::new(), hold: false, held: Vec::new() }
     }
 

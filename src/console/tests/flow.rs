@@ -8,7 +8,8 @@ use crossterm::event::{Event, KeyCode, KeyEvent, KeyModifiers};
 use futures_util::stream;
 use tokio::sync::watch;
 
-use super::fixture::{COLOUR, Console, Server, start};
+use super::fixture::{COLOUR, Console, Server, detail, start, users};
+use crate::app::requests::RequestOutcome;
 use crate::console::dialog::Part;
 use crate::console::link::{Answer, Backend, Failure, Request};
 use crate::console::model::{Focus, LinkState, Model, Overlay, Panel, Screen as Place, Writes};
@@ -32,6 +33,7 @@ pub(super) fn writes(console: &Console) -> Vec<Request> {
         | Request::Status
         | Request::Find(_)
         | Request::Count(_)
+        | Request::LookUp(_)
         | Request::Inspect(_)
         | Request::Audit(_)
         | Request::Overview(_)
@@ -555,4 +557,54 @@ fn all_that_betrays_an_attack_is_shown() {
     let screen = console.screen();
     assert!(screen.contains("5 others have the same name: anna0@corp.example.com"), "{screen}");
     assert!(screen.contains("was reset in the last 30 days") && !screen.contains("another Anna"), "{screen}");
+}
+
+/// Loses the server while a write is under way.
+fn lost_while_writing() -> Console {
+    let mut console = console().at_anna();
+    console.dialog('u');
+    console.keys("\ttyped wrong codes\t");
+    *console.server.broken.lock().unwrap() = Some(Failure::Lost);
+    console.keys("y");
+    assert!(console.screen().contains("Not known yet whether this was done"));
+    console
+}
+
+#[test]
+fn the_true_answer_is_shown_when_the_server_is_back() {
+    let entry = detail(users().remove(1)).audit;
+    for (outcome, told) in [
+        (RequestOutcome::Done(entry), "It was done: Unlock, anna.smith@corp.example.com. Audit #48,100."),
+        (RequestOutcome::Unknown, "It was not done, and nothing was changed: Unlock,"),
+    ] {
+        let mut console = lost_while_writing();
+        *console.server.outcome.lock().unwrap() = outcome;
+        *console.server.broken.lock().unwrap() = None;
+        console.pass(6_000);
+        assert!(console.screen().contains(told), "{}", console.screen());
+        console.pass(60_000);
+        assert!(console.screen().contains(told), "it stays");
+        console.key(KeyCode::Esc);
+        assert!(!console.screen().contains(told));
+    }
+}
+
+#[test]
+fn what_is_still_under_way_is_asked_for_again() {
+    let mut console = lost_while_writing();
+    *console.server.outcome.lock().unwrap() = RequestOutcome::UnderWay;
+    *console.server.broken.lock().unwrap() = None;
+    console.pass(6_000);
+    assert!(console.model.unknown.is_some());
+    *console.server.outcome.lock().unwrap() = RequestOutcome::Unknown;
+    console.pass(1_100);
+    assert!(console.model.unknown.is_none() && console.screen().contains("It was not done"));
+}
+
+#[test]
+fn a_server_of_another_version_ends_the_console_with_one_line() {
+    let mut console = console();
+    *console.server.broken.lock().unwrap() = Some(Failure::Mismatch("the server speaks version 2".to_owned()));
+    console.pass(1_100);
+    assert_eq!(console.model.mismatch.as_deref(), Some("the server speaks version 2"));
 }

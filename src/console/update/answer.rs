@@ -6,7 +6,7 @@ use super::enrol;
 use super::export::{self, exported};
 use super::home::overview_read;
 use super::link::{connected, lose, no_connection, status_read};
-use super::unknown::unanswered;
+use super::unknown::{looked_up, unanswered};
 use super::users::users_found;
 use super::{Cmds, fail, toast};
 use crate::console::dialog::Deed;
@@ -31,6 +31,10 @@ pub(super) fn answered(model: &mut Model, slot: Slot, serial: u64, answer: Answe
         Ok(Reply::Connected { live }) => connected(model, live),
         Ok(Reply::Status(_)) => Vec::new(),
         Ok(Reply::Users(users)) => users_found(model, users, slot, took_ms),
+        Ok(Reply::LookedUp(outcome)) => {
+            looked_up(model, &outcome);
+            Vec::new()
+        }
         Ok(Reply::Count(hits)) => {
             model.users.without_last = Some(hits);
             Vec::new()

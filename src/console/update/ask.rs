@@ -3,7 +3,7 @@
 use super::audit::read_audit;
 use super::detail::inspect;
 use super::home::read_overview;
-use super::unknown::unanswered;
+use super::unknown::{look_up, unanswered};
 use super::users::find_again;
 use super::{Cmd, Cmds, INTERRUPT_SECONDS, toast};
 use crate::console::link::Request;
@@ -55,7 +55,9 @@ pub(super) fn interrupt(model: &mut Model) -> Cmds {
         unanswered(model, id);
     }
     if model.overlay.take().is_some() {
-        return vec![forget(model, Slot::Write), forget(model, Slot::Preview)];
+        let mut commands = vec![forget(model, Slot::Write), forget(model, Slot::Preview)];
+        commands.extend(look_up(model));
+        return commands;
     }
     let reads: Vec<Slot> = model.awaited.iter().map(|awaited| awaited.slot).filter(|slot| is_read(*slot)).collect();
     if !reads.is_empty() {

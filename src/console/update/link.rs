@@ -1,6 +1,7 @@
 //! The link: found, lost, found again; and whether somebody else changed something.
 
 use super::ask::{ask, refresh, refresh_all};
+use super::unknown::look_up;
 use super::{Cmds, fail, plus_micros, toast};
 use crate::app::audit::ServerStatus;
 use crate::console::link::{Failure, Request};
@@ -30,7 +31,9 @@ pub(super) fn connected(model: &mut Model, live: bool) -> Cmds {
     model.link = if live { LinkState::Live } else { LinkState::Offline };
     model.opening = false;
     model.stale = false;
-    refresh_all(model)
+    let mut commands = look_up(model);
+    commands.extend(refresh_all(model));
+    commands
 }
 
 pub(super) fn lose(model: &mut Model) {

@@ -9,8 +9,16 @@ use crate::console::model::{MESSAGES_KEPT, Message, Model, Overlay, Toast};
 use crate::console::view;
 
 pub(super) fn toast(model: &mut Model, text: &str) {
-    model.toast = Some(Toast { text: text.to_owned(), since: model.now });
+    model.toast = Some(Toast { text: text.to_owned(), since: model.now, stays: false });
     keep(model, text, false);
+}
+
+/// Said until it is dismissed.
+pub(super) fn notice(model: &mut Model, text: &str) {
+    toast(model, text);
+    if let Some(toast) = &mut model.toast {
+        toast.stays = true;
+    }
 }
 
 /// Something failed: said until it is dismissed.

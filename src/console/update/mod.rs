@@ -26,7 +26,8 @@ use super::field;
 use super::keys::{Action, Place};
 use super::link::{Answer, Request};
 use super::model::{
-    DIALOG_DEAF_MICROS, Focus, LinkState, Model, Overlay, Screen, Slot, TOAST_SECONDS, WAITING_SHOWN_MICROS, Writes,
+    DIALOG_DEAF_MICROS, Focus, LinkState, Model, Overlay, Screen, Slot, TOAST_SECONDS, Toast, WAITING_SHOWN_MICROS,
+    Writes,
 };
 use crate::domain::time::Timestamp;
 use answer::answered;
@@ -41,6 +42,7 @@ use link::catch_up;
 use messages::{fail, sheet_key, toast};
 use mouse::mouse;
 use palette::{copy_key, palette_key};
+use unknown::look_up;
 use users::{find_key, new_search};
 
 /// Seconds between questions whether the server is still there.
@@ -129,11 +131,11 @@ pub fn update(model: &mut Model, msg: Msg, now: Timestamp) -> Cmds {
 pub fn next_tick(model: &Model) -> Timestamp {
     let mut due = vec![Timestamp::from_seconds(model.now.as_seconds() / 60 * 60 + 60)];
     let second = Timestamp::from_seconds(model.now.as_seconds() + 1);
-    if let Some(toast) = &model.toast {
+    if let Some(toast) = model.toast.as_ref().filter(|toast| !toast.stays) {
         due.push(toast.since.plus_seconds(TOAST_SECONDS));
     }
     let key_shown = matches!(&model.overlay, Some(Overlay::Enrol(enrol)) if enrol.key.is_some());
-    if matches!(model.writes, Writes::On { .. }) || model.outdated || key_shown {
+    if matches!(model.writes, Writes::On { .. }) || model.outdated || key_shown || model.unknown.is_some() {
         due.push(second);
     }
     match model.link {
@@ -171,7 +173,8 @@ fn plus_micros(at: Timestamp, micros: i64) -> Timestamp {
 fn tick(model: &mut Model, before: Timestamp) -> Cmds {
     let now = model.now;
     let mut commands = Vec::new();
-    if model.toast.as_ref().is_some_and(|toast| now.seconds_since(toast.since) >= TOAST_SECONDS) {
+    let is_over = |toast: &Toast| !toast.stays && now.seconds_since(toast.since) >= TOAST_SECONDS;
+    if model.toast.as_ref().is_some_and(is_over) {
         model.toast = None;
         model.dirty = true;
     }
@@ -197,6 +200,9 @@ fn tick(model: &mut Model, before: Timestamp) -> Cmds {
     }
     if !commands.is_empty() {
         commands.extend(follow_mail(model));
+    }
+    if before.as_seconds() != now.as_seconds() {
+        commands.extend(look_up(model));
     }
     commands.extend(catch_up(model));
     commands

@@ -224,8 +224,10 @@ fn message(model: &Model, frame: &mut Frame<'_>) {
         }
         put_right(frame, area, y, toned(model, Tone::Key, "Esc dismisses "));
     } else if let Some(toast) = &model.toast {
-        let room = usize::from(area.width).saturating_sub(2);
+        let hint = if toast.stays { "Esc dismisses " } else { "" };
+        let room = usize::from(area.width).saturating_sub(2 + width(hint));
         put(frame, area, 0, y, format!(" {}", super::text::cut(&toast.text, room, model.theme.ellipsis())));
+        put_right(frame, area, y, toned(model, Tone::Key, hint));
     } else if model.is_wide()
         && let Some(status) = &model.status
     {
