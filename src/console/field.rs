@@ -1,5 +1,7 @@
 //! Editing a field of text with the keys of readline. Does not draw it.
 
+use std::collections::VecDeque;
+
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use tui_input::{Input, InputRequest};
 
@@ -19,6 +21,25 @@ pub fn edit(input: &mut Input, key: KeyEvent) -> bool {
 #[must_use]
 pub fn takes(key: KeyEvent) -> bool {
     request(key).is_some()
+}
+
+/// Which of the texts given before is in a field; `Up` and `Down` go through them.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Recall(Option<usize>);
+
+impl Recall {
+    /// Puts the next older or newer of the texts, which are newest first, into the field.
+    pub fn step(&mut self, is_older: bool, texts: &VecDeque<String>, input: &mut Input) {
+        let next = match (self.0, is_older) {
+            (None, true) => Some(0),
+            (Some(index), true) => Some((index + 1).min(texts.len().saturating_sub(1))),
+            (Some(index), false) => index.checked_sub(1),
+            (None, false) => None,
+        };
+        let Some(text) = next.and_then(|index| texts.get(index)) else { return };
+        *input = Input::from(text.as_str());
+        self.0 = next;
+    }
 }
 
 /// Puts pasted text into the field, on one line and without control characters; whether the text changed.

@@ -14,6 +14,7 @@ use crate::app::audit::{AuditPage, ListAudit, ReadStatus, ServerStatus};
 use crate::app::demand::DemandReEnrolment;
 use crate::app::directory::{CountUsers, FindUsers, Hits, InspectUser, UserRows};
 use crate::app::email::{CancelEmailChangeOf, ResendVerification};
+use crate::app::jobs::{DraftJob, JobDetail, JobDraft, JobRow, ListJobs, ReadJob, StartJob, SteerJob};
 use crate::app::operator_keys::{RevokeAllApiKeys, RevokeApiKey};
 use crate::app::overview::{Overview, ReadOverview};
 use crate::app::requests::{LookUpRequest, RequestOutcome};
@@ -58,11 +59,18 @@ pub enum Request {
     ConfirmEnrolment(ConfirmEnrolment),
     Demand(DemandReEnrolment),
     Export(ExportPage),
+    Jobs(ListJobs),
+    Job(ReadJob),
+    DraftJob(DraftJob),
+    StartJob(StartJob),
+    SteerJob(SteerJob),
 }
 
 #[derive(Clone, Debug)]
 pub enum Reply {
-    Connected { live: bool },
+    Connected {
+        live: bool,
+    },
     Status(Box<ServerStatus>),
     Users(UserRows),
     Count(Hits),
@@ -75,6 +83,11 @@ pub enum Reply {
     Overview(Box<Overview>),
     EnrolmentStarted(EnrolmentStarted),
     Exported(Exported),
+    Jobs(Vec<JobRow>),
+    Job(Box<JobDetail>),
+    Draft(JobDraft),
+    /// A job was begun, paused, resumed or stopped.
+    Steered(JobRow),
 }
 
 /// Why there is no reply.
@@ -210,6 +223,11 @@ impl Backend for LinkBackend {
             Request::StartEnrolment(operation) => link.call_as(id, operation).await.map(Reply::EnrolmentStarted),
             Request::ConfirmEnrolment(operation) => link.call_as(id, operation).await.map(Reply::Done),
             Request::Demand(operation) => link.call_as(id, operation).await.map(Reply::Done),
+            Request::Jobs(operation) => link.call_as(id, operation).await.map(Reply::Jobs),
+            Request::Job(operation) => link.call_as(id, operation).await.map(|job| Reply::Job(Box::new(job))),
+            Request::DraftJob(operation) => link.call_as(id, operation).await.map(Reply::Draft),
+            Request::StartJob(operation) => link.call_as(id, operation).await.map(Reply::Steered),
+            Request::SteerJob(operation) => link.call_as(id, operation).await.map(Reply::Steered),
             Request::Export(page) => export::write(&link, page).await.map(Reply::Exported),
         };
         reply.map_err(failure)

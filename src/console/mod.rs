@@ -4,6 +4,8 @@
 //! draws. Neither knows I/O. No rule lives here; every change is an operation.
 
 pub mod audit_filter;
+pub mod bulk;
+pub mod confirm;
 pub mod copy;
 pub mod dialog;
 pub mod enrol;

@@ -21,6 +21,7 @@ mod cli;
 mod conformance;
 mod console;
 mod console_enrol;
+mod console_jobs;
 mod console_plain;
 mod conventions;
 mod crash;

@@ -93,7 +93,7 @@ pub struct Dialog {
     pub done: usize,
     /// What the operation said no to, or what is still missing.
     pub problem: Option<String>,
-    recalled: Option<usize>,
+    recalled: field::Recall,
 }
 
 /// What follows from a key.
@@ -123,7 +123,7 @@ impl Dialog {
             sent: false,
             done: 0,
             problem: None,
-            recalled: None,
+            recalled: field::Recall::default(),
         }
     }
 
@@ -351,7 +351,7 @@ impl Dialog {
 
     fn part_key(&mut self, key: KeyEvent, reasons: &VecDeque<String>) -> Outcome {
         if self.focus == Part::Reason && matches!(key.code, KeyCode::Up | KeyCode::Down) {
-            self.recall(key.code == KeyCode::Up, reasons);
+            self.recalled.step(key.code == KeyCode::Up, reasons, &mut self.reason);
             return Outcome::Stay;
         }
         if let Some(input) = self.field() {
@@ -387,18 +387,6 @@ impl Dialog {
             _ => return,
         };
         self.check = CallerCheck::ALL.get(next).copied();
-    }
-
-    fn recall(&mut self, older: bool, reasons: &VecDeque<String>) {
-        let next = match (self.recalled, older) {
-            (None, true) => Some(0),
-            (Some(index), true) => Some((index + 1).min(reasons.len().saturating_sub(1))),
-            (Some(index), false) => index.checked_sub(1),
-            (None, false) => None,
-        };
-        let Some(reason) = next.and_then(|index| reasons.get(index)) else { return };
-        self.reason = Input::from(reason.as_str());
-        self.recalled = next;
     }
 
     /// Pasted text goes into a field of text or nowhere.

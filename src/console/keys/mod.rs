@@ -17,6 +17,7 @@ pub enum Place {
     Audit,
     /// The filter of the audit trail.
     AuditFilter,
+    Jobs,
     /// A menu of letters.
     Menu,
     Dialog,
@@ -60,6 +61,7 @@ pub enum Action {
     Home,
     Users,
     Audit,
+    Jobs,
     Writes,
     Refresh,
     Repaint,
@@ -151,9 +153,18 @@ const fn named(code: KeyCode) -> Key {
     (code, KeyModifiers::NONE)
 }
 
-const BROWSE: &[Place] = &[Place::List, Place::Detail, Place::Home, Place::Audit];
-const MOVE: &[Place] =
-    &[Place::List, Place::Detail, Place::Home, Place::Audit, Place::Menu, Place::Help, Place::Palette, Place::Sheet];
+const BROWSE: &[Place] = &[Place::List, Place::Detail, Place::Home, Place::Audit, Place::Jobs, Place::Jobs];
+const MOVE: &[Place] = &[
+    Place::List,
+    Place::Detail,
+    Place::Home,
+    Place::Audit,
+    Place::Jobs,
+    Place::Menu,
+    Place::Help,
+    Place::Palette,
+    Place::Sheet,
+];
 const EVERYWHERE: &[Place] = &[
     Place::Find,
     Place::List,
@@ -161,6 +172,7 @@ const EVERYWHERE: &[Place] = &[
     Place::Home,
     Place::Audit,
     Place::AuditFilter,
+    Place::Jobs,
     Place::Menu,
     Place::Dialog,
     Place::Panel,
@@ -185,10 +197,13 @@ macro_rules! bindings {
 
 static BINDINGS: &[Binding] = bindings! {
     Retry in &[Place::Absent], [plain('r')], "r", "retry", "try to reach the server again";
-    OpenStore in &[Place::Absent, Place::List, Place::Detail, Place::Home, Place::Audit], [plain('o')], "o", "",
+    OpenStore in &[Place::Absent, Place::List, Place::Detail, Place::Home, Place::Audit, Place::Jobs, Place::Jobs], [plain('o')], "o", "",
         "without a server: open the store directly";
     Open in &[Place::List], [named(KeyCode::Enter)], "Enter", "open", "open the user";
     Open in &[Place::Audit], [named(KeyCode::Enter)], "Enter", "in full", "show the entry in full";
+    Open in &[Place::Jobs], [named(KeyCode::Enter)], "Enter", "look into it", "what a job did, user by user";
+    Actions in &[Place::Jobs], [plain('a')], "a", "actions", "pause, resume or stop the job";
+    Jobs in &[Place::List, Place::Detail, Place::Home, Place::Audit], [plain('4')], "4", "", "the jobs";
     Open in &[Place::Home], [named(KeyCode::Enter)], "Enter", "list them", "list the users behind the line";
     Open in &[Place::Menu, Place::Palette], [named(KeyCode::Enter)], "Enter", "choose", "choose what the cursor is on";
     ToList in &[Place::Find], [named(KeyCode::Enter), named(KeyCode::Down), named(KeyCode::Tab)], "Enter", "to the list",
@@ -200,7 +215,7 @@ static BINDINGS: &[Binding] = bindings! {
     Actions in &[Place::List, Place::Detail], [plain('a')], "a", "actions",
         "what can be done to this user: reset 2FA, unlock, ...";
     Writes in &[Place::List, Place::Detail], [plain('W')], "W", "writes on/off", "turn writes on for ten minutes, or off";
-    Writes in &[Place::Home, Place::Audit, Place::Menu], [plain('W')], "W", "", "turn writes on for ten minutes, or off";
+    Writes in &[Place::Home, Place::Audit, Place::Jobs, Place::Menu], [plain('W')], "W", "", "turn writes on for ten minutes, or off";
     Find in &[Place::List, Place::Detail, Place::Home], [plain('/')], "/", "find", "type to search e-mail and name; also role:staff, 2fa:off";
     Filter in &[Place::Audit], [plain('/'), plain('f')], "/", "filter", "filter: who, whom, what, when, as in by:jdoe on:anna@... event:two_factor since:7d operators";
     DropFilter in &[Place::Audit], [plain('x')], "x", "", "drop the filter";
@@ -233,12 +248,12 @@ static BINDINGS: &[Binding] = bindings! {
     Copy in &[Place::Panel], [plain('y')], "y", "copy audit number", "send the audit number to your terminal's clipboard";
     Enrol in &[Place::Panel], [plain('p')], "p", "enrol in person (QR)", "after a reset: enrol the new device now, together with the user";
     Back in &[Place::Find], [named(KeyCode::Esc)], "Esc", "clear", "clear the search, then leave the field";
-    Back in &[Place::List, Place::Detail, Place::Home, Place::Audit, Place::Menu, Place::Help, Place::Palette], [named(KeyCode::Esc)], "Esc", "back",
+    Back in &[Place::List, Place::Detail, Place::Home, Place::Audit, Place::Jobs, Place::Menu, Place::Help, Place::Palette], [named(KeyCode::Esc)], "Esc", "back",
         "back, close, dismiss a message";
-    Home in &[Place::List, Place::Detail, Place::Audit], [plain('1')], "1", "", "adoption, and who needs attention";
-    Users in &[Place::Detail, Place::Home, Place::Audit], [plain('2')], "2", "users", "the users";
+    Home in &[Place::List, Place::Detail, Place::Audit, Place::Jobs], [plain('1')], "1", "", "adoption, and who needs attention";
+    Users in &[Place::Detail, Place::Home, Place::Audit, Place::Jobs, Place::Jobs], [plain('2')], "2", "users", "the users";
     Users in &[Place::List], [plain('2')], "2", "", "the users";
-    Audit in &[Place::List, Place::Detail, Place::Home, Place::Panel], [plain('3')], "3", "audit", "the audit trail";
+    Audit in &[Place::List, Place::Detail, Place::Home, Place::Jobs, Place::Panel], [plain('3')], "3", "audit", "the audit trail";
     Palette in BROWSE, [plain(':')], ":", "commands", "all commands, found by typing; also :50% and :messages";
     Palette in &[Place::Find, Place::Absent], [plain(':')], ":", "", "all commands, while the field is empty";
     Messages in BROWSE, [control('e')], "Ctrl-E", "", "the last fifty messages";
@@ -248,8 +263,8 @@ static BINDINGS: &[Binding] = bindings! {
     Suspend in EVERYWHERE, [control('z')], "Ctrl-Z", "", "suspend; fg comes back";
     Interrupt in EVERYWHERE, [control('c')], "Ctrl-C", "", "cancel what is open; twice at rest: quit";
     Help in &[Place::Find, Place::AuditFilter], [plain('?')], "?", "help", "this help, while the field is empty; type to filter it";
-    Help in &[Place::List, Place::Detail, Place::Home, Place::Audit, Place::Absent], [plain('?')], "?", "help", "this help; type to filter it";
-    Quit in &[Place::List, Place::Detail, Place::Home, Place::Audit, Place::Absent], [plain('q')], "q", "", "quit";
+    Help in &[Place::List, Place::Detail, Place::Home, Place::Audit, Place::Jobs, Place::Absent], [plain('?')], "?", "help", "this help; type to filter it";
+    Quit in &[Place::List, Place::Detail, Place::Home, Place::Audit, Place::Jobs, Place::Absent], [plain('q')], "q", "", "quit";
 };
 
 #[cfg(test)]

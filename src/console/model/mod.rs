@@ -3,6 +3,7 @@
 mod audit;
 mod detail;
 mod home;
+mod jobs;
 mod marks;
 mod messages;
 mod users;
@@ -12,6 +13,8 @@ use std::collections::{BTreeSet, VecDeque};
 
 use tui_input::Input;
 
+use super::bulk::Bulk;
+use super::confirm::Confirm;
 use super::dialog::Dialog;
 use super::enrol::Enrol;
 use super::explain::Explain;
@@ -25,6 +28,7 @@ use crate::domain::time::Timestamp;
 pub use audit::Audit;
 pub use detail::Tab;
 pub use home::Home;
+pub use jobs::Jobs;
 pub use marks::Marks;
 pub use messages::{MESSAGES_KEPT, Message, Toast};
 pub use users::{FILTERS, Goal, SORTS, Users};
@@ -78,6 +82,7 @@ pub struct Model {
     pub tab_marks: BTreeSet<String>,
     pub audit: Audit,
     pub home: Home,
+    pub jobs: Jobs,
     pub overlay: Option<Overlay>,
     pub toast: Option<Toast>,
     /// What failed; stays until dismissed.
@@ -149,8 +154,12 @@ pub enum Screen {
 
 impl Screen {
     /// The screens there are, as the header names them with their digits.
-    pub const ALL: &[(Self, &'static str)] =
-        &[(Self::Home, "Home 1"), (Self::Users(Focus::List), "Users 2"), (Self::Audit, "Audit 3")];
+    pub const ALL: &[(Self, &'static str)] = &[
+        (Self::Home, "Home 1"),
+        (Self::Users(Focus::List), "Users 2"),
+        (Self::Audit, "Audit 3"),
+        (Self::Jobs, "Jobs 4"),
+    ];
 
     /// Whether both are the same screen, wherever in it the keyboard is.
     #[must_use]
@@ -190,6 +199,12 @@ pub enum Overlay {
     Enrol(Box<Enrol>),
     Explain(Box<Explain>),
     Export(Box<Export>),
+    /// What can be done to the job under the cursor.
+    JobActions {
+        row: usize,
+    },
+    Confirm(Box<Confirm>),
+    Bulk(Box<Bulk>),
     Panel(Panel),
     /// All commands of the place it was opened from, found by typing.
     Palette {
@@ -251,6 +266,9 @@ pub enum Slot {
     Preview,
     Explain,
     Export,
+    Jobs,
+    Job,
+    Draft,
     Write,
 }
 
@@ -294,6 +312,7 @@ impl Model {
             tab_marks: BTreeSet::new(),
             audit: Audit::default(),
             home: Home::default(),
+            jobs: Jobs::default(),
             overlay: None,
             toast: None,
             failure: None,

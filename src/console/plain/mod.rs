@@ -5,7 +5,9 @@
 //! and tested like any filter.
 
 mod act;
+mod bulk;
 pub mod command;
+mod jobs;
 mod look;
 mod tell;
 
@@ -87,6 +89,7 @@ pub(super) struct Plain<B, W> {
     model: Model,
     found: look::Found,
     trail: look::Trail,
+    jobs: jobs::Listed,
     /// Whether lines come from a person, who sees what is typed.
     echoes: bool,
 }
@@ -119,6 +122,7 @@ impl<B: Backend, W: Write> Plain<B, W> {
             model,
             found: look::Found::default(),
             trail: look::Trail::default(),
+            jobs: jobs::Listed::default(),
             echoes: io::stdin().is_terminal(),
         }
     }
@@ -167,13 +171,10 @@ impl<B: Backend, W: Write> Plain<B, W> {
             Command::Entry(number) => self.entry(number).await,
             Command::Export(path) => self.export(&path).await,
             Command::Home => self.home().await,
-            Command::Jobs
-            | Command::Approvals
-            | Command::Job(_)
-            | Command::Steer(..)
-            | Command::Approve(_)
-            | Command::Refuse(_)
-            | Command::Bulk(..) => self.say("Not here yet."),
+            Command::Jobs => self.jobs().await,
+            Command::Job(which) => self.job(&which).await,
+            Command::Steer(word, which) => self.steer(word, &which).await,
+            Command::Bulk(word, date) => self.bulk(word, date).await,
             Command::Writes(on) => self.switch_writes(on).await,
             Command::Status => self.status(),
             Command::OpenStore => self.open_store().await,

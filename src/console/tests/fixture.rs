@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use crate::app::audit::{AuditPage, ServerStatus};
 use crate::app::directory::{FindUsers, Hits, ListFrom, UserRows};
+use crate::app::jobs::{DraftJob, JobDetail, JobDraft, JobOutcome, JobResult, JobRow, Selection};
 use crate::app::overview::{Adoption, Attention, AttentionKind, Overview};
 use crate::app::requests::RequestOutcome;
 use crate::app::reset::{CodeExplanation, Done, EnrolmentStarted, ResetTwoFactor, TwoFactorReset};
@@ -22,6 +23,7 @@ use crate::console::update::{self, Cmd, Msg};
 use crate::console::view;
 use crate::domain::audit::{AuditActor, AuditRecord, AuditTarget, Event, Outcome};
 use crate::domain::id::UserId;
+use crate::domain::job::{JobAct, JobKind, JobState};
 use crate::domain::secret::Secret;
 use crate::domain::time::Timestamp;
 use crate::domain::totp::short_otpauth_uri;
@@ -252,6 +254,19 @@ impl Server {
             Request::StartEnrolment(_) => Ok(Reply::EnrolmentStarted(enrolment())),
             Request::Demand(_) => done("a new device is demanded from now on"),
             Request::Export(page) => write(&page),
+            Request::Jobs(_) => Ok(Reply::Jobs(jobs())),
+            Request::Job(read) => Ok(Reply::Job(Box::new(job_detail(&read.id)))),
+            Request::DraftJob(draft) => Ok(Reply::Draft(drafted(&draft))),
+            Request::StartJob(_) => Ok(Reply::Steered(jobs().remove(0))),
+            Request::SteerJob(steer) => {
+                let mut row = jobs().into_iter().find(|row| row.id == steer.id).unwrap();
+                row.state = match steer.act {
+                    JobAct::Pause => JobState::Paused,
+                    JobAct::Resume => JobState::Running,
+                    JobAct::Stop => JobState::Stopped,
+                };
+                Ok(Reply::Steered(row))
+            }
             Request::ConfirmEnrolment(confirm) if confirm.code.expose() == RIGHT_CODE => {
                 done("the new device is in force")
             }
@@ -324,6 +339,61 @@ impl Server {
             total: 1_000_000,
             rows,
         }
+    }
+}
+
+/// A running job, and one that is done.
+pub fn jobs() -> Vec<JobRow> {
+    let job = |id: &str, kind, state, done| JobRow {
+        id: id.to_owned(),
+        kind,
+        state,
+        asked_by: "jdoe".to_owned(),
+        reason: "staff without 2FA, audit of November".to_owned(),
+        created_at: ago(900),
+        finished_at: None,
+        users: 214,
+        done,
+        skipped: 6,
+        failed: 1,
+        rate_note: None,
+    };
+    let require = JobKind::RequireEnrolment { from: start().plus_seconds(8 * DAY) };
+    vec![job("8", JobKind::RemindToEnrol, JobState::Running, 93), job("7", require, JobState::Done, 207)]
+}
+
+fn job_detail(id: &str) -> JobDetail {
+    let result = |number, email: &str, outcome, note: Option<&str>, audit_number| JobResult {
+        number,
+        email: email.to_owned(),
+        outcome,
+        note: note.map(str::to_owned),
+        audit_number,
+    };
+    JobDetail {
+        row: jobs().into_iter().find(|row| row.id == id).unwrap(),
+        results: vec![
+            result(0, "anna.smith@corp.example.com", JobOutcome::Done, None, Some(48_300)),
+            result(1, "joanna.storm@corp.example.com", JobOutcome::Skipped, Some("reminded today"), None),
+            result(2, "tom\u{1b}[31m@edu.example.com", JobOutcome::Failed, Some("550 mailbox unavailable"), None),
+            result(3, "susanna.sol@edu.example.com", JobOutcome::Waiting, None, None),
+        ],
+        next: None,
+    }
+}
+
+fn drafted(draft: &DraftJob) -> JobDraft {
+    let users = match &draft.selection {
+        Selection::Users(users) => users.len() as u64,
+        Selection::Matching { .. } => 214,
+    };
+    JobDraft {
+        id: "9".to_owned(),
+        users,
+        does: users - 1,
+        skipped: vec![("has a second factor".to_owned(), 1)],
+        samples: vec!["anna.schmidt@corp.example.com".to_owned(), "anna.smith@edu.example.com".to_owned()],
+        expires_at: start().plus_seconds(3_600),
     }
 }
 

@@ -38,6 +38,9 @@ pub(super) fn writes(console: &Console) -> Vec<Request> {
         | Request::Audit(_)
         | Request::Overview(_)
         | Request::Export(_)
+        | Request::Jobs(_)
+        | Request::Job(_)
+        | Request::DraftJob(_)
         | Request::Explain(_) => false,
         _ => true,
     };

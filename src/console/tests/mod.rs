@@ -6,6 +6,7 @@ mod fixture;
 mod flow;
 mod frame;
 mod home;
+mod jobs;
 mod list;
 mod plain;
 mod random;

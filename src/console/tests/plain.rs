@@ -198,6 +198,52 @@ async fn the_rest_is_told_too() {
 }
 
 #[tokio::test]
+async fn jobs_are_told_and_steered() {
+    let server = Server::default();
+    let lines = ["jobs", "job 1", "pause 1", "no", "stop 1", "yes", "pause 7"];
+    let text = said(&server, writing(), &lines).await;
+    has(
+        &text,
+        &[
+            "1. remind to enrol: running, 93 done, 6 skipped, 1 failed of 214",
+            "anna.smith@corp.example.com: done, audit #48300.",
+            "Nothing was changed.",
+            "remind to enrol: stopped",
+            "There is no such number: jobs lists them.",
+        ],
+    );
+}
+
+#[tokio::test]
+async fn many_are_dealt_with_by_number_and_after_ten_seconds() {
+    let server = Server::default();
+    let lines = [
+        "remind",
+        "find role:staff 2fa:off",
+        "remind",
+        "staff without 2FA",
+        "213",
+        "",
+        "remind",
+        "staff without 2FA",
+        "12",
+    ];
+    let text = said(&server, writing(), &lines).await;
+    has(
+        &text,
+        &[
+            "Nobody is listed: find those that are meant first.",
+            "Dry run: 213 of 214 would be dealt with.",
+            "skipped: 1, has a second factor.",
+            "It begins in 10 seconds; Enter stops it.",
+            "Stopped. Nothing was changed.",
+            "That is another number. Nothing was changed.",
+        ],
+    );
+    assert!(!server.asked.lock().unwrap().iter().any(|request| matches!(request, Request::StartJob(_))));
+}
+
+#[tokio::test]
 async fn a_lost_server_is_told_and_tried_again() {
     let server = Server::default();
     *server.broken.lock().unwrap() = Some(Failure::Lost);

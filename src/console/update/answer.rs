@@ -9,6 +9,7 @@ use super::link::{connected, lose, no_connection, status_read};
 use super::unknown::{looked_up, unanswered};
 use super::users::users_found;
 use super::{Cmds, fail, toast};
+use super::{bulk, jobs};
 use crate::console::dialog::Deed;
 use crate::console::link::{Answer, Failure, Reply};
 use crate::console::model::{Awaited, Model, Overlay, Panel, Slot};
@@ -65,6 +66,19 @@ pub(super) fn answered(model: &mut Model, slot: Slot, serial: u64, answer: Answe
             overview_read(model, overview);
             Vec::new()
         }
+        Ok(Reply::Jobs(rows)) => {
+            jobs::jobs_read(model, rows);
+            Vec::new()
+        }
+        Ok(Reply::Job(detail)) => {
+            jobs::job_read(model, *detail);
+            Vec::new()
+        }
+        Ok(Reply::Draft(draft)) => {
+            bulk::drafted(model, draft);
+            Vec::new()
+        }
+        Ok(Reply::Steered(row)) => jobs::steered(model, row),
         Ok(Reply::Exported(page)) => exported(model, &page),
         Ok(Reply::Explained(answer)) => {
             enrol::explained(model, answer);
@@ -121,7 +135,7 @@ fn failed(model: &mut Model, awaited: Awaited, failure: Failure) -> Cmds {
         }
         (Failure::Lost, _) => lose(model),
         (Failure::NoWay(why), _) => fail(model, why),
-        (Failure::Refused(error), slot @ (Slot::Write | Slot::Preview | Slot::Explain)) => {
+        (Failure::Refused(error), slot @ (Slot::Write | Slot::Preview | Slot::Explain | Slot::Draft)) => {
             let what = if slot == Slot::Write {
                 "look at the audit entries whether it was done before trying again"
             } else {
@@ -136,6 +150,11 @@ fn failed(model: &mut Model, awaited: Awaited, failure: Failure) -> Cmds {
                     dialog.problem = Some(if done > 0 { format!("{done} of {all} done; {text}") } else { text });
                 }
                 Some(Overlay::Enrol(enrol)) => enrol.refused(text, is_code_wrong),
+                Some(Overlay::Bulk(bulk)) => bulk.refused(text),
+                Some(Overlay::Confirm(confirm)) => {
+                    confirm.sent = false;
+                    confirm.problem = Some(text);
+                }
                 Some(Overlay::Explain(explain)) => {
                     explain.sent = false;
                     explain.problem = Some(text);
@@ -149,6 +168,9 @@ fn failed(model: &mut Model, awaited: Awaited, failure: Failure) -> Cmds {
         }
         (Failure::Refused(error), Slot::Audit | Slot::MoreAudit) if !matches!(error, Error::Internal { .. }) => {
             model.audit.problem = Some(error_text(&error, "nothing was changed", &awaited.id));
+        }
+        (Failure::Refused(error), Slot::Jobs) => {
+            model.jobs.problem = Some(error_text(&error, "nothing was changed", &awaited.id));
         }
         (Failure::Refused(error), Slot::Overview) => {
             model.home.problem = Some(error_text(&error, "nothing was changed", &awaited.id));

@@ -3,6 +3,7 @@
 use super::audit::read_audit;
 use super::detail::inspect;
 use super::home::read_overview;
+use super::jobs::read_jobs;
 use super::unknown::{look_up, unanswered};
 use super::users::find_again;
 use super::{Cmd, Cmds, INTERRUPT_SECONDS, toast};
@@ -37,7 +38,8 @@ pub(super) fn refresh(model: &mut Model) -> Cmds {
     match model.screen {
         Screen::Audit => commands.extend(read_audit(model)),
         Screen::Home => commands.extend(read_overview(model)),
-        Screen::Users(_) | Screen::Jobs => {}
+        Screen::Jobs => commands.extend(read_jobs(model)),
+        Screen::Users(_) => {}
     }
     commands
 }

@@ -8,6 +8,7 @@ use super::dialogs::{open_actions, toggle_writes};
 use super::filters::{open_filters, open_sorts};
 use super::help::open_help;
 use super::home::{open_attention, open_home, step_home};
+use super::jobs::{open_job, open_jobs, open_menu, step_jobs};
 use super::link::{open_store, retry};
 use super::marks::{mark, mark_all, mark_range, unmark};
 use super::messages::open_messages;
@@ -21,6 +22,8 @@ pub(super) fn browse(model: &mut Model, action: Option<Action>) -> Cmds {
     let Some(action) = action else { return Vec::new() };
     match action {
         Action::Home => return open_home(model),
+        Action::Jobs => return open_jobs(model),
+        Action::Actions if model.screen == Screen::Jobs => open_menu(model),
         Action::Open => return open(model),
         Action::Actions => open_actions(model),
         Action::Find => model.screen = Screen::Users(Focus::Find),
@@ -78,7 +81,7 @@ fn open(model: &mut Model) -> Cmds {
         Screen::Users(_) => model.screen = Screen::Users(Focus::Detail),
         Screen::Home => return open_attention(model),
         Screen::Audit => open_entry(model),
-        Screen::Jobs => {}
+        Screen::Jobs => return open_job(model),
     }
     Vec::new()
 }
@@ -88,6 +91,9 @@ pub(super) fn back(model: &mut Model) {
         return;
     }
     if model.users.range_from.take().is_some() {
+        return;
+    }
+    if model.screen == Screen::Jobs && model.jobs.open.take().is_some() {
         return;
     }
     model.screen = Screen::Users(Focus::List);
@@ -110,7 +116,10 @@ pub(super) fn step(model: &mut Model, rows: isize) -> Cmds {
             step_home(model, rows);
             Vec::new()
         }
-        Screen::Jobs => Vec::new(),
+        Screen::Jobs => {
+            step_jobs(model, rows);
+            Vec::new()
+        }
     }
 }
 

@@ -5,17 +5,24 @@ use tui_input::Input;
 
 use super::ask::{ask, forget};
 use super::browse::{browse, moved};
+use super::bulk::{bulk_key, open_bulk};
 use super::detail::inspect;
 use super::enrol::{enrol_key, explain_key, open_explain};
 use super::export::export_key;
+use super::jobs::confirm_key;
 use super::{Cmd, Cmds, toast};
 use crate::console::dialog::{self, Dialog, Outcome};
 use crate::console::field;
 use crate::console::keys::Action;
 use crate::console::link::Request;
-use crate::console::model::{LinkState, Model, Overlay, Panel, REASONS_KEPT, Slot, WRITES_SECONDS, Writes};
+use crate::console::model::{
+    Focus, LinkState, Model, Overlay, Panel, REASONS_KEPT, Screen, Slot, WRITES_SECONDS, Writes,
+};
 
 pub(super) fn open_actions(model: &mut Model) {
+    if model.screen == Screen::Users(Focus::List) && !model.users.marks.is_empty() {
+        return open_bulk(model);
+    }
     if model.users.chosen.is_some() {
         model.overlay = Some(Overlay::Actions { row: 0 });
     }
@@ -82,6 +89,8 @@ pub(super) fn dialog_key(model: &mut Model, event: KeyEvent) -> Cmds {
         Some(Overlay::Enrol(_)) => return enrol_key(model, event),
         Some(Overlay::Explain(_)) => return explain_key(model, event),
         Some(Overlay::Export(_)) => return export_key(model, event),
+        Some(Overlay::Confirm(_)) => return confirm_key(model, event),
+        Some(Overlay::Bulk(_)) => return bulk_key(model, event),
         _ => return Vec::new(),
     };
     match outcome {
@@ -104,10 +113,15 @@ pub(super) fn send(model: &mut Model) -> Cmds {
     dialog.sent = true;
     let request = dialog.request();
     let reason = dialog.reason.value().trim().to_owned();
+    remember_reason(model, reason);
+    vec![ask(model, Slot::Write, request)]
+}
+
+/// Keeps a reason for `Up`.
+pub(super) fn remember_reason(model: &mut Model, reason: String) {
     model.reasons.retain(|other| *other != reason);
     model.reasons.push_front(reason);
     model.reasons.truncate(REASONS_KEPT);
-    vec![ask(model, Slot::Write, request)]
 }
 
 pub(super) fn name_key(model: &mut Model, event: KeyEvent) -> Cmds {

@@ -4,6 +4,7 @@ mod answer;
 mod ask;
 mod audit;
 mod browse;
+mod bulk;
 mod detail;
 mod dialogs;
 mod enrol;
@@ -11,6 +12,7 @@ mod export;
 mod filters;
 mod help;
 mod home;
+pub mod jobs;
 mod link;
 mod marks;
 mod messages;
@@ -34,6 +36,7 @@ use answer::answered;
 use ask::{ask, interrupt};
 use audit::filter_key;
 use browse::browse;
+use dialogs::remember_reason;
 use dialogs::{dialog_key, follow_mail, menu_key, panel_key};
 pub use enrol::hide_key;
 use filters::filters_key;
@@ -134,7 +137,11 @@ pub fn next_tick(model: &Model) -> Timestamp {
     if let Some(toast) = model.toast.as_ref().filter(|toast| !toast.stays) {
         due.push(toast.since.plus_seconds(TOAST_SECONDS));
     }
-    let key_shown = matches!(&model.overlay, Some(Overlay::Enrol(enrol)) if enrol.key.is_some());
+    let key_shown = match &model.overlay {
+        Some(Overlay::Enrol(enrol)) => enrol.key.is_some(),
+        Some(Overlay::Bulk(bulk)) => bulk.seconds_left(model.now).is_some(),
+        _ => false,
+    };
     if matches!(model.writes, Writes::On { .. }) || model.outdated || key_shown || model.unknown.is_some() {
         due.push(second);
     }
@@ -186,6 +193,7 @@ fn tick(model: &mut Model, before: Timestamp) -> Cmds {
     let minute = before.as_seconds() / 60 != now.as_seconds() / 60;
     model.dirty |= counts || minute || model.waiting_tenths().is_some();
     enrol::tick(model);
+    commands.extend(bulk::tick(model));
     match model.link {
         LinkState::Live => {
             let due = now.seconds_since(model.last_status_at) >= STATUS_SECONDS || now < model.last_status_at;
@@ -199,6 +207,7 @@ fn tick(model: &mut Model, before: Timestamp) -> Cmds {
         _ => {}
     }
     if !commands.is_empty() {
+        commands.extend(jobs::follow(model));
         commands.extend(follow_mail(model));
     }
     if before.as_seconds() != now.as_seconds() {
@@ -213,14 +222,24 @@ fn tick(model: &mut Model, before: Timestamp) -> Cmds {
 pub fn place(model: &Model) -> Place {
     match &model.overlay {
         Some(Overlay::Help { .. }) => Place::Help,
-        Some(Overlay::Filters { .. } | Overlay::Sorts { .. } | Overlay::Actions { .. } | Overlay::Copy { .. }) => {
-            Place::Menu
-        }
+        Some(
+            Overlay::Filters { .. }
+            | Overlay::Sorts { .. }
+            | Overlay::Actions { .. }
+            | Overlay::Copy { .. }
+            | Overlay::JobActions { .. },
+        ) => Place::Menu,
         Some(Overlay::Palette { .. }) => Place::Palette,
         Some(Overlay::Messages { .. } | Overlay::Entry { .. } | Overlay::Alone(_)) => Place::Sheet,
-        Some(Overlay::Dialog(_) | Overlay::Name(_) | Overlay::Enrol(_) | Overlay::Explain(_) | Overlay::Export(_)) => {
-            Place::Dialog
-        }
+        Some(
+            Overlay::Dialog(_)
+            | Overlay::Name(_)
+            | Overlay::Enrol(_)
+            | Overlay::Explain(_)
+            | Overlay::Export(_)
+            | Overlay::Confirm(_)
+            | Overlay::Bulk(_),
+        ) => Place::Dialog,
         Some(Overlay::Panel(_)) => Place::Panel,
         None if matches!(model.link, LinkState::Absent(_)) => Place::Absent,
         None => match model.screen {
@@ -229,7 +248,8 @@ pub fn place(model: &Model) -> Place {
             Screen::Users(Focus::Detail) => Place::Detail,
             Screen::Home => Place::Home,
             Screen::Audit if model.audit.typing => Place::AuditFilter,
-            Screen::Audit | Screen::Jobs => Place::Audit,
+            Screen::Audit => Place::Audit,
+            Screen::Jobs => Place::Jobs,
         },
     }
 }
@@ -258,12 +278,13 @@ fn key(model: &mut Model, event: KeyEvent) -> Cmds {
         Place::Menu if matches!(model.overlay, Some(Overlay::Filters { .. } | Overlay::Sorts { .. })) => {
             filters_key(model, event, action)
         }
+        Place::Menu if matches!(model.overlay, Some(Overlay::JobActions { .. })) => jobs::menu_key(model, event),
         Place::Menu => menu_key(model, event, action),
         Place::Dialog => dialog_key(model, event),
         Place::Panel => panel_key(model, action),
         Place::Find => find_key(model, event, action),
         Place::AuditFilter => filter_key(model, event, action),
-        Place::Absent | Place::List | Place::Detail | Place::Home | Place::Audit => browse(model, action),
+        Place::Absent | Place::List | Place::Detail | Place::Home | Place::Audit | Place::Jobs => browse(model, action),
     }
 }
 
@@ -284,6 +305,7 @@ fn paste(model: &mut Model, text: &str) -> Cmds {
         Some(Overlay::Explain(explain)) => {
             field::paste(&mut explain.code, text);
         }
+        Some(Overlay::Bulk(bulk)) if !bulk.is_deaf(now) => bulk.paste(text),
         Some(Overlay::Export(export)) if export.stage == Stage::Asking => {
             field::paste(&mut export.path, text);
         }

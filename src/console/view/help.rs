@@ -34,6 +34,7 @@ const fn name(place: Place) -> &'static str {
         Place::List => "Users",
         Place::Detail => "one user",
         Place::Home => "Home",
+        Place::Jobs => "Jobs",
         Place::Audit => "Audit",
         Place::AuditFilter => "filter of the trail",
         Place::Menu => "menus",

@@ -86,3 +86,23 @@ fn line(model: &Model, chosen: bool, letter: char, label: &str, tone: Tone, note
     let line = if chosen { line.style(model.theme.chosen()) } else { line };
     BoxLine { line, focused: chosen, cursor: None }
 }
+
+/// What can be done to the job under the cursor.
+pub(super) fn draw_job_actions(model: &Model, frame: &mut Frame<'_>, row: usize) {
+    let items = crate::console::update::jobs::items(model);
+    let lines: Vec<BoxLine> = items
+        .iter()
+        .enumerate()
+        .map(|(index, one)| item(model, index == row, one.letter, one.label, one.refused.as_deref()))
+        .collect();
+    let outer = centred(frame, 76, lines.len() + 2);
+    let inner = boxed(model, frame, outer, "Actions", "");
+    put_lines(frame, inner, lines);
+}
+
+/// A line of a menu of actions, greyed with its reason where it cannot be done.
+pub(super) fn item(model: &Model, chosen: bool, letter: char, label: &str, refused: Option<&str>) -> BoxLine {
+    let note = refused.map_or(String::new(), |why| format!("({why})"));
+    let tone = if refused.is_some() { Tone::Quiet } else { Tone::Plain };
+    line(model, chosen, letter, &fit(label, 31, ""), tone, &note)
+}

@@ -3,6 +3,8 @@
 //! Nothing here decides anything or keeps anything between two frames.
 
 mod audit;
+mod bulk;
+mod confirm;
 pub mod detail;
 mod dialog;
 mod enrol;
@@ -12,6 +14,7 @@ mod export;
 mod help;
 mod hit;
 pub mod home;
+pub mod jobs;
 mod menu;
 mod palette;
 mod panel;
@@ -69,7 +72,7 @@ pub fn draw(model: &Model, frame: &mut Frame<'_>) {
         (_, Screen::Users(_)) => users::draw(model, frame),
         (_, Screen::Audit) => audit::draw(model, frame),
         (_, Screen::Home) => home::draw(model, frame),
-        (_, Screen::Jobs) => {}
+        (_, Screen::Jobs) => jobs::draw(model, frame),
     }
     message(model, frame);
     footer(model, frame);
@@ -81,6 +84,9 @@ fn overlay(model: &Model, frame: &mut Frame<'_>) {
         None | Some(Overlay::Alone(_) | Overlay::Enrol(_)) => {}
         Some(Overlay::Explain(explain)) => explain::draw(model, frame, explain),
         Some(Overlay::Export(export)) => export::draw(model, frame, export),
+        Some(Overlay::JobActions { row }) => menu::draw_job_actions(model, frame, *row),
+        Some(Overlay::Confirm(confirm)) => confirm::draw(model, frame, confirm),
+        Some(Overlay::Bulk(bulk)) => bulk::draw(model, frame, bulk),
         Some(Overlay::Help { place, filter, row }) => help::draw(model, frame, *place, filter, *row),
         Some(Overlay::Filters { row }) => menu::draw_filters(model, frame, *row),
         Some(Overlay::Sorts { row }) => menu::draw_sorts(model, frame, *row),
@@ -264,9 +270,19 @@ fn footer_keys(model: &Model) -> (Vec<FooterKey>, Option<FooterKey>) {
     let place = place(model);
     let simple = match &model.overlay {
         Some(Overlay::Name(_)) => return (vec![("Enter".into(), "turn writes on"), ("Esc".into(), "cancel")], None),
+        Some(Overlay::Bulk(bulk)) if bulk.seconds_left(model.now).is_some() => {
+            return (vec![("Esc".into(), "stop, nothing changes")], None);
+        }
+        Some(Overlay::Bulk(_)) => {
+            return (
+                vec![("Enter".into(), "go on"), ("Tab".into(), "next field"), ("Esc".into(), "leave, nothing changes")],
+                None,
+            );
+        }
         Some(Overlay::Export(_)) => return (vec![("Enter".into(), "write"), ("Esc".into(), "leave")], None),
         Some(Overlay::Explain(_)) => return (vec![("Enter".into(), "look into it"), ("Esc".into(), "close")], None),
         Some(Overlay::Dialog(dialog)) => !dialog.deed.needs_proof(),
+        Some(Overlay::Confirm(_)) => true,
         _ => false,
     };
     let absent = matches!(model.link, LinkState::Lost { .. }) || place == Place::Absent;

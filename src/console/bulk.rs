@@ -1,0 +1,324 @@
+//! Something done to many users at once (console.md, flow 12): what, the dry run, how sure, ten seconds to think again.
+//! The work itself is a job of the server's.
+
+use std::collections::VecDeque;
+
+use crossterm::event::{KeyCode, KeyEvent};
+use tui_input::Input;
+
+use super::field;
+use super::model::DIALOG_DEAF_MICROS;
+use super::text::{day, thousands};
+use crate::app::jobs::{DraftJob, JobDraft, Selection, StartJob};
+use crate::app::safety::{Proof, REASON_LETTERS_MIN};
+use crate::domain::job::{JobKind, RESET_USERS_MAX};
+use crate::domain::time::Timestamp;
+
+/// Seconds between the decision and the deed.
+pub const COUNTDOWN_SECONDS: i64 = 10;
+
+/// What can be done to many.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Deed {
+    Remind,
+    Require,
+    ReEnrol,
+    Reset,
+    Export,
+}
+
+impl Deed {
+    pub const ALL: [Self; 5] = [Self::Remind, Self::Require, Self::ReEnrol, Self::Reset, Self::Export];
+
+    #[must_use]
+    pub const fn letter(self) -> char {
+        match self {
+            Self::Remind => 'm',
+            Self::Require => 'd',
+            Self::ReEnrol => 'e',
+            Self::Reset => 'r',
+            Self::Export => 'x',
+        }
+    }
+
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Remind => "remind by mail to enrol...",
+            Self::Require => "require enrolment by a date...",
+            Self::ReEnrol => "force re-enrol...",
+            Self::Reset => "reset 2FA (20 users at most)...",
+            Self::Export => "export the list to a file...",
+        }
+    }
+
+    #[must_use]
+    pub const fn title(self) -> &'static str {
+        match self {
+            Self::Remind => "Remind by mail",
+            Self::Require => "Require enrolment",
+            Self::ReEnrol => "Force re-enrol",
+            Self::Reset => "Reset 2FA",
+            Self::Export => "Export",
+        }
+    }
+}
+
+/// Where the flow is.
+#[derive(Debug)]
+pub enum Stage {
+    Menu {
+        row: usize,
+    },
+    /// From which day on enrolment is required.
+    Date {
+        input: Input,
+    },
+    /// The dry run is under way.
+    Drafting,
+    Review {
+        draft: JobDraft,
+        focus: Part,
+        reason: Input,
+        typed: Input,
+    },
+    Countdown {
+        draft: JobDraft,
+        proof: Proof,
+        until: Timestamp,
+    },
+    Starting,
+}
+
+/// The parts of the review that take the keyboard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    Cancel,
+    Reason,
+    Typed,
+    Confirm,
+}
+
+#[derive(Debug)]
+pub struct Bulk {
+    pub selection: Selection,
+    /// How many there are, as far as the list knows.
+    pub count: u64,
+    pub deed: Option<Deed>,
+    pub stage: Stage,
+    /// When the present stage began.
+    pub since: Timestamp,
+    pub problem: Option<String>,
+    recalled: field::Recall,
+}
+
+/// What follows from a key, or from time.
+#[derive(Clone, Debug)]
+pub enum Step {
+    Stay,
+    Leave,
+    /// Have the server look what would be done.
+    Draft(DraftJob),
+    /// Begin.
+    Start(StartJob),
+    /// Ask for a file instead.
+    Export,
+    /// Why the chosen line cannot be done.
+    Refused(Deed, String),
+}
+
+impl Bulk {
+    #[must_use]
+    pub fn new(selection: Selection, count: u64, now: Timestamp) -> Self {
+        Self {
+            selection,
+            count,
+            deed: None,
+            stage: Stage::Menu { row: 0 },
+            since: now,
+            problem: None,
+            recalled: field::Recall::default(),
+        }
+    }
+
+    /// Why a line of the menu cannot be done; shown, never hidden.
+    #[must_use]
+    pub fn refusal(&self, deed: Deed, writes_refused: Option<&str>) -> Option<String> {
+        match deed {
+            Deed::Export => None,
+            Deed::Reset if self.count > RESET_USERS_MAX => Some(format!("{RESET_USERS_MAX} users at most")),
+            _ => writes_refused.map(str::to_owned),
+        }
+    }
+
+    /// Keys are dropped for a moment after the review opens.
+    #[must_use]
+    pub fn is_deaf(&self, now: Timestamp) -> bool {
+        let young = (0..DIALOG_DEAF_MICROS).contains(&now.as_micros().saturating_sub(self.since.as_micros()));
+        matches!(self.stage, Stage::Review { .. }) && young
+    }
+
+    /// Seconds until it begins. A clock that was set back begins at once the countdown's full length from now.
+    #[must_use]
+    pub fn seconds_left(&self, now: Timestamp) -> Option<i64> {
+        match self.stage {
+            Stage::Countdown { until, .. } => Some(until.seconds_since(now).clamp(0, COUNTDOWN_SECONDS)),
+            _ => None,
+        }
+    }
+
+    /// The dry run's answer.
+    pub fn drafted(&mut self, draft: JobDraft, now: Timestamp) {
+        if matches!(self.stage, Stage::Drafting) {
+            let (reason, typed) = (Input::default(), Input::default());
+            self.stage = Stage::Review { draft, focus: Part::Cancel, reason, typed };
+            self.since = now;
+        }
+    }
+
+    /// The server said no.
+    pub fn refused(&mut self, problem: String) {
+        if matches!(self.stage, Stage::Drafting | Stage::Starting) {
+            self.stage = Stage::Menu { row: 0 };
+        }
+        self.problem = Some(problem);
+    }
+
+    /// Whether the countdown is over; then what is to be sent.
+    pub fn tick(&mut self, now: Timestamp) -> Option<StartJob> {
+        let Stage::Countdown { draft, proof, until } = &self.stage else { return None };
+        if now < *until {
+            return None;
+        }
+        let start = StartJob { id: draft.id.clone(), proof: proof.clone() };
+        self.stage = Stage::Starting;
+        Some(start)
+    }
+
+    pub fn key(&mut self, key: KeyEvent, now: Timestamp, reasons: &VecDeque<String>, writes: Option<&str>) -> Step {
+        if key.code == KeyCode::Esc && !matches!(self.stage, Stage::Starting) {
+            return Step::Leave;
+        }
+        self.problem = None;
+        match &self.stage {
+            Stage::Menu { .. } => self.menu_key(key, now, writes),
+            Stage::Date { .. } => self.date_key(key),
+            Stage::Review { .. } => self.review_key(key, now, reasons, writes),
+            Stage::Drafting | Stage::Countdown { .. } | Stage::Starting => Step::Stay,
+        }
+    }
+
+    fn menu_key(&mut self, key: KeyEvent, now: Timestamp, writes: Option<&str>) -> Step {
+        let Stage::Menu { row } = &mut self.stage else { return Step::Stay };
+        let last = Deed::ALL.len() - 1;
+        let deed = match key.code {
+            KeyCode::Down | KeyCode::Char('j') => {
+                *row = (*row + 1).min(last);
+                None
+            }
+            KeyCode::Up | KeyCode::Char('k') => {
+                *row = row.saturating_sub(1);
+                None
+            }
+            KeyCode::Enter => Deed::ALL.get(*row).copied(),
+            KeyCode::Char(letter) => Deed::ALL.into_iter().find(|deed| deed.letter() == letter),
+            _ => None,
+        };
+        let Some(deed) = deed else { return Step::Stay };
+        if let Some(why) = self.refusal(deed, writes) {
+            return Step::Refused(deed, why);
+        }
+        self.deed = Some(deed);
+        match deed {
+            Deed::Export => Step::Export,
+            Deed::Require => {
+                self.stage = Stage::Date { input: Input::default() };
+                self.since = now;
+                Step::Stay
+            }
+            Deed::Remind => self.draft(JobKind::RemindToEnrol),
+            Deed::ReEnrol => self.draft(JobKind::DemandReEnrolment),
+            Deed::Reset => self.draft(JobKind::ResetTwoFactor),
+        }
+    }
+
+    fn draft(&mut self, kind: JobKind) -> Step {
+        self.stage = Stage::Drafting;
+        Step::Draft(DraftJob { kind, selection: self.selection.clone() })
+    }
+
+    fn date_key(&mut self, key: KeyEvent) -> Step {
+        let Stage::Date { input } = &mut self.stage else { return Step::Stay };
+        if key.code != KeyCode::Enter {
+            field::edit(input, key);
+            return Step::Stay;
+        }
+        if let Some(from) = day(input.value()) {
+            return self.draft(JobKind::RequireEnrolment { from });
+        }
+        self.problem = Some("a day as in 2026-12-01".to_owned());
+        Step::Stay
+    }
+
+    fn review_key(&mut self, key: KeyEvent, now: Timestamp, reasons: &VecDeque<String>, writes: Option<&str>) -> Step {
+        let Stage::Review { draft, focus, reason, typed } = &mut self.stage else { return Step::Stay };
+        let does = draft.does;
+        match (*focus, key.code) {
+            (Part::Cancel, KeyCode::Enter) => return Step::Leave,
+            (Part::Confirm, KeyCode::Enter) => {
+                self.problem = missing(reason.value(), typed.value(), does).or_else(|| writes.map(str::to_owned));
+                if self.problem.is_some() {
+                    return Step::Stay;
+                }
+                let confirm = Some(typed.value().trim().to_owned());
+                let proof = Proof { reason: reason.value().trim().to_owned(), verified_by: None, confirm };
+                let draft = draft.clone();
+                self.stage = Stage::Countdown { draft, proof, until: now.plus_seconds(COUNTDOWN_SECONDS) };
+                self.since = now;
+            }
+            (_, KeyCode::Tab | KeyCode::Enter) => *focus = step(*focus, 1),
+            (_, KeyCode::BackTab) => *focus = step(*focus, 3),
+            (Part::Reason, KeyCode::Up | KeyCode::Down) => {
+                self.recalled.step(key.code == KeyCode::Up, reasons, reason);
+            }
+            (Part::Reason, _) => {
+                field::edit(reason, key);
+            }
+            (Part::Typed, _) => {
+                field::edit(typed, key);
+            }
+            (_, KeyCode::Down | KeyCode::Right) => *focus = step(*focus, 1),
+            (_, KeyCode::Up | KeyCode::Left) => *focus = step(*focus, 3),
+            _ => {}
+        }
+        Step::Stay
+    }
+
+    /// Pasted text goes into a field of text or nowhere.
+    pub fn paste(&mut self, text: &str) {
+        match &mut self.stage {
+            Stage::Date { input: field }
+            | Stage::Review { focus: Part::Reason, reason: field, .. }
+            | Stage::Review { focus: Part::Typed, typed: field, .. } => field::paste(field, text),
+            _ => false,
+        };
+    }
+}
+
+/// What is still missing before the countdown.
+fn missing(reason: &str, typed: &str, does: u64) -> Option<String> {
+    if does == 0 {
+        return Some("there is nobody to do it to".to_owned());
+    }
+    if reason.chars().filter(|c| c.is_alphabetic()).count() < REASON_LETTERS_MIN {
+        return Some("the reason needs eight letters or more".to_owned());
+    }
+    (typed.trim() != does.to_string()).then(|| format!("type the number of users, {}, without commas", thousands(does)))
+}
+
+const PARTS: [Part; 4] = [Part::Cancel, Part::Reason, Part::Typed, Part::Confirm];
+
+fn step(from: Part, places: usize) -> Part {
+    let index = PARTS.iter().position(|part| *part == from).unwrap_or(0);
+    PARTS.get((index + places) % PARTS.len()).copied().unwrap_or(Part::Cancel)
+}

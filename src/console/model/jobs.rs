@@ -1,0 +1,48 @@
+//! The Jobs screen.
+
+use crate::app::jobs::{JobDetail, JobRow};
+
+#[derive(Debug, Default)]
+pub struct Jobs {
+    /// `None` before the first answer.
+    pub rows: Option<Vec<JobRow>>,
+    /// The job under the cursor.
+    pub chosen: Option<String>,
+    /// The job that is looked into, and the row of its results under the cursor.
+    pub open: Option<JobDetail>,
+    pub result: usize,
+    /// Why there is no list.
+    pub problem: Option<String>,
+}
+
+impl Jobs {
+    /// The ids of the jobs in the order of the screen.
+    #[must_use]
+    pub fn ids(&self) -> Vec<&str> {
+        self.rows.iter().flatten().map(|row| row.id.as_str()).collect()
+    }
+
+    #[must_use]
+    pub fn is_chosen(&self, id: &str) -> bool {
+        self.chosen.as_deref() == Some(id)
+    }
+
+    #[must_use]
+    pub fn chosen_index(&self) -> Option<usize> {
+        self.ids().iter().position(|id| self.is_chosen(id))
+    }
+
+    /// The job that is open, else the one under the cursor.
+    #[must_use]
+    pub fn chosen_job(&self) -> Option<&JobRow> {
+        let open = self.open.as_ref().map(|open| &open.row);
+        open.or_else(|| self.rows.iter().flatten().find(|row| self.is_chosen(&row.id)))
+    }
+
+    /// Takes what was read; the cursor stays on what it was on, else it goes to the first.
+    pub fn settle(&mut self) {
+        if self.chosen_index().is_none() {
+            self.chosen = self.ids().first().map(|id| (*id).to_owned());
+        }
+    }
+}

@@ -1,0 +1,234 @@
+//! The Jobs screen, and what is done to many users at once.
+
+use crossterm::event::KeyCode;
+
+use super::fixture::{ASCII, COLOUR, Console, MONO, jobs};
+use crate::app::jobs::Selection;
+use crate::console::bulk::Stage;
+use crate::console::link::{Failure, Request};
+use crate::console::model::{Overlay, Screen};
+use crate::console::theme::Theme;
+use crate::domain::job::{JobAct, JobKind};
+use crate::error::Error;
+
+const SIZES: [(u16, u16); 3] = [(60, 16), (80, 24), (140, 40)];
+const LOOKS: [(&str, Theme); 3] = [("16", COLOUR), ("mono", MONO), ("ascii", ASCII)];
+
+fn at_jobs(theme: Theme, columns: u16, rows: u16) -> Console {
+    let mut console = Console::new(theme, columns, rows);
+    console.keys("\nW4");
+    console.model.toast = None;
+    console
+}
+
+/// Two users marked, and the menu for many open.
+fn marked(theme: Theme, columns: u16, rows: u16) -> Console {
+    let mut console = Console::new(theme, columns, rows);
+    console.keys("\nW j a");
+    console.model.toast = None;
+    console
+}
+
+/// The dry run is done, and the dialog listens.
+fn reviewed(theme: Theme, columns: u16, rows: u16) -> Console {
+    let mut console = marked(theme, columns, rows);
+    console.keys("m");
+    console.pass(300);
+    console
+}
+
+fn stage(console: &Console) -> &Stage {
+    match &console.model.overlay {
+        Some(Overlay::Bulk(bulk)) => &bulk.stage,
+        other => panic!("no bulk but {other:?}"),
+    }
+}
+
+fn started(console: &Console) -> Vec<crate::app::jobs::StartJob> {
+    let asked = console.server.asked.lock().unwrap();
+    let starts = asked.iter().filter_map(|request| match request {
+        Request::StartJob(start) => Some(start.clone()),
+        _ => None,
+    });
+    starts.collect()
+}
+
+#[test]
+fn many_are_reminded_after_reason_number_and_ten_seconds() {
+    let mut console = reviewed(COLOUR, 80, 24);
+    let asked = console.server.asked.lock().unwrap().clone();
+    let draft = asked.iter().find_map(|request| match request {
+        Request::DraftJob(draft) => Some(draft.clone()),
+        _ => None,
+    });
+    let draft = draft.unwrap();
+    assert_eq!(draft.kind, JobKind::RemindToEnrol);
+    assert!(matches!(&draft.selection, Selection::Users(users) if users.len() == 2));
+    assert!(console.screen().contains("Dry run: 1 of 2 users"), "{}", console.screen());
+    console.keys("\tstaff without 2FA\t1\t\n");
+    assert!(matches!(stage(&console), Stage::Countdown { .. }), "{}", console.screen());
+    console.pass(3_000);
+    assert!(console.screen().contains("in 7 s"), "{}", console.screen());
+    assert!(started(&console).is_empty());
+    console.pass(7_000);
+    let starts = started(&console);
+    assert_eq!(starts.len(), 1);
+    assert_eq!(starts[0].proof.confirm.as_deref(), Some("1"));
+    assert_eq!(starts[0].proof.reason, "staff without 2FA");
+    assert_eq!(console.model.screen, Screen::Jobs, "its progress is shown");
+    assert!(console.screen().contains("anna.smith@corp.example.com"), "{}", console.screen());
+}
+
+#[test]
+fn esc_stops_the_countdown() {
+    let mut console = reviewed(COLOUR, 80, 24);
+    console.keys("\tstaff without 2FA\t1\t\n");
+    console.pass(9_000);
+    console.key(KeyCode::Esc);
+    console.pass(10_000);
+    assert!(started(&console).is_empty() && console.model.overlay.is_none());
+    assert!(console.screen().contains("stopped: nothing was changed"));
+}
+
+#[test]
+fn nothing_begins_while_something_is_missing() {
+    for (typed, missing) in [
+        ("\tshort\t1\t\n", "the reason needs eight letters or more"),
+        ("\tstaff without 2FA\t2\t\n", "type the number of users, 1"),
+    ] {
+        let mut console = reviewed(COLOUR, 80, 24);
+        console.keys(typed);
+        assert!(console.screen().contains(missing), "{}", console.screen());
+        console.pass(20_000);
+        assert!(started(&console).is_empty());
+    }
+}
+
+#[test]
+fn writes_that_end_meanwhile_stop_it() {
+    let mut console = reviewed(COLOUR, 80, 24);
+    console.keys("\tstaff without 2FA\t1\t\n");
+    console.model.writes = crate::console::model::Writes::Off;
+    console.pass(10_000);
+    assert!(started(&console).is_empty());
+    assert!(console.screen().contains("writes are off"));
+}
+
+#[test]
+fn a_day_is_asked_for_where_one_is_needed() {
+    let mut console = marked(COLOUR, 80, 24);
+    console.keys("dsoon\n");
+    assert!(console.screen().contains("a day as in 2026-12-01"));
+    for _ in 0..4 {
+        console.key(KeyCode::Backspace);
+    }
+    console.keys("2026-12-01\n");
+    assert!(matches!(stage(&console), Stage::Review { .. }));
+}
+
+#[test]
+fn without_writes_only_the_export_is_possible() {
+    let mut console = Console::new(COLOUR, 80, 24);
+    console.keys("\n am");
+    assert!(console.screen().contains("writes are off: W"));
+    assert!(matches!(stage(&console), Stage::Menu { .. }));
+    console.keys("xusers.jsonl\n");
+    assert!(console.screen().contains("520 lines written to users.jsonl"), "{}", console.screen());
+}
+
+#[test]
+fn no_single_key_begins_or_steers_anything() {
+    for letter in "mder".chars() {
+        for key in ('a'..='z').chain("0123456789 \n".chars()) {
+            let mut console = marked(COLOUR, 80, 24);
+            console.keys(&format!("{letter}{key}"));
+            console.pass(20_000);
+            assert!(started(&console).is_empty(), "{letter} {key:?}");
+        }
+    }
+    for letter in "prx".chars() {
+        for key in ('a'..='z').chain("0123456789 \n".chars()) {
+            let mut console = at_jobs(COLOUR, 80, 24);
+            console.keys(&format!("a{letter}"));
+            console.pass(300);
+            console.keys(&key.to_string());
+            let asked = console.server.asked.lock().unwrap();
+            assert!(!asked.iter().any(|request| matches!(request, Request::SteerJob(_))), "{letter} {key:?}");
+        }
+    }
+}
+
+#[test]
+fn a_job_is_paused_after_a_question() {
+    let mut console = at_jobs(COLOUR, 80, 24);
+    console.keys("ap");
+    console.pass(300);
+    assert!(console.screen().contains("stop between two users"));
+    console.keys("\ty");
+    let asked = console.server.asked.lock().unwrap().clone();
+    assert!(
+        asked.iter().any(
+            |request| matches!(request, Request::SteerJob(steer) if steer.act == JobAct::Pause && steer.id == "8")
+        )
+    );
+    assert!(console.screen().contains("remind to enrol: paused"), "{}", console.screen());
+}
+
+#[test]
+fn what_cannot_be_done_says_why() {
+    let mut console = at_jobs(COLOUR, 80, 24);
+    console.keys("ar");
+    assert!(console.screen().contains("(it is running)"), "{}", console.screen());
+    assert!(matches!(console.model.overlay, Some(Overlay::JobActions { .. })));
+    console.key(KeyCode::Esc);
+    console.keys("jap");
+    assert!(console.screen().contains("(it is done)"), "{}", console.screen());
+}
+
+#[test]
+fn a_job_is_looked_into_and_left() {
+    let mut console = at_jobs(COLOUR, 80, 24);
+    console.keys("\n");
+    let screen = console.screen();
+    for text in ["93 done, 6 skipped, 1 failed of 214", "audit #48,300", "reminded today", "tom\\u{1b}"] {
+        assert!(screen.contains(text), "{text}\n{screen}");
+    }
+    console.key(KeyCode::Esc);
+    assert!(console.model.jobs.open.is_none() && console.model.screen == Screen::Jobs);
+    console.key(KeyCode::Esc);
+    assert_ne!(console.model.screen, Screen::Jobs);
+}
+
+#[test]
+fn screens() {
+    for (name, theme) in LOOKS {
+        for (columns, rows) in SIZES {
+            let at = |what: &str| format!("{what}_{name}_{columns}x{rows}");
+            let mut console = at_jobs(theme, columns, rows);
+            insta::assert_snapshot!(at("jobs"), console.screen());
+            console.keys("ap");
+            insta::assert_snapshot!(at("jobs_question"), console.screen());
+            console.key(KeyCode::Esc);
+            console.keys("\n");
+            insta::assert_snapshot!(at("jobs_one"), console.screen());
+            insta::assert_snapshot!(at("bulk_menu"), marked(theme, columns, rows).screen());
+            let mut console = reviewed(theme, columns, rows);
+            console.keys("\tstaff without 2FA\t1");
+            insta::assert_snapshot!(at("bulk_review"), console.screen());
+            console.keys("\t\n");
+            insta::assert_snapshot!(at("bulk_countdown"), console.screen());
+        }
+    }
+    for (columns, rows) in SIZES {
+        let mut console = at_jobs(COLOUR, columns, rows);
+        console.model.jobs.rows = Some(Vec::new());
+        insta::assert_snapshot!(format!("jobs_empty_{columns}x{rows}"), console.screen());
+        console.model.jobs.rows = None;
+        insta::assert_snapshot!(format!("jobs_loading_{columns}x{rows}"), console.screen());
+        let mut console = Console::new(COLOUR, columns, rows);
+        *console.server.broken.lock().unwrap() = Some(Failure::Refused(Error::internal("the disk is full")));
+        console.keys("\n4");
+        insta::assert_snapshot!(format!("jobs_error_{columns}x{rows}"), console.screen());
+    }
+    assert_eq!(jobs().len(), 2);
+}

@@ -1,0 +1,196 @@
+//! The Jobs screen, and the question before a job is steered.
+
+use crossterm::event::{KeyCode, KeyEvent};
+
+use super::ask::ask;
+use super::browse::moved;
+use super::{Cmds, toast};
+use crate::app::jobs::{JobDetail, JobRow, ListJobs, ReadJob};
+use crate::console::confirm::{Confirm, Question};
+use crate::console::dialog::Outcome;
+use crate::console::link::Request;
+use crate::console::model::{Model, Overlay, Screen, Slot};
+use crate::console::view::jobs::{state, title};
+use crate::domain::job::{JobAct, JobState};
+
+/// Results of a job that are read at once.
+const RESULTS: usize = 500;
+
+pub(super) fn open_jobs(model: &mut Model) -> Cmds {
+    model.screen = Screen::Jobs;
+    model.jobs.open = None;
+    read_jobs(model)
+}
+
+/// Jobs, and the job that is open.
+pub(super) fn read_jobs(model: &mut Model) -> Cmds {
+    if !model.is_connected() {
+        return Vec::new();
+    }
+    let mut commands = vec![ask(model, Slot::Jobs, Request::Jobs(ListJobs {}))];
+    if let Some(id) = model.jobs.open.as_ref().map(|open| open.row.id.clone()) {
+        commands.push(read_job(model, id));
+    }
+    commands
+}
+
+fn read_job(model: &mut Model, id: String) -> super::Cmd {
+    ask(model, Slot::Job, Request::Job(ReadJob { id, after: None, limit: RESULTS }))
+}
+
+/// While one runs, its figures are read again each second.
+pub(super) fn follow(model: &mut Model) -> Cmds {
+    let running = model.jobs.rows.iter().flatten().any(|row| row.state == JobState::Running);
+    let free = !model.is_awaiting(Slot::Jobs) && !model.is_awaiting(Slot::Job);
+    if model.screen == Screen::Jobs && running && free { read_jobs(model) } else { Vec::new() }
+}
+
+pub(super) fn jobs_read(model: &mut Model, rows: Vec<JobRow>) {
+    model.jobs.rows = Some(rows);
+    model.jobs.problem = None;
+    model.jobs.settle();
+}
+
+pub(super) fn job_read(model: &mut Model, detail: JobDetail) {
+    if model.screen == Screen::Jobs {
+        model.jobs.result = model.jobs.result.min(detail.results.len().saturating_sub(1));
+        model.jobs.open = Some(detail);
+    }
+}
+
+pub(super) fn step_jobs(model: &mut Model, rows: isize) {
+    if let Some(open) = &model.jobs.open {
+        model.jobs.result = moved(model.jobs.result, rows, open.results.len());
+        return;
+    }
+    let ids = model.jobs.ids();
+    let index = moved(model.jobs.chosen_index().unwrap_or(0), rows, ids.len());
+    model.jobs.chosen = ids.get(index).map(|id| (*id).to_owned());
+}
+
+/// Looks into the job under the cursor.
+pub(super) fn open_job(model: &mut Model) -> Cmds {
+    if model.jobs.open.is_some() {
+        return Vec::new();
+    }
+    let Some(id) = model.jobs.chosen_job().map(|row| row.id.clone()) else { return Vec::new() };
+    model.jobs.result = 0;
+    vec![read_job(model, id)]
+}
+
+// -------------------------------------------------------------------------------------------------------------- menu
+
+/// A line of the menu.
+pub struct Item {
+    pub letter: char,
+    pub label: &'static str,
+    pub question: Question,
+    /// Why it cannot be done now; shown, never hidden.
+    pub refused: Option<String>,
+}
+
+/// What can be done to the job under the cursor.
+#[must_use]
+pub fn items(model: &Model) -> Vec<Item> {
+    let writes = model.writes_refused().map(str::to_owned);
+    let Some(job) = model.jobs.chosen_job() else { return Vec::new() };
+    let item = |letter, label, act, possible: &[JobState]| {
+        let refused = (!possible.contains(&job.state)).then(|| state(job.state).1.to_owned());
+        Item {
+            letter,
+            label,
+            question: Question::Steer { act, job: job.clone() },
+            refused: writes.clone().or(refused.map(|state| format!("it is {state}"))),
+        }
+    };
+    vec![
+        item('p', "pause...", JobAct::Pause, &[JobState::Running]),
+        item('r', "resume...", JobAct::Resume, &[JobState::Paused]),
+        item('x', "stop for good...", JobAct::Stop, &[JobState::Running, JobState::Paused]),
+    ]
+}
+
+pub(super) fn open_menu(model: &mut Model) {
+    if items(model).is_empty() {
+        toast(model, "there is nothing to act on");
+    } else {
+        model.overlay = Some(Overlay::JobActions { row: 0 });
+    }
+}
+
+pub(super) fn menu_key(model: &mut Model, event: KeyEvent) -> Cmds {
+    let items = items(model);
+    let Some(Overlay::JobActions { row }) = &mut model.overlay else { return Vec::new() };
+    let chosen = match event.code {
+        KeyCode::Esc => {
+            model.overlay = None;
+            return Vec::new();
+        }
+        KeyCode::Down | KeyCode::Char('j') => {
+            *row = moved(*row, 1, items.len());
+            return Vec::new();
+        }
+        KeyCode::Up | KeyCode::Char('k') => {
+            *row = moved(*row, -1, items.len());
+            return Vec::new();
+        }
+        KeyCode::Char('W') => {
+            super::dialogs::toggle_writes(model);
+            return Vec::new();
+        }
+        KeyCode::Enter => items.into_iter().nth(*row),
+        KeyCode::Char(letter) => items.into_iter().find(|item| item.letter == letter),
+        _ => None,
+    };
+    let Some(item) = chosen else { return Vec::new() };
+    match item.refused {
+        Some(why) => toast(model, &why),
+        None => model.overlay = Some(Overlay::Confirm(Box::new(Confirm::new(item.question, model.now)))),
+    }
+    Vec::new()
+}
+
+// ---------------------------------------------------------------------------------------------------------- question
+
+pub(super) fn confirm_key(model: &mut Model, event: KeyEvent) -> Cmds {
+    let now = model.now;
+    let refused = model.writes_refused();
+    let Some(Overlay::Confirm(confirm)) = &mut model.overlay else { return Vec::new() };
+    if confirm.is_deaf(now) {
+        return Vec::new();
+    }
+    match confirm.key(event) {
+        Outcome::Stay => Vec::new(),
+        Outcome::Cancel => {
+            model.overlay = None;
+            Vec::new()
+        }
+        Outcome::Send => {
+            if let Some(why) = refused {
+                confirm.problem = Some(format!("{why}; Esc leaves, nothing changes"));
+                return Vec::new();
+            }
+            confirm.sent = true;
+            let request = confirm.request();
+            vec![ask(model, Slot::Write, request)]
+        }
+    }
+}
+
+/// A job was begun or steered.
+pub(super) fn steered(model: &mut Model, row: JobRow) -> Cmds {
+    let began = matches!(model.overlay, Some(Overlay::Bulk(_)));
+    model.overlay = None;
+    let word = state(row.state).1;
+    toast(model, &format!("{}: {word}", title(&row)));
+    model.jobs.chosen = Some(row.id.clone());
+    if began {
+        model.screen = Screen::Jobs;
+        model.jobs.open = None;
+        let id = row.id;
+        let mut commands = read_jobs(model);
+        commands.push(read_job(model, id));
+        return commands;
+    }
+    read_jobs(model)
+}

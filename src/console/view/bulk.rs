@@ -1,0 +1,130 @@
+//! The flow for many users: what, from when, the dry run, how sure, the countdown.
+
+use ratatui::Frame;
+use ratatui::style::Style;
+use ratatui::text::{Line, Span};
+
+use super::dialog::underlined;
+use super::{BoxLine, boxed, centred, field_text, put_lines, signed, toned};
+use crate::app::jobs::JobDraft;
+use crate::console::bulk::{Bulk, Deed, Part, Stage};
+use crate::console::model::Model;
+use crate::console::text::{cut, fit, shown, thousands, width, wrap};
+use crate::console::theme::Tone;
+
+const LABEL_COLUMNS: usize = 19;
+
+pub(super) fn draw(model: &Model, frame: &mut Frame<'_>, bulk: &Bulk) {
+    let columns = frame.area().width.min(80);
+    let room = usize::from(columns).saturating_sub(4);
+    let mut lines = lines(model, bulk, room);
+    if let Some(problem) = &bulk.problem {
+        lines.push("".into());
+        let text = cut(&shown(problem), room.saturating_sub(2), model.theme.ellipsis());
+        lines.push(Line::from(signed(model, Tone::Bad, &text)).into());
+    }
+    let outer = centred(frame, columns, lines.len() + 2);
+    let title = bulk.deed.map_or("Many users", Deed::title);
+    let inner = boxed(model, frame, outer, title, &users(bulk.count));
+    put_lines(frame, inner, lines);
+}
+
+fn users(count: u64) -> String {
+    if count == 1 { "1 user".to_owned() } else { format!("{} users", thousands(count)) }
+}
+
+fn lines(model: &Model, bulk: &Bulk, room: usize) -> Vec<BoxLine> {
+    match &bulk.stage {
+        Stage::Menu { row } => menu(model, bulk, *row),
+        Stage::Date { input } => {
+            let (text, at) = field_text(input, 12);
+            vec![
+                "Who has no device by then must enrol one at the next sign-in.".into(),
+                "".into(),
+                BoxLine {
+                    line: Line::from(vec![Span::raw("From the day (UTC) "), underlined(text)]),
+                    focused: true,
+                    cursor: Some(19 + at),
+                },
+                "".into(),
+                "Enter looks what would be done; Esc leaves, nothing changes.".into(),
+            ]
+        }
+        Stage::Drafting => vec!["Looking what would be done ...".into(), "Esc leaves, nothing changes.".into()],
+        Stage::Review { draft, focus, reason, typed } => {
+            let mut lines = dry_run(model, draft, room);
+            lines.push("".into());
+            lines.push(field(model, "Why (audit, 8+)", reason, *focus == Part::Reason, room));
+            let label = format!("Type {}", draft.does);
+            lines.push(field(model, &label, typed, *focus == Part::Typed, room.min(LABEL_COLUMNS + 12)));
+            lines.push(buttons(model, bulk, *focus, room));
+            lines
+        }
+        Stage::Countdown { draft, .. } => {
+            let left = bulk.seconds_left(model.now).unwrap_or(0);
+            vec![
+                Line::from(toned(model, Tone::Bad, format!("{} in {left} s: {}", title(bulk), users(draft.does))))
+                    .into(),
+                "".into(),
+                Line::from(vec![toned(model, Tone::Key, "Esc"), Span::raw(" stops it, nothing changes.")]).into(),
+            ]
+        }
+        Stage::Starting => vec!["Starting ...".into()],
+    }
+}
+
+fn title(bulk: &Bulk) -> &'static str {
+    bulk.deed.map_or("Begins", Deed::title)
+}
+
+fn menu(model: &Model, bulk: &Bulk, row: usize) -> Vec<BoxLine> {
+    Deed::ALL
+        .into_iter()
+        .enumerate()
+        .map(|(index, deed)| {
+            let refused = bulk.refusal(deed, model.writes_refused());
+            super::menu::item(model, index == row, deed.letter(), deed.label(), refused.as_deref())
+        })
+        .collect()
+}
+
+/// What a dry run found.
+fn dry_run(model: &Model, draft: &JobDraft, room: usize) -> Vec<BoxLine> {
+    let mut lines: Vec<BoxLine> = Vec::new();
+    let does = format!("Dry run: {} of {} would be dealt with.", thousands(draft.does), users(draft.users));
+    lines.push(Line::from(toned(model, Tone::Title, does)).into());
+    for (why, count) in &draft.skipped {
+        lines.push(format!("  skipped {:>9}  {}", thousands(*count), shown(why)).into());
+    }
+    if !draft.samples.is_empty() {
+        let samples: Vec<String> = draft.samples.iter().map(|email| shown(email)).collect();
+        let more = if draft.does > draft.samples.len() as u64 { ", ..." } else { "" };
+        let text = format!("for example {}{more}", samples.join(", "));
+        lines.extend(wrap(&text, room.saturating_sub(2)).into_iter().map(|line| format!("  {line}").into()));
+    }
+    lines
+}
+
+fn field(model: &Model, label: &str, input: &tui_input::Input, focused: bool, room: usize) -> BoxLine {
+    let (text, at) = field_text(input, room.saturating_sub(LABEL_COLUMNS).max(1));
+    let style = if focused { model.theme.style(Tone::Title) } else { Style::new() };
+    BoxLine {
+        line: Line::from(vec![Span::styled(fit(label, LABEL_COLUMNS, ""), style), underlined(text)]),
+        focused,
+        cursor: focused.then_some(LABEL_COLUMNS + at),
+    }
+}
+
+fn buttons(model: &Model, bulk: &Bulk, focus: Part, room: usize) -> BoxLine {
+    let confirm = format!("[ {} ]", title(bulk));
+    let style = |part| if focus == part { model.theme.chosen() } else { Style::new() };
+    let note = "ten seconds follow in which Esc stops it";
+    let rest = room.saturating_sub(width(&confirm) + 12);
+    let line = Line::from(vec![
+        toned(model, Tone::Quiet, fit(note, rest, "")),
+        Span::styled("[ Cancel ]", style(Part::Cancel)),
+        Span::raw("  "),
+        Span::styled(confirm, style(Part::Confirm)),
+    ]);
+    BoxLine { line, focused: matches!(focus, Part::Confirm | Part::Cancel), cursor: None }
+}

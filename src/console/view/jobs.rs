@@ -1,0 +1,174 @@
+//! The Jobs screen: the jobs, and what one did user by user.
+
+use ratatui::Frame;
+use ratatui::layout::Rect;
+use ratatui::text::{Line, Span};
+
+use super::{body, put, signed, toned};
+use crate::app::jobs::{JobDetail, JobOutcome, JobRow};
+use crate::console::model::Model;
+use crate::console::text::{ago, cut, cut_email, date, fit, shown, thousands};
+use crate::console::theme::Tone;
+use crate::domain::job::{JobKind, JobState};
+
+/// Columns of a bar between its brackets.
+const BAR_COLUMNS: usize = 10;
+
+pub(super) fn draw(model: &Model, frame: &mut Frame<'_>) {
+    let area = body(frame.area(), 1);
+    match &model.jobs.open {
+        Some(open) => one(model, frame, area, open),
+        None => all(model, frame, area),
+    }
+}
+
+fn all(model: &Model, frame: &mut Frame<'_>, area: Rect) {
+    let room = usize::from(area.width);
+    let mut lines: Vec<(Line<'static>, bool)> = Vec::new();
+    lines.push((toned(model, Tone::Title, " JOBS").into(), false));
+    match &model.jobs.rows {
+        None => lines.push((
+            match &model.jobs.problem {
+                Some(problem) => Line::from(vec![Span::raw("   "), signed(model, Tone::Bad, &shown(problem))]),
+                None => Line::from("   ..."),
+            },
+            false,
+        )),
+        Some(rows) if rows.is_empty() => {
+            let text = "   No jobs. Mark users (Space, or * for all that match) and press a: that makes one.";
+            lines.push((Line::from(cut(text, room, model.theme.ellipsis())), false));
+        }
+        Some(rows) => {
+            for row in rows {
+                lines.push((job_line(model, row, room), model.jobs.is_chosen(&row.id)));
+            }
+        }
+    }
+    let chosen = lines.iter().position(|(_, chosen)| *chosen).unwrap_or(0);
+    let hidden = (chosen + 2).saturating_sub(usize::from(area.height)).min(lines.len());
+    for ((line, is_chosen), y) in lines.into_iter().skip(hidden).zip(area.y..area.bottom()) {
+        put(frame, area, area.x, y, if is_chosen { line.style(model.theme.chosen()) } else { line });
+        if is_chosen {
+            put(frame, area, area.x + 1, y, Span::styled(">", model.theme.chosen()));
+        }
+    }
+}
+
+fn job_line(model: &Model, row: &JobRow, room: usize) -> Line<'static> {
+    let (tone, word) = state(row.state);
+    let finished = row.done + row.skipped + row.failed;
+    let tail = format!(
+        " {} {}  {}  {}  \"{}\"",
+        bar(model, finished, row.users),
+        fit(&format!("{} of {}", thousands(finished), thousands(row.users)), 12, ""),
+        fit(&shown(&row.asked_by), 8, model.theme.ellipsis()),
+        fit(&ago(model.now, row.created_at), 6, ""),
+        shown(&row.reason),
+    );
+    Line::from(vec![
+        Span::raw("   "),
+        signed(model, tone, &fit(word, 8, "")),
+        Span::raw(cut(
+            &format!("{}{tail}", fit(&title(row), 21, model.theme.ellipsis())),
+            room.saturating_sub(13),
+            model.theme.ellipsis(),
+        )),
+    ])
+}
+
+/// What a job does.
+#[must_use]
+pub fn title(row: &JobRow) -> String {
+    match &row.kind {
+        JobKind::RemindToEnrol => "remind to enrol".to_owned(),
+        JobKind::RequireEnrolment { from } => format!("require by {}", date(*from)),
+        JobKind::DemandReEnrolment => "force re-enrol".to_owned(),
+        JobKind::ResetTwoFactor => "reset 2FA".to_owned(),
+    }
+}
+
+/// The sign and the word for how far a job is.
+#[must_use]
+pub const fn state(state: JobState) -> (Tone, &'static str) {
+    match state {
+        JobState::Running => (Tone::Waiting, "running"),
+        JobState::Paused => (Tone::Care, "paused"),
+        JobState::Stopped => (Tone::Off, "stopped"),
+        JobState::Done => (Tone::Good, "done"),
+    }
+}
+
+fn bar(model: &Model, finished: u64, of: u64) -> String {
+    let full = finished.saturating_mul(BAR_COLUMNS as u64).checked_div(of).unwrap_or(BAR_COLUMNS as u64);
+    let full = usize::try_from(full).unwrap_or(0).min(BAR_COLUMNS);
+    let (on, off) = if model.theme.unicode { ("█", "░") } else { ("#", ".") };
+    format!("[{}{}]", on.repeat(full), off.repeat(BAR_COLUMNS - full))
+}
+
+// ----------------------------------------------------------------------------------------------------------- one job
+
+fn one(model: &Model, frame: &mut Frame<'_>, area: Rect, open: &JobDetail) {
+    let row = &open.row;
+    let (tone, word) = state(row.state);
+    let room = usize::from(area.width);
+    let ellipsis = model.theme.ellipsis();
+    put(
+        frame,
+        area,
+        area.x + 1,
+        area.y,
+        Line::from(vec![
+            toned(model, Tone::Title, format!("{}   ", title(row))),
+            signed(model, tone, word),
+            Span::raw(format!("   {}", bar(model, row.done + row.skipped + row.failed, row.users))),
+        ]),
+    );
+    put(frame, area, area.x + 1, area.y + 1, cut(&summary(row), room.saturating_sub(2), ellipsis));
+    let asked =
+        format!("asked by {} {} ago: \"{}\"", shown(&row.asked_by), ago(model.now, row.created_at), shown(&row.reason));
+    put(frame, area, area.x + 1, area.y + 2, cut(&asked, room.saturating_sub(2), ellipsis));
+    put(frame, area, area.x, area.y + 4, toned(model, Tone::Title, "   OUTCOME    USER"));
+    if open.results.is_empty() {
+        put(frame, area, area.x + 3, area.y + 5, "Nobody was dealt with yet.");
+        return;
+    }
+    let height = usize::from(area.height.saturating_sub(5));
+    let hidden = (model.jobs.result + 1).saturating_sub(height);
+    let rows = open.results.iter().enumerate().skip(hidden).zip(area.y + 5..area.bottom());
+    for ((index, result), y) in rows {
+        let (tone, word) = outcome(result.outcome);
+        let number = result.audit_number.map_or(String::new(), |number| format!("  audit #{}", thousands(number)));
+        let note = result.note.as_deref().map_or(String::new(), |note| format!("  {}", shown(note)));
+        let text = format!("  {}{number}{note}", cut_email(&shown(&result.email), 40, ellipsis));
+        let line = Line::from(vec![
+            Span::raw(if index == model.jobs.result { " > " } else { "   " }),
+            signed(model, tone, &fit(word, 8, "")),
+            Span::raw(cut(&text, room.saturating_sub(13), ellipsis)),
+        ]);
+        put(frame, area, area.x, y, if index == model.jobs.result { line.style(model.theme.chosen()) } else { line });
+    }
+}
+
+/// The figures of a job.
+#[must_use]
+pub fn summary(row: &JobRow) -> String {
+    let note = row.rate_note.as_deref().map_or(String::new(), |note| format!("; {}", shown(note)));
+    format!(
+        "{} done, {} skipped, {} failed of {}{note}",
+        thousands(row.done),
+        thousands(row.skipped),
+        thousands(row.failed),
+        thousands(row.users)
+    )
+}
+
+/// The sign and the word for what became of one user.
+#[must_use]
+pub const fn outcome(outcome: JobOutcome) -> (Tone, &'static str) {
+    match outcome {
+        JobOutcome::Done => (Tone::Good, "done"),
+        JobOutcome::Skipped => (Tone::Off, "skipped"),
+        JobOutcome::Failed => (Tone::Bad, "failed"),
+        JobOutcome::Waiting => (Tone::Waiting, "waiting"),
+    }
+}
