@@ -1,11 +1,18 @@
-//! A question before something is done that is not done to one user: steering a job. Nothing is sent by a single key.
+//! A question before something is done that is not done to one user: steering a job, and what waits for a second
+//! operator. Nothing is sent by a single key.
+
+use std::collections::VecDeque;
 
 use crossterm::event::{KeyCode, KeyEvent};
+use tui_input::Input;
 
 use super::dialog::Outcome;
+use super::field;
 use super::link::Request;
 use super::model::DIALOG_DEAF_MICROS;
+use crate::app::approvals::{ApprovalRow, ApproveAct, RefuseAct};
 use crate::app::jobs::{JobRow, SteerJob};
+use crate::app::safety::REASON_LETTERS_MIN;
 use crate::domain::job::JobAct;
 use crate::domain::time::Timestamp;
 
@@ -13,12 +20,15 @@ use crate::domain::time::Timestamp;
 #[derive(Clone, Debug)]
 pub enum Question {
     Steer { act: JobAct, job: JobRow },
+    Approve(ApprovalRow),
+    Refuse(ApprovalRow),
 }
 
 /// The parts that take the keyboard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
     Cancel,
+    Reason,
     Confirm,
 }
 
@@ -27,14 +37,24 @@ pub struct Confirm {
     pub question: Question,
     pub opened_at: Timestamp,
     pub focus: Part,
+    pub reason: Input,
     pub sent: bool,
     pub problem: Option<String>,
+    recalled: field::Recall,
 }
 
 impl Confirm {
     #[must_use]
     pub fn new(question: Question, now: Timestamp) -> Self {
-        Self { question, opened_at: now, focus: Part::Cancel, sent: false, problem: None }
+        Self {
+            question,
+            opened_at: now,
+            focus: Part::Cancel,
+            reason: Input::default(),
+            sent: false,
+            problem: None,
+            recalled: field::Recall::default(),
+        }
     }
 
     /// Keys are dropped for a moment after it opens.
@@ -49,7 +69,14 @@ impl Confirm {
             Question::Steer { act: JobAct::Pause, .. } => "Pause the job",
             Question::Steer { act: JobAct::Resume, .. } => "Resume the job",
             Question::Steer { act: JobAct::Stop, .. } => "Stop the job",
+            Question::Approve(_) => "Approve",
+            Question::Refuse(_) => "Refuse",
         }
+    }
+
+    #[must_use]
+    pub const fn needs_reason(&self) -> bool {
+        matches!(self.question, Question::Refuse(_))
     }
 
     /// What happens then, in words.
@@ -64,6 +91,11 @@ impl Confirm {
                 "end between two users, for good".to_owned(),
                 format!("what is done stays done: {} of {}", job.done, job.users),
             ],
+            Question::Approve(row) => vec![
+                format!("carry it out at once, as {} asked", row.asked_by),
+                "put both names into the audit trail".to_owned(),
+            ],
+            Question::Refuse(row) => vec![format!("tell {} no, on record; nothing is done", row.asked_by)],
         }
     }
 
@@ -71,26 +103,65 @@ impl Confirm {
     pub fn request(&self) -> Request {
         match &self.question {
             Question::Steer { act, job } => Request::SteerJob(SteerJob { id: job.id.clone(), act: *act }),
+            Question::Approve(row) => Request::Approve(ApproveAct { id: row.id.clone() }),
+            Question::Refuse(row) => {
+                Request::Refuse(RefuseAct { id: row.id.clone(), reason: self.reason.value().trim().to_owned() })
+            }
         }
     }
 
-    pub fn key(&mut self, key: KeyEvent) -> Outcome {
+    /// What is still missing before it can be sent.
+    #[must_use]
+    pub fn missing(&self) -> Option<&'static str> {
+        let letters = self.reason.value().chars().filter(|c| c.is_alphabetic()).count();
+        (self.needs_reason() && letters < REASON_LETTERS_MIN).then_some("the reason needs eight letters or more")
+    }
+
+    pub fn key(&mut self, key: KeyEvent, reasons: &VecDeque<String>) -> Outcome {
         if self.sent {
             return Outcome::Stay;
         }
         self.problem = None;
         match (self.focus, key.code) {
             (_, KeyCode::Esc) | (Part::Cancel, KeyCode::Enter) => return Outcome::Cancel,
-            (Part::Confirm, KeyCode::Char('y')) if key.modifiers.is_empty() => return Outcome::Send,
+            (Part::Confirm, KeyCode::Char('y')) if key.modifiers.is_empty() => {
+                self.problem = self.missing().map(str::to_owned);
+                return if self.problem.is_none() { Outcome::Send } else { Outcome::Stay };
+            }
             (Part::Confirm, KeyCode::Enter) => self.problem = Some("press y to do it".to_owned()),
-            (Part::Cancel, KeyCode::Tab | KeyCode::BackTab | KeyCode::Right | KeyCode::Down) => {
-                self.focus = Part::Confirm;
+            (Part::Reason, KeyCode::Up | KeyCode::Down) => {
+                self.recalled.step(key.code == KeyCode::Up, reasons, &mut self.reason);
             }
-            (Part::Confirm, KeyCode::Tab | KeyCode::BackTab | KeyCode::Left | KeyCode::Up) => {
-                self.focus = Part::Cancel;
+            (_, KeyCode::Tab | KeyCode::Down | KeyCode::Right)
+                if self.focus != Part::Reason || key.code == KeyCode::Tab =>
+            {
+                self.step(1);
             }
+            (Part::Reason, KeyCode::Enter) => self.step(1),
+            (_, KeyCode::BackTab) => self.step(usize::from(self.needs_reason()) + 1),
+            (Part::Reason, _) => {
+                field::edit(&mut self.reason, key);
+            }
+            (_, KeyCode::Up | KeyCode::Left) => self.step(usize::from(self.needs_reason()) + 1),
             _ => {}
         }
         Outcome::Stay
+    }
+
+    fn step(&mut self, places: usize) {
+        let parts: &[Part] = if self.needs_reason() {
+            &[Part::Cancel, Part::Reason, Part::Confirm]
+        } else {
+            &[Part::Cancel, Part::Confirm]
+        };
+        let index = parts.iter().position(|part| *part == self.focus).unwrap_or(0);
+        self.focus = parts.get((index + places) % parts.len()).copied().unwrap_or(Part::Cancel);
+    }
+
+    /// Pasted text goes into the reason or nowhere.
+    pub fn paste(&mut self, text: &str) {
+        if !self.sent && self.focus == Part::Reason {
+            field::paste(&mut self.reason, text);
+        }
     }
 }

@@ -10,6 +10,7 @@ use tokio::sync::Mutex;
 use super::export::{self, ExportPage, Exported};
 use crate::admin::client::is_link_lost;
 use crate::admin::link::{Link, LinkError, Operator};
+use crate::app::approvals::{ApprovalRow, ApproveAct, ListApprovals, RefuseAct};
 use crate::app::audit::{AuditPage, ListAudit, ReadStatus, ServerStatus};
 use crate::app::demand::DemandReEnrolment;
 use crate::app::directory::{CountUsers, FindUsers, Hits, InspectUser, UserRows};
@@ -64,6 +65,9 @@ pub enum Request {
     DraftJob(DraftJob),
     StartJob(StartJob),
     SteerJob(SteerJob),
+    Approvals(ListApprovals),
+    Approve(ApproveAct),
+    Refuse(RefuseAct),
 }
 
 #[derive(Clone, Debug)]
@@ -88,6 +92,7 @@ pub enum Reply {
     Draft(JobDraft),
     /// A job was begun, paused, resumed or stopped.
     Steered(JobRow),
+    Approvals(Vec<ApprovalRow>),
 }
 
 /// Why there is no reply.
@@ -227,6 +232,9 @@ impl Backend for LinkBackend {
             Request::Job(operation) => link.call_as(id, operation).await.map(|job| Reply::Job(Box::new(job))),
             Request::DraftJob(operation) => link.call_as(id, operation).await.map(Reply::Draft),
             Request::StartJob(operation) => link.call_as(id, operation).await.map(Reply::Steered),
+            Request::Approvals(operation) => link.call_as(id, operation).await.map(Reply::Approvals),
+            Request::Approve(operation) => link.call_as(id, operation).await.map(Reply::Done),
+            Request::Refuse(operation) => link.call_as(id, operation).await.map(Reply::Done),
             Request::SteerJob(operation) => link.call_as(id, operation).await.map(Reply::Steered),
             Request::Export(page) => export::write(&link, page).await.map(Reply::Exported),
         };

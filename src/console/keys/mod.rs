@@ -202,8 +202,8 @@ static BINDINGS: &[Binding] = bindings! {
     Open in &[Place::List], [named(KeyCode::Enter)], "Enter", "open", "open the user";
     Open in &[Place::Audit], [named(KeyCode::Enter)], "Enter", "in full", "show the entry in full";
     Open in &[Place::Jobs], [named(KeyCode::Enter)], "Enter", "look into it", "what a job did, user by user";
-    Actions in &[Place::Jobs], [plain('a')], "a", "actions", "pause, resume or stop the job";
-    Jobs in &[Place::List, Place::Detail, Place::Home, Place::Audit], [plain('4')], "4", "", "the jobs";
+    Actions in &[Place::Jobs], [plain('a')], "a", "actions", "pause, resume or stop a job; approve or refuse what waits";
+    Jobs in &[Place::List, Place::Detail, Place::Home, Place::Audit], [plain('4')], "4", "", "the jobs, and what waits for a second operator";
     Open in &[Place::Home], [named(KeyCode::Enter)], "Enter", "list them", "list the users behind the line";
     Open in &[Place::Menu, Place::Palette], [named(KeyCode::Enter)], "Enter", "choose", "choose what the cursor is on";
     ToList in &[Place::Find], [named(KeyCode::Enter), named(KeyCode::Down), named(KeyCode::Tab)], "Enter", "to the list",

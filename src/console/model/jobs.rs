@@ -1,12 +1,15 @@
 //! The Jobs screen.
 
+use crate::app::approvals::ApprovalRow;
 use crate::app::jobs::{JobDetail, JobRow};
 
 #[derive(Debug, Default)]
 pub struct Jobs {
+    /// What waits for a second operator.
+    pub approvals: Vec<ApprovalRow>,
     /// `None` before the first answer.
     pub rows: Option<Vec<JobRow>>,
-    /// The job under the cursor.
+    /// The approval or job under the cursor.
     pub chosen: Option<String>,
     /// The job that is looked into, and the row of its results under the cursor.
     pub open: Option<JobDetail>,
@@ -16,10 +19,11 @@ pub struct Jobs {
 }
 
 impl Jobs {
-    /// The ids of the jobs in the order of the screen.
+    /// The ids of approvals and jobs in the order of the screen.
     #[must_use]
     pub fn ids(&self) -> Vec<&str> {
-        self.rows.iter().flatten().map(|row| row.id.as_str()).collect()
+        let approvals = self.approvals.iter().map(|row| row.id.as_str());
+        approvals.chain(self.rows.iter().flatten().map(|row| row.id.as_str())).collect()
     }
 
     #[must_use]
@@ -30,6 +34,11 @@ impl Jobs {
     #[must_use]
     pub fn chosen_index(&self) -> Option<usize> {
         self.ids().iter().position(|id| self.is_chosen(id))
+    }
+
+    #[must_use]
+    pub fn chosen_approval(&self) -> Option<&ApprovalRow> {
+        self.approvals.iter().find(|row| self.is_chosen(&row.id))
     }
 
     /// The job that is open, else the one under the cursor.

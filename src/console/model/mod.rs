@@ -234,8 +234,20 @@ pub enum Overlay {
 /// What was done, and what to say to the caller.
 #[derive(Clone, Debug)]
 pub enum Panel {
-    Reset { reset: TwoFactorReset, took_ms: i64, at: Timestamp },
-    Done { done: Done, took_ms: i64 },
+    Reset {
+        reset: TwoFactorReset,
+        took_ms: i64,
+        at: Timestamp,
+    },
+    Done {
+        done: Done,
+        took_ms: i64,
+    },
+    /// Nothing was done yet: another operator must say yes. What the operation says about it.
+    Waits {
+        email: String,
+        text: String,
+    },
 }
 
 impl Panel {
@@ -244,6 +256,7 @@ impl Panel {
         match self {
             Self::Reset { reset, .. } => reset.audit_number,
             Self::Done { done, .. } => Some(done.audit_number),
+            Self::Waits { .. } => None,
         }
     }
 }
@@ -267,6 +280,7 @@ pub enum Slot {
     Explain,
     Export,
     Jobs,
+    Approvals,
     Job,
     Draft,
     Write,

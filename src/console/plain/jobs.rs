@@ -1,14 +1,15 @@
-//! Jobs.
+//! Jobs and what waits for a second operator.
 
 use std::io::{self, Write};
 
 use super::Plain;
 use super::act::NOTHING;
 use super::command::{JobWord, Whom};
+use crate::app::approvals::{ApprovalRow, ApproveAct, ListApprovals, RefuseAct};
 use crate::app::jobs::{JobRow, ListJobs, ReadJob, SteerJob};
 use crate::console::link::{Backend, Reply, Request};
-use crate::console::text::{ago, shown};
-use crate::console::view::jobs::{outcome, state, summary, title};
+use crate::console::text::{ago, shown, until};
+use crate::console::view::jobs::{operation, outcome, state, summary, title};
 use crate::domain::job::JobAct;
 
 /// Results of a job told at once.
@@ -20,6 +21,11 @@ pub(super) struct Listed(Vec<JobRow>);
 
 impl<B: Backend, W: Write> Plain<B, W> {
     pub(super) async fn jobs(&mut self) -> io::Result<()> {
+        if let Some(Reply::Approvals(rows)) = self.look(Request::Approvals(ListApprovals {})).await? {
+            for row in &rows {
+                self.say(&format!("Waits for a second operator: {}.", self.approval(row)))?;
+            }
+        }
         let Some(Reply::Jobs(rows)) = self.look(Request::Jobs(ListJobs {})).await? else { return Ok(()) };
         if rows.is_empty() {
             self.say(
@@ -31,6 +37,19 @@ impl<B: Backend, W: Write> Plain<B, W> {
         }
         self.jobs = Listed(rows);
         Ok(())
+    }
+
+    fn approval(&self, row: &ApprovalRow) -> String {
+        format!(
+            "{}, {}, asked by {}, \"{}\", {} left; approve {} or refuse {}",
+            operation(&row.operation),
+            shown(&row.email),
+            shown(&row.asked_by),
+            shown(&row.reason),
+            until(self.model.now, row.expires_at),
+            row.id,
+            row.id
+        )
     }
 
     fn job_line(&self, row: &JobRow) -> String {
@@ -93,6 +112,36 @@ impl<B: Backend, W: Write> Plain<B, W> {
         }
         match self.look(Request::SteerJob(SteerJob { id: row.id, act })).await? {
             Some(Reply::Steered(row)) => self.say(&self.job_line(&row)),
+            _ => Ok(()),
+        }
+    }
+
+    pub(super) async fn decide(&mut self, id: &str, approve: bool) -> io::Result<()> {
+        let Some(Reply::Approvals(rows)) = self.look(Request::Approvals(ListApprovals {})).await? else {
+            return Ok(());
+        };
+        let Some(row) = rows.into_iter().find(|row| row.id == id) else {
+            return self.say("There is no such id: jobs lists what waits.");
+        };
+        if !self.may_write()? {
+            return Ok(());
+        }
+        self.say(&format!("{}.", self.approval(&row)))?;
+        let request = if approve {
+            if !self.yes("Carry it out at once?").await? {
+                return self.say(NOTHING);
+            }
+            Request::Approve(ApproveAct { id: row.id })
+        } else {
+            let Some(reason) = self.question("Why not, for the audit trail, eight letters or more").await? else {
+                return self.say(NOTHING);
+            };
+            Request::Refuse(RefuseAct { id: row.id, reason })
+        };
+        match self.look(request).await? {
+            Some(Reply::Done(what)) => {
+                self.say(&format!("Done, audit #{}. {}.", what.audit_number, shown(&what.summary)))
+            }
             _ => Ok(()),
         }
     }

@@ -8,6 +8,7 @@ use ratatui::backend::TestBackend;
 use ratatui::buffer::Buffer;
 use uuid::Uuid;
 
+use crate::app::approvals::ApprovalRow;
 use crate::app::audit::{AuditPage, ServerStatus};
 use crate::app::directory::{FindUsers, Hits, ListFrom, UserRows};
 use crate::app::jobs::{DraftJob, JobDetail, JobDraft, JobOutcome, JobResult, JobRow, Selection};
@@ -254,6 +255,9 @@ impl Server {
             Request::StartEnrolment(_) => Ok(Reply::EnrolmentStarted(enrolment())),
             Request::Demand(_) => done("a new device is demanded from now on"),
             Request::Export(page) => write(&page),
+            Request::Approvals(_) => Ok(Reply::Approvals(approvals())),
+            Request::Approve(_) => done("carried out, as mrossi asked"),
+            Request::Refuse(_) => done("refused; nothing was done"),
             Request::Jobs(_) => Ok(Reply::Jobs(jobs())),
             Request::Job(read) => Ok(Reply::Job(Box::new(job_detail(&read.id)))),
             Request::DraftJob(draft) => Ok(Reply::Draft(drafted(&draft))),
@@ -340,6 +344,19 @@ impl Server {
             rows,
         }
     }
+}
+
+/// What waits for a second operator.
+pub fn approvals() -> Vec<ApprovalRow> {
+    vec![ApprovalRow {
+        id: "a1b2".to_owned(),
+        operation: "reset_two_factor".to_owned(),
+        email: "lena.koch@corp.example.com".to_owned(),
+        asked_by: "mrossi".to_owned(),
+        reason: "lost phone, HD-4711".to_owned(),
+        asked_at: ago(120),
+        expires_at: start().plus_seconds(780),
+    }]
 }
 
 /// A running job, and one that is done.

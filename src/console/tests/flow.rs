@@ -39,6 +39,7 @@ pub(super) fn writes(console: &Console) -> Vec<Request> {
         | Request::Overview(_)
         | Request::Export(_)
         | Request::Jobs(_)
+        | Request::Approvals(_)
         | Request::Job(_)
         | Request::DraftJob(_)
         | Request::Explain(_) => false,

@@ -21,6 +21,48 @@ fn at_jobs(theme: Theme, columns: u16, rows: u16) -> Console {
     console
 }
 
+#[test]
+fn a_second_operator_approves_or_refuses_after_a_question() {
+    let mut console = at_jobs(COLOUR, 80, 24);
+    console.keys("kao");
+    console.pass(300);
+    assert!(console.screen().contains("carry it out at once, as mrossi asked"), "{}", console.screen());
+    console.keys("\ty");
+    assert!(console.screen().contains("audit #48214: carried out"), "{}", console.screen());
+    console.keys("ax");
+    console.pass(300);
+    console.keys("\tshort\ty");
+    assert!(console.screen().contains("eight letters or more"));
+    console.key(KeyCode::BackTab);
+    console.keys(": not her voice\ty");
+    let asked = console.server.asked.lock().unwrap().clone();
+    assert!(asked.iter().any(|request| matches!(request, Request::Approve(act) if act.id == "a1b2")));
+    assert!(
+        asked.iter().any(|request| matches!(request, Request::Refuse(act) if act.reason == "short: not her voice"))
+    );
+}
+
+#[test]
+fn what_waits_for_a_second_operator_says_so() {
+    for (columns, rows) in SIZES {
+        let mut console = Console::new(COLOUR, columns, rows).at_anna();
+        console.dialog('b');
+        let text = "nothing is changed yet: another operator must approve a1b2 within 15 minutes";
+        *console.server.broken.lock().unwrap() = Some(Failure::Refused(Error::refused("approval_needed", text)));
+        console.keys("\t1\tlist was photographed\tanna.smith\t\n");
+        insta::assert_snapshot!(format!("approval_needed_{columns}x{rows}"), console.screen());
+    }
+}
+
+#[test]
+fn nobody_approves_what_they_asked_for() {
+    let mut console = at_jobs(COLOUR, 80, 24);
+    console.model.operator = "mrossi".to_owned();
+    console.keys("kao");
+    assert!(console.screen().contains("asked for by you"), "{}", console.screen());
+    assert!(matches!(console.model.overlay, Some(Overlay::JobActions { .. })));
+}
+
 /// Two users marked, and the menu for many open.
 fn marked(theme: Theme, columns: u16, rows: u16) -> Console {
     let mut console = Console::new(theme, columns, rows);
@@ -85,9 +127,9 @@ fn esc_stops_the_countdown() {
     console.keys("\tstaff without 2FA\t1\t\n");
     console.pass(9_000);
     console.key(KeyCode::Esc);
+    assert!(console.screen().contains("stopped: nothing was changed"));
     console.pass(10_000);
     assert!(started(&console).is_empty() && console.model.overlay.is_none());
-    assert!(console.screen().contains("stopped: nothing was changed"));
 }
 
 #[test]
@@ -205,6 +247,7 @@ fn screens() {
         for (columns, rows) in SIZES {
             let at = |what: &str| format!("{what}_{name}_{columns}x{rows}");
             let mut console = at_jobs(theme, columns, rows);
+            console.keys("j");
             insta::assert_snapshot!(at("jobs"), console.screen());
             console.keys("ap");
             insta::assert_snapshot!(at("jobs_question"), console.screen());
@@ -221,6 +264,7 @@ fn screens() {
     }
     for (columns, rows) in SIZES {
         let mut console = at_jobs(COLOUR, columns, rows);
+        console.keys("j");
         console.model.jobs.rows = Some(Vec::new());
         insta::assert_snapshot!(format!("jobs_empty_{columns}x{rows}"), console.screen());
         console.model.jobs.rows = None;

@@ -200,11 +200,28 @@ async fn the_rest_is_told_too() {
 #[tokio::test]
 async fn jobs_are_told_and_steered() {
     let server = Server::default();
-    let lines = ["jobs", "job 1", "pause 1", "no", "stop 1", "yes", "pause 7"];
+    let lines = [
+        "jobs",
+        "approve a1b2",
+        "yes",
+        "refuse a1b2",
+        "not her voice at all",
+        "approve x",
+        "job 1",
+        "pause 1",
+        "no",
+        "stop 1",
+        "yes",
+        "pause 7",
+    ];
     let text = said(&server, writing(), &lines).await;
     has(
         &text,
         &[
+            "Waits for a second operator: reset 2FA, lena.koch@corp.example.com, asked by mrossi",
+            "carried out, as mrossi asked",
+            "refused; nothing was done",
+            "There is no such id: jobs lists what waits.",
             "1. remind to enrol: running, 93 done, 6 skipped, 1 failed of 214",
             "anna.smith@corp.example.com: done, audit #48300.",
             "Nothing was changed.",
@@ -217,17 +234,8 @@ async fn jobs_are_told_and_steered() {
 #[tokio::test]
 async fn many_are_dealt_with_by_number_and_after_ten_seconds() {
     let server = Server::default();
-    let lines = [
-        "remind",
-        "find role:staff 2fa:off",
-        "remind",
-        "staff without 2FA",
-        "213",
-        "",
-        "remind",
-        "staff without 2FA",
-        "12",
-    ];
+    let lines =
+        ["remind", "find role:staff", "remind", "staff without 2FA", "213", "", "remind", "staff without 2FA", "12"];
     let text = said(&server, writing(), &lines).await;
     has(
         &text,

@@ -70,6 +70,10 @@ pub(super) fn answered(model: &mut Model, slot: Slot, serial: u64, answer: Answe
             jobs::jobs_read(model, rows);
             Vec::new()
         }
+        Ok(Reply::Approvals(rows)) => {
+            jobs::approvals_read(model, rows);
+            Vec::new()
+        }
         Ok(Reply::Job(detail)) => {
             jobs::job_read(model, *detail);
             Vec::new()
@@ -135,6 +139,12 @@ fn failed(model: &mut Model, awaited: Awaited, failure: Failure) -> Cmds {
         }
         (Failure::Lost, _) => lose(model),
         (Failure::NoWay(why), _) => fail(model, why),
+        (Failure::Refused(error), Slot::Write) if error.code() == "approval_needed" => {
+            if let Some(Overlay::Dialog(dialog)) = &model.overlay {
+                let email = dialog.detail.row.email.clone();
+                model.overlay = Some(Overlay::Panel(Panel::Waits { email, text: error.to_string() }));
+            }
+        }
         (Failure::Refused(error), slot @ (Slot::Write | Slot::Preview | Slot::Explain | Slot::Draft)) => {
             let what = if slot == Slot::Write {
                 "look at the audit entries whether it was done before trying again"

@@ -2,13 +2,14 @@
 
 use super::audit::read_audit;
 use super::detail::inspect;
+use super::export::stop;
 use super::home::read_overview;
 use super::jobs::read_jobs;
 use super::unknown::{look_up, unanswered};
 use super::users::find_again;
 use super::{Cmd, Cmds, INTERRUPT_SECONDS, toast};
 use crate::console::link::Request;
-use crate::console::model::{Awaited, Model, Screen, Slot};
+use crate::console::model::{Awaited, Model, Overlay, Screen, Slot};
 
 pub(super) fn ask(model: &mut Model, slot: Slot, request: Request) -> Cmd {
     model.serial += 1;
@@ -53,6 +54,9 @@ pub(super) fn refresh_all(model: &mut Model) -> Cmds {
 }
 
 pub(super) fn interrupt(model: &mut Model) -> Cmds {
+    if matches!(model.overlay, Some(Overlay::Export(_))) {
+        return stop(model);
+    }
     if let Some(id) = model.awaited.iter().find(|awaited| awaited.slot == Slot::Write).map(|write| write.id.clone()) {
         unanswered(model, id);
     }

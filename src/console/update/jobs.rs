@@ -1,10 +1,11 @@
-//! The Jobs screen, and the question before a job is steered.
+//! The Jobs screen: what waits for a second operator, jobs, and the question before one is steered.
 
 use crossterm::event::{KeyCode, KeyEvent};
 
 use super::ask::ask;
 use super::browse::moved;
-use super::{Cmds, toast};
+use super::{Cmds, remember_reason, toast};
+use crate::app::approvals::{ApprovalRow, ListApprovals};
 use crate::app::jobs::{JobDetail, JobRow, ListJobs, ReadJob};
 use crate::console::confirm::{Confirm, Question};
 use crate::console::dialog::Outcome;
@@ -22,12 +23,15 @@ pub(super) fn open_jobs(model: &mut Model) -> Cmds {
     read_jobs(model)
 }
 
-/// Jobs, and the job that is open.
+/// Jobs, approvals, and the job that is open.
 pub(super) fn read_jobs(model: &mut Model) -> Cmds {
     if !model.is_connected() {
         return Vec::new();
     }
-    let mut commands = vec![ask(model, Slot::Jobs, Request::Jobs(ListJobs {}))];
+    let mut commands = vec![
+        ask(model, Slot::Jobs, Request::Jobs(ListJobs {})),
+        ask(model, Slot::Approvals, Request::Approvals(ListApprovals {})),
+    ];
     if let Some(id) = model.jobs.open.as_ref().map(|open| open.row.id.clone()) {
         commands.push(read_job(model, id));
     }
@@ -51,6 +55,11 @@ pub(super) fn jobs_read(model: &mut Model, rows: Vec<JobRow>) {
     model.jobs.settle();
 }
 
+pub(super) fn approvals_read(model: &mut Model, rows: Vec<ApprovalRow>) {
+    model.jobs.approvals = rows;
+    model.jobs.settle();
+}
+
 pub(super) fn job_read(model: &mut Model, detail: JobDetail) {
     if model.screen == Screen::Jobs {
         model.jobs.result = model.jobs.result.min(detail.results.len().saturating_sub(1));
@@ -70,7 +79,7 @@ pub(super) fn step_jobs(model: &mut Model, rows: isize) {
 
 /// Looks into the job under the cursor.
 pub(super) fn open_job(model: &mut Model) -> Cmds {
-    if model.jobs.open.is_some() {
+    if model.jobs.open.is_some() || model.jobs.chosen_approval().is_some() {
         return Vec::new();
     }
     let Some(id) = model.jobs.chosen_job().map(|row| row.id.clone()) else { return Vec::new() };
@@ -89,10 +98,22 @@ pub struct Item {
     pub refused: Option<String>,
 }
 
-/// What can be done to the job under the cursor.
+/// What can be done to the approval or job under the cursor.
 #[must_use]
 pub fn items(model: &Model) -> Vec<Item> {
     let writes = model.writes_refused().map(str::to_owned);
+    if let Some(row) = model.jobs.chosen_approval().filter(|_| model.jobs.open.is_none()) {
+        let own = (row.asked_by == model.operator).then(|| "asked for by you: another operator decides".to_owned());
+        return vec![
+            Item {
+                letter: 'o',
+                label: "approve, and do it at once...",
+                question: Question::Approve(row.clone()),
+                refused: writes.clone().or(own),
+            },
+            Item { letter: 'x', label: "refuse...", question: Question::Refuse(row.clone()), refused: writes },
+        ];
+    }
     let Some(job) = model.jobs.chosen_job() else { return Vec::new() };
     let item = |letter, label, act, possible: &[JobState]| {
         let refused = (!possible.contains(&job.state)).then(|| state(job.state).1.to_owned());
@@ -159,7 +180,7 @@ pub(super) fn confirm_key(model: &mut Model, event: KeyEvent) -> Cmds {
     if confirm.is_deaf(now) {
         return Vec::new();
     }
-    match confirm.key(event) {
+    match confirm.key(event, &model.reasons) {
         Outcome::Stay => Vec::new(),
         Outcome::Cancel => {
             model.overlay = None;
@@ -172,6 +193,10 @@ pub(super) fn confirm_key(model: &mut Model, event: KeyEvent) -> Cmds {
             }
             confirm.sent = true;
             let request = confirm.request();
+            if confirm.needs_reason() {
+                let reason = confirm.reason.value().trim().to_owned();
+                remember_reason(model, reason);
+            }
             vec![ask(model, Slot::Write, request)]
         }
     }

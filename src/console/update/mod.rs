@@ -150,10 +150,8 @@ pub fn next_tick(model: &Model) -> Timestamp {
         LinkState::Lost { next_try_at, .. } if !model.is_awaiting(Slot::Connect) => due.push(next_try_at),
         _ => {}
     }
-    if let Some(Overlay::Dialog(dialog)) = &model.overlay
-        && dialog.is_deaf(model.now)
-    {
-        due.push(plus_micros(dialog.opened_at, DIALOG_DEAF_MICROS));
+    if let Some(since) = deaf_since(model) {
+        due.push(plus_micros(since, DIALOG_DEAF_MICROS));
     }
     if model.awaited.iter().any(|awaited| awaited.slot != Slot::Status) {
         // Where nothing turns, the seconds still count.
@@ -168,9 +166,19 @@ pub fn next_tick(model: &Model) -> Timestamp {
 #[must_use]
 pub fn is_idle(model: &Model) -> bool {
     let lost = matches!(model.link, LinkState::Lost { .. });
-    let deaf = matches!(&model.overlay, Some(Overlay::Dialog(dialog)) if dialog.is_deaf(model.now));
+    let deaf = deaf_since(model).is_some();
     let quiet = |slot| slot == Slot::Status || (lost && slot == Slot::Connect);
     !deaf && model.awaited.iter().all(|awaited| quiet(awaited.slot))
+}
+
+/// Since when keys are dropped, while they are: a dialog has just opened.
+fn deaf_since(model: &Model) -> Option<Timestamp> {
+    match &model.overlay {
+        Some(Overlay::Dialog(dialog)) if dialog.is_deaf(model.now) => Some(dialog.opened_at),
+        Some(Overlay::Confirm(confirm)) if confirm.is_deaf(model.now) => Some(confirm.opened_at),
+        Some(Overlay::Bulk(bulk)) if bulk.is_deaf(model.now) => Some(bulk.since),
+        _ => None,
+    }
 }
 
 fn plus_micros(at: Timestamp, micros: i64) -> Timestamp {
@@ -305,6 +313,7 @@ fn paste(model: &mut Model, text: &str) -> Cmds {
         Some(Overlay::Explain(explain)) => {
             field::paste(&mut explain.code, text);
         }
+        Some(Overlay::Confirm(confirm)) if !confirm.is_deaf(now) => confirm.paste(text),
         Some(Overlay::Bulk(bulk)) if !bulk.is_deaf(now) => bulk.paste(text),
         Some(Overlay::Export(export)) if export.stage == Stage::Asking => {
             field::paste(&mut export.path, text);

@@ -1,13 +1,14 @@
-//! The Jobs screen: the jobs, and what one did user by user.
+//! The Jobs screen: what waits for a second operator, the jobs, and what one did user by user.
 
 use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
 use super::{body, put, signed, toned};
+use crate::app::approvals::ApprovalRow;
 use crate::app::jobs::{JobDetail, JobOutcome, JobRow};
 use crate::console::model::Model;
-use crate::console::text::{ago, cut, cut_email, date, fit, shown, thousands};
+use crate::console::text::{ago, cut, cut_email, date, fit, shown, thousands, until};
 use crate::console::theme::Tone;
 use crate::domain::job::{JobKind, JobState};
 
@@ -25,6 +26,13 @@ pub(super) fn draw(model: &Model, frame: &mut Frame<'_>) {
 fn all(model: &Model, frame: &mut Frame<'_>, area: Rect) {
     let room = usize::from(area.width);
     let mut lines: Vec<(Line<'static>, bool)> = Vec::new();
+    if !model.jobs.approvals.is_empty() {
+        lines.push((toned(model, Tone::Title, " WAITING FOR A SECOND OPERATOR").into(), false));
+        for row in &model.jobs.approvals {
+            lines.push((approval_line(model, row, room), model.jobs.is_chosen(&row.id)));
+        }
+        lines.push((Line::default(), false));
+    }
     lines.push((toned(model, Tone::Title, " JOBS").into(), false));
     match &model.jobs.rows {
         None => lines.push((
@@ -51,6 +59,32 @@ fn all(model: &Model, frame: &mut Frame<'_>, area: Rect) {
         if is_chosen {
             put(frame, area, area.x + 1, y, Span::styled(">", model.theme.chosen()));
         }
+    }
+}
+
+fn approval_line(model: &Model, row: &ApprovalRow, room: usize) -> Line<'static> {
+    let left = until(model.now, row.expires_at);
+    let operation = fit(operation(&row.operation), 16, model.theme.ellipsis());
+    let by = fit(&shown(&row.asked_by), 10, model.theme.ellipsis());
+    let email = fit(&cut_email(&shown(&row.email), 30, model.theme.ellipsis()), 31, "");
+    let rest = format!("{left:<7}\"{}\"", shown(&row.reason));
+    Line::from(vec![
+        Span::raw("   "),
+        signed(model, Tone::Waiting, &operation),
+        Span::raw(cut(&format!(" {email}{by} {rest}"), room.saturating_sub(21), model.theme.ellipsis())),
+    ])
+}
+
+/// What waits, in words.
+#[must_use]
+pub fn operation(name: &str) -> &str {
+    match name {
+        "reset_two_factor" => "reset 2FA",
+        "revoke_backup_codes" => "revoke codes",
+        "demand_re_enrolment" => "force re-enrol",
+        "revoke_sessions" => "sign out",
+        "revoke_api_key" => "revoke API key",
+        other => other,
     }
 }
 

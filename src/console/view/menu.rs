@@ -87,7 +87,7 @@ fn line(model: &Model, chosen: bool, letter: char, label: &str, tone: Tone, note
     BoxLine { line, focused: chosen, cursor: None }
 }
 
-/// What can be done to the job under the cursor.
+/// What can be done to the approval or job under the cursor.
 pub(super) fn draw_job_actions(model: &Model, frame: &mut Frame<'_>, row: usize) {
     let items = crate::console::update::jobs::items(model);
     let lines: Vec<BoxLine> = items

@@ -16,19 +16,27 @@ const ROOMY_ROWS: u16 = 20;
 pub(super) fn draw(model: &Model, frame: &mut Frame<'_>, panel: &Panel) {
     let columns = frame.area().width.min(80);
     let room = usize::from(columns).saturating_sub(4);
-    let (lines, took_ms) = match panel {
-        Panel::Reset { reset, took_ms, at } => (reset_lines(model, reset, *at, room), took_ms),
+    let (lines, title) = match panel {
+        Panel::Reset { reset, took_ms, at } => (reset_lines(model, reset, *at, room), format!("Done in {took_ms} ms")),
+        Panel::Waits { email, text } => {
+            let mut lines: Vec<BoxLine> = vec![shown(email).into(), "".into()];
+            lines.extend(wrap(&shown(text), room).into_iter().map(BoxLine::from));
+            lines.push("".into());
+            let how = "It is on the Jobs screen (4) of every operator's console, for a quarter of an hour.";
+            lines.extend(wrap(how, room).into_iter().map(BoxLine::from));
+            (lines, "Waits for a second operator".to_owned())
+        }
         Panel::Done { done, took_ms } => {
             let mut lines: Vec<BoxLine> = vec![shown(&done.email).into(), "".into()];
             lines.extend(wrap(&shown(&done.summary), room).into_iter().map(BoxLine::from));
-            (lines, took_ms)
+            (lines, format!("Done in {took_ms} ms"))
         }
     };
     let audit = panel
         .audit_number()
         .map_or(String::new(), |number| format!("audit #{}", crate::console::text::thousands(number)));
     let outer = centred(frame, columns, lines.len() + 2);
-    let inner = boxed(model, frame, outer, &format!("Done in {took_ms} ms"), &audit);
+    let inner = boxed(model, frame, outer, &title, &audit);
     put_lines(frame, inner, lines);
 }
 
@@ -39,6 +47,7 @@ pub(super) fn said(model: &Model, panel: &Panel, room: usize) -> Vec<String> {
             reset_lines(model, reset, *at, room).iter().map(|line| line.line.to_string().trim().to_owned()).collect()
         }
         Panel::Done { done, .. } => wrap(&shown(&done.summary), room),
+        Panel::Waits { text, .. } => wrap(&shown(text), room),
     }
 }
 
