@@ -50,7 +50,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("clap_complete", &["cli/"]),
     ("clap_mangen", &["cli/"]),
     ("indicatif", &["cli/progress.rs"]),
-    ("toml", &["config/", "cli/config.rs"]),
+    ("toml", &["config/", "cli/config.rs", "console/settings.rs"]),
 ];
 
 /// What the rules of the domain must not do, by the paths that doing it takes.
