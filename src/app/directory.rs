@@ -10,7 +10,7 @@ use crate::domain::audit::{AuditRecord, Event};
 use crate::domain::id::UserId;
 use crate::domain::time::Timestamp;
 use crate::domain::user::{TotpDevice, User};
-use crate::domain::user_filter::{UserFilter, UserSort};
+use crate::domain::user_filter::{UserFilter, UserQuery, UserSort};
 use crate::domain::user_place::Place;
 use crate::domain::user_search::Terms;
 use crate::error::{Error, Result};
@@ -175,7 +175,10 @@ impl Context<'_> {
             Ok(number) => self.records().user_id_by_number(number).await?,
             Err(_) => UserId::parse(terms.whole()),
         };
-        Ok(Wanted { terms, id, filters, sort, now: self.now })
+        // Of two of one kind the later one counts.
+        let mut query = UserQuery::default();
+        filters.into_iter().for_each(|filter| query.add(filter));
+        Ok(Wanted { terms, id, filters: query.filters, sort, now: self.now })
     }
 
     /// The ids of all users that a question finds, for acts on many; in no order that means anything.
@@ -227,6 +230,7 @@ impl Context<'_> {
             let mut row = self.user_row(user);
             let name = user.full_name();
             row.is_namesake = !name.is_empty() && self.records().user_ids_by_name(&name, 2).await?.len() > 1;
+            row.has_keys = Some(self.records().has_api_keys(user.id).await?);
             rows.push(row);
         }
         Ok(UserRows {

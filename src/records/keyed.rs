@@ -18,6 +18,10 @@ impl Records {
         self.read(&keys::api_key(hash)).await
     }
 
+    pub async fn has_api_keys(&self, user: UserId) -> Result<bool> {
+        Ok(!self.scan(&keys::user_api_key_prefix(user), 1).await?.entries.is_empty())
+    }
+
     /// The keys of a user, newest first.
     pub async fn api_keys_of(&self, user: UserId) -> Result<Vec<Versioned<ApiKey>>> {
         let page = self.scan(&keys::user_api_key_prefix(user), 2 * KEYS_PER_USER_MAX).await?;

@@ -147,7 +147,7 @@ impl Records {
         let epoch = Glance::decode(&key, &entry.value)?.session_epoch;
         let sessions = self.sessions_of(id).await?;
         Ok(Some(UserBesides {
-            has_keys: !self.scan(&keys::user_api_key_prefix(id), 1).await?.entries.is_empty(),
+            has_keys: self.has_api_keys(id).await?,
             has_failed_mail: !self.scan(&keys::user_failed_mail_prefix(id), 1).await?.entries.is_empty(),
             has_sessions: sessions.iter().any(|(_, session)| session.epoch == epoch && now < session.expires_at),
         }))

@@ -76,6 +76,15 @@ struct Question {
     limit: usize,
 }
 
+impl Question {
+    /// Of two filters of one kind the later one.
+    fn meant(&self) -> Vec<UserFilter> {
+        let later = |index: usize| self.filters.iter().skip(index + 1);
+        let is_last = |(index, filter): &(usize, &UserFilter)| !later(*index).any(|other| other.same_kind(**filter));
+        self.filters.iter().enumerate().filter(is_last).map(|(_, filter)| *filter).collect()
+    }
+}
+
 fn questions() -> impl Strategy<Value = Question> {
     let words = prop::sample::select(vec![
         "",
@@ -302,7 +311,7 @@ impl Model {
         for user in &self.users {
             let name = text::folded(&user.full_name());
             let Some(class) = terms.class(user.email.as_str(), &name) else { continue };
-            if !question.filters.iter().all(|filter| self.passes(user, *filter, now)) {
+            if !question.meant().iter().all(|filter| self.passes(user, *filter, now)) {
                 continue;
             }
             list.push(match question.sort {
@@ -364,7 +373,7 @@ async fn pages_from_indexes(world: &World, question: &Question, is_forward: bool
     let wanted = Wanted {
         terms: Terms::new(&question.query),
         id: None,
-        filters: question.filters.clone(),
+        filters: question.meant(),
         sort: question.sort,
         now: world.now,
     };
