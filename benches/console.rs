@@ -128,6 +128,34 @@ impl Bench {
         }
     }
 
+    /// Starts the server and waits until its column of users is in memory: only then a list can begin anywhere.
+    fn serve_whole(&mut self) {
+        self.serve();
+        let begun = Instant::now();
+        let mut console = self.open((80, 24), &[]);
+        console.until("the first users", |console| console.chosen().is_some());
+        console.press("\r");
+        loop {
+            console.settle();
+            for keys in [HOME, ":50%", "\r"] {
+                console.press(keys);
+                console.settle();
+            }
+            let text = console.text();
+            let number = |text: &str| {
+                let digits: String =
+                    text.chars().take_while(|c| c.is_ascii_digit() || *c == ',').filter(|c| *c != ',').collect();
+                digits.parse::<u64>().unwrap_or_default()
+            };
+            let total = text.split_once(" of ").map_or(0, |(_, rest)| number(rest));
+            let at = text.split_once("about ").map_or(0, |(_, rest)| number(rest));
+            if total > 0 && (total * 4 / 10..total * 6 / 10).contains(&at) {
+                break;
+            }
+        }
+        println!("waited {:.1} s for the search column", seconds(begun.elapsed()));
+    }
+
     fn open(&self, size: (u16, u16), arguments: &[&str]) -> Terminal {
         Terminal::open(&Start {
             program: PROGRAM,
@@ -171,6 +199,7 @@ fn start(bench: &mut Bench) {
 }
 
 fn moves(bench: &mut Bench) {
+    bench.serve_whole();
     let mut console = bench.attached((80, 24), &[]);
     console.press("\r");
     console.settle();
@@ -220,6 +249,7 @@ fn steps(console: &mut Terminal, key: &str, bytes: &mut Vec<usize>) -> Vec<f64> 
 }
 
 fn letters(bench: &mut Bench) {
+    bench.serve_whole();
     let mut console = bench.attached((80, 24), &[]);
     let total: u64 = bench.operate(&["user", "list", "--limit", "1"])["total"].as_u64().unwrap();
     let mut all = Vec::new();
