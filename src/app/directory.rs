@@ -177,7 +177,9 @@ impl Context<'_> {
         };
         // Of two of one kind the later one counts.
         let mut query = UserQuery::default();
-        filters.into_iter().for_each(|filter| query.add(filter));
+        for filter in filters {
+            query.add(filter);
+        }
         Ok(Wanted { terms, id, filters: query.filters, sort, now: self.now })
     }
 
