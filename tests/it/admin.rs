@@ -143,6 +143,8 @@ fn form(value: &Value) -> Value {
         Value::Number(_) => json!(0),
         // Words of the program stay; what has a digit or an address in it is somebody's.
         Value::String(text) if text.bytes().any(|byte| byte.is_ascii_digit() || byte == b'@') => json!("..."),
+        // A server sends what the stopped store keeps.
+        Value::String(text) if text == "queued" || text == "handed_over" => json!("..."),
         Value::String(text) if text.starts_with("phx_") || text.len() > 30 && !text.contains(' ') => json!("..."),
         other => other.clone(),
     }
