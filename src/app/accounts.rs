@@ -275,6 +275,9 @@ impl Operation for SetUser {
             tries.next().await?;
             let before = cx.user(found.id).await?;
             let mut user = before.value.clone();
+            if self.opens_account(&user, email.as_ref()) {
+                cx.refuse_alone(&user)?;
+            }
             let mut names = Vec::new();
             let mut batch = Batch::default();
             if let Some(email) = email.as_ref().filter(|email| **email != user.email) {
@@ -330,6 +333,16 @@ impl Operation for SetUser {
     }
 }
 
+impl SetUser {
+    /// Whether it changes what the account rests on: whose it is, or what a second operator is asked for.
+    fn opens_account(&self, user: &User, email: Option<&EmailAddress>) -> bool {
+        self.is_staff.is_some_and(|is_staff| is_staff != user.is_staff)
+            || email.is_some_and(|email| *email != user.email)
+            || self.is_verified.is_some_and(|is_verified| user.is_email_verified != Some(is_verified))
+            || self.password.is_some()
+    }
+}
+
 /// An operator deactivates (ending sessions) or reactivates a user.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct SetUserActive {
@@ -359,6 +372,7 @@ impl UserChange for SetUserActive {
             let state = if self.active { "active" } else { "inactive" };
             return Err(Error::refused("nothing_to_change", format!("the user is {state} already")));
         }
+        let proven = cx.seconded(self, proven, user).await?;
         let mut batch = Batch::default();
         if user.is_staff && !self.active {
             batch = cx.keep_one_staff(batch, user.id).await?;
@@ -566,6 +580,12 @@ impl Context<'_> {
             }
             // W-39: a session, authenticated just now.
             self.require_fresh("This action requires you to be recently authenticated.")?;
+        }
+        let is_other = self.require_caller()?.id != user.id;
+        if self.needs_approval(user)
+            && (fields.contains("is_staff") || is_other && (changes_email || fields.contains("password")))
+        {
+            return Err(Error::denied("Not while two operators have to decide about a staff user."));
         }
         Ok(())
     }

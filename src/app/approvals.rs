@@ -1,12 +1,14 @@
-//! The second operator (console.md §4): with `admin.second_operator` a level-3 act on a staff user waits until another
-//! operator approves it, for a quarter of an hour.
+//! The second operator (console.md §4): with `admin.second_operator` a level-3 act on a staff user, and what would get
+//! around it, waits until another operator approves it, for a quarter of an hour.
 
 use serde::{Deserialize, Serialize};
 
+use super::accounts::SetUserActive;
 use super::audit::Note;
 use super::demand::DemandReEnrolment;
 use super::operator_keys::RevokeAllApiKeys;
 use super::reset::{Done, ResetTwoFactor, RevokeBackupCodes};
+use super::reset_link::SendTwoFactorResetLink;
 use super::safety::{Proof, Proven, SafetyLevel};
 use super::sessions::RevokeSessions;
 use super::{Context, Operation, Permission, Tries, random};
@@ -91,6 +93,8 @@ impl Operation for ApproveAct {
             RevokeSessions::NAME => read::<RevokeSessions>(request)?.run(&approved).await,
             RevokeAllApiKeys::NAME => read::<RevokeAllApiKeys>(request)?.run(&approved).await,
             DemandReEnrolment::NAME => read::<DemandReEnrolment>(request)?.run(&approved).await,
+            SendTwoFactorResetLink::NAME => read::<SendTwoFactorResetLink>(request)?.run(&approved).await,
+            SetUserActive::NAME => read::<SetUserActive>(request)?.run(&approved).await,
             other => Err(Error::internal(format!("{other} is nothing to approve"))),
         }
     }
@@ -130,10 +134,31 @@ impl Context<'_> {
     /// `approval_needed`.
     pub(super) async fn prove_fully<O: Operation>(&self, act: &O, proof: &Proof, user: &User) -> Result<Proven> {
         let proven = self.prove(proof, SafetyLevel::Person, user)?;
+        self.seconded(act, proven, user).await
+    }
+
+    /// A proof that a second operator has to approve where one is needed: then the act waits, and this is refused with
+    /// `approval_needed`.
+    pub(super) async fn seconded<O: Operation>(&self, act: &O, proven: Proven, user: &User) -> Result<Proven> {
         if self.approved.is_some() || !self.needs_approval(user) {
             return Ok(proven);
         }
         Err(self.ask_for_approval(act, &proven, user).await?)
+    }
+
+    /// Keeps one operator from what would get around the second one, and cannot wait for it: it carries a secret, or its
+    /// answer does.
+    ///
+    /// Refused with `second_operator_needed`.
+    pub(super) fn refuse_alone(&self, user: &User) -> Result<()> {
+        if self.needs_approval(user) {
+            return Err(Error::refused(
+                "second_operator_needed",
+                "not to a staff user while a second operator is demanded; turn admin.second_operator off in the \
+                 configuration",
+            ));
+        }
+        Ok(())
     }
 
     /// The same for what is done to the second factor, which nobody does to the own one.

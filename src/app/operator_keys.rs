@@ -25,7 +25,9 @@ impl Operation for CreateApiKeyFor {
 
     async fn run(self, cx: &Context<'_>) -> Result<Self::Reply> {
         let wanted = KeyPatch::parse(&self.fields.into_fields(), true)?;
-        cx.create_api_key(cx.find_user(&self.user).await?.value.id, &wanted).await
+        let user = cx.find_user(&self.user).await?.value;
+        cx.refuse_alone(&user)?;
+        cx.create_api_key(user.id, &wanted).await
     }
 }
 
@@ -64,7 +66,9 @@ impl Operation for SetApiKey {
         if patch == KeyPatch::default() {
             return Err(Error::refused("nothing_to_change", "say what to change, for example --label"));
         }
-        cx.update_api_key(cx.find_user(&self.user).await?.value.id, &self.id, &patch).await
+        let user = cx.find_user(&self.user).await?.value;
+        cx.refuse_alone(&user)?;
+        cx.update_api_key(user.id, &self.id, &patch).await
     }
 }
 
@@ -84,6 +88,7 @@ impl Operation for RollApiKeyOf {
     async fn run(self, cx: &Context<'_>) -> Result<Self::Reply> {
         let user = cx.find_user(&self.user).await?.value;
         let proven = cx.prove(&self.proof, SafetyLevel::Reason, &user)?;
+        cx.refuse_alone(&user)?;
         cx.roll_api_key(user.id, &self.id, Some(&proven)).await
     }
 }

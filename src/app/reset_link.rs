@@ -57,6 +57,7 @@ impl Operation for SendTwoFactorResetLink {
         if !user.second_factor.is_enabled() {
             return Err(Error::refused("2fa_not_enabled", "the user has no second factor to reset"));
         }
+        let proven = cx.seconded(&self, proven, &user).await?;
         cx.app.0.throttle.count("two_factor_reset_link", LINKS, user.id.as_bytes(), cx.now)?;
         let (batch, token) = cx.issue_token(Batch::default(), Purpose::ResetTwoFactor, &user)?;
         let public_url = &cx.config().server.public_url;

@@ -402,16 +402,20 @@ pub(super) fn open_backup_code(vault: &Vault, user: &User, code: &BackupCode) ->
 /// that proved it is used up (W-6).
 pub(super) fn install_device(user: &mut User, secret: Sealed, step: i64, now: Timestamp) {
     remove_factor(user);
+    // What was demanded is there now.
+    user.second_factor.enrol_from = None;
     user.second_factor.totp =
         Some(TotpDevice { secret, confirmed_at: now, last_used_at: None, last_step: step, disabled: false });
 }
 
-/// Takes the second factor away. Remembered devices, pending logins and enrolments are void with its generation.
+/// Takes the second factor away. Remembered devices, pending logins and enrolments are void with its generation. That a
+/// new device is demanded stays so: only a new device ends it.
 pub(super) fn remove_factor(user: &mut User) {
     let factor = &mut user.second_factor;
     *factor = crate::domain::user::SecondFactor {
         generation: factor.generation.wrapping_add(1),
         last_reset_at: factor.last_reset_at,
+        enrol_from: factor.enrol_from,
         ..Default::default()
     };
 }

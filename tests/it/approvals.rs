@@ -113,6 +113,40 @@ fn what_waits_for_a_second_operator() {
     server.operate_as("jdoe", "reset_two_factor", &preview).unwrap();
 }
 
+/// Nothing that one operator does alone to a staff user gets around the second one.
+#[test]
+fn nobody_gets_around_the_second_operator() {
+    let server = with_grace();
+    let key = server.cli(&["key", "list", GRACE, "--json"]).json()[0]["id"].as_str().unwrap().to_owned();
+    for (operation, more) in [
+        ("set_user", json!({"is_staff": false})),
+        ("set_user", json!({"email": "thief@example.com"})),
+        ("set_user", json!({"is_verified": false})),
+        ("set_user", json!({"password": "another long secret phrase"})),
+        ("create_api_key_for", json!({"fields": {"label": "mine", "scopes": ["*"]}})),
+        ("set_api_key", json!({"id": key, "fields": {"scopes": ["*"]}})),
+        ("roll_api_key_of", json!({"id": key, "proof": {"reason": REASON}})),
+    ] {
+        let mut body = more;
+        body["user"] = GRACE.into();
+        assert_eq!(server.operate_as("jdoe", operation, &body).unwrap_err(), "second_operator_needed", "{body}");
+    }
+    // What opens nothing needs nobody; and others than staff are changed as ever.
+    server.operate_as("jdoe", "set_user", &json!({"user": GRACE, "first_name": "Grace", "is_staff": true})).unwrap();
+    server.user("ada@example.com");
+    let password = "another long secret phrase";
+    server.operate_as("jdoe", "set_user", &json!({"user": "ada@example.com", "password": password})).unwrap();
+
+    let mut asked = body(GRACE);
+    asked["active"] = false.into();
+    for (operation, text) in [("send_two_factor_reset_link", "queued"), ("set_user_active", "cannot log in")] {
+        assert_eq!(server.operate_as("jdoe", operation, &asked).unwrap_err(), "approval_needed", "{operation}");
+        let id = server.operate("list_approvals", &json!({})).unwrap()[0]["id"].as_str().unwrap().to_owned();
+        let done = approve(&server, "mrossi", &id).unwrap();
+        assert!(done["summary"].as_str().unwrap().contains(text), "{done}");
+    }
+}
+
 /// A proof that is not enough asks for nothing.
 #[test]
 fn only_a_whole_proof_is_asked_about() {
@@ -187,6 +221,9 @@ fn staff_do_not_disable_each_other_over_http() {
     let uuid = server.cli(&["user", "show", GRACE, "--json"]).json()["row"]["uuid"].as_str().unwrap().to_owned();
     let staff = server.login(&person);
     staff.post(&format!("/api/users/{uuid}/two_factor_disable"), json!({})).is(403);
+    for change in [json!({"is_staff": false}), json!({"email": "thief@example.com"})] {
+        staff.patch(&format!("/api/users/{uuid}"), change).is(403);
+    }
     assert_eq!(state(&server), "on");
 }
 

@@ -52,3 +52,26 @@ async fn a_first_device_can_be_demanded_from_a_day_on() {
     world.enrol(&session).await;
     assert_eq!(world.user(id).await.second_factor.state(), FactorState::On);
 }
+
+/// What is demanded is not shaken off by disabling the old device, before the day or after it.
+#[tokio::test]
+async fn disabling_the_old_device_does_not_end_the_demand() {
+    for from in [START, START.plus_seconds(3_600)] {
+        let mut world = World::new();
+        let id = world.create(EMAIL, false).await;
+        let session = world.login(EMAIL).await;
+        world.enrol(&session).await;
+        world.change(id, |user| user.second_factor.enrol_from = Some(from)).await;
+        let disable = || DisableTwoFactor { user: me(), fields: fields(&json!({"current_password": PASSWORD})) };
+        world.run(&session, disable()).await.unwrap();
+        let factor = world.user(id).await.second_factor;
+        assert_eq!((factor.state(), factor.enrol_from), (FactorState::Enrol, Some(from)));
+        world.pass(3_601);
+        let session = world.login(EMAIL).await;
+        assert_eq!(code_of(world.run(&session, list()).await), "two_factor_setup_required");
+        world.enrol(&session).await;
+        // One that nobody demanded goes as it came.
+        world.run(&session, disable()).await.unwrap();
+        assert_eq!(world.user(id).await.second_factor.enrol_from, None);
+    }
+}
