@@ -180,7 +180,7 @@ pub fn note(model: &Model, overview: &Overview, item: &Attention) -> String {
     let oldest = item.oldest_at.map(|at| format!("oldest {}", ago(model.now, at)));
     let lately = (item.kind == AttentionKind::Locked).then(|| {
         let usual = overview.locked_usual.map_or(String::new(), |usual| format!(", usual {usual}"));
-        format!("{} in the last hour{usual}", overview.locked_last_hour)
+        format!("last hour {}{usual}", overview.locked_last_hour)
     });
     let error = item.note.as_deref().map(|note| format!("last error: {}", shown(note)));
     [oldest, lately, error].into_iter().flatten().collect::<Vec<_>>().join("; ")

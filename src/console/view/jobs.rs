@@ -43,7 +43,7 @@ fn all(model: &Model, frame: &mut Frame<'_>, area: Rect) {
             false,
         )),
         Some(rows) if rows.is_empty() => {
-            let text = "   No jobs. Mark users (Space, or * for all that match) and press a: that makes one.";
+            let text = "   No jobs. Mark users (Space, or * for all) and press a there: that makes one.";
             lines.push((Line::from(cut(text, room, model.theme.ellipsis())), false));
         }
         Some(rows) => {
