@@ -16,6 +16,8 @@ use crate::domain::time::Timestamp;
 
 /// Seconds between the decision and the deed.
 pub const COUNTDOWN_SECONDS: i64 = 10;
+/// Seconds that may pass without a look at the countdown: more, and nobody has seen it.
+const UNSEEN_SECONDS: i64 = 3;
 
 /// What can be done to many.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -158,7 +160,7 @@ impl Bulk {
         matches!(self.stage, Stage::Review { .. }) && young
     }
 
-    /// Seconds until it begins. A clock that was set back begins at once the countdown's full length from now.
+    /// Seconds until it begins.
     #[must_use]
     pub fn seconds_left(&self, now: Timestamp) -> Option<i64> {
         match self.stage {
@@ -182,6 +184,29 @@ impl Bulk {
             self.stage = Stage::Menu { row: 0 };
         }
         self.problem = Some(problem);
+    }
+
+    /// Stops the countdown, if there is one: back to the review, where it is begun again by hand or not at all.
+    pub fn stop(&mut self, why: &str, now: Timestamp) {
+        let Stage::Countdown { draft, proof, .. } = &self.stage else { return };
+        let typed = proof.confirm.clone().unwrap_or_default();
+        self.stage = Stage::Review {
+            draft: draft.clone(),
+            focus: Part::Cancel,
+            reason: Input::new(proof.reason.clone()),
+            typed: Input::new(typed),
+        };
+        self.since = now;
+        self.problem = Some(format!("{why}: the countdown was stopped, nothing was begun"));
+    }
+
+    /// Time has passed from `before` to `now`. Only a countdown that was in sight all the time may end in the deed.
+    pub fn watch(&mut self, before: Timestamp, now: Timestamp) {
+        if now < before {
+            self.stop("the clock was set back", now);
+        } else if now.seconds_since(before) > UNSEEN_SECONDS {
+            self.stop("nothing was shown for a while", now);
+        }
     }
 
     /// Whether the countdown is over; then what is to be sent.

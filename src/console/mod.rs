@@ -320,7 +320,7 @@ where
 
 /// The terminal may have another size when the process goes on.
 fn suspend<S: Screen>(screen: &mut S, model: &mut Model) -> io::Result<()> {
-    update::hide_key(model);
+    update::unseen(model);
     screen.suspend()?;
     model.size = screen.size()?;
     model.dirty = true;

@@ -3,6 +3,7 @@
 use super::dialog;
 use super::keys::{Action, Place};
 use super::model::Model;
+use crate::domain::id::UserId;
 
 /// Something that the palette does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,15 +27,15 @@ pub struct Entry {
     pub refused: Option<String>,
 }
 
-/// The commands of a place that match what was typed, best first.
+/// The commands of a place, and for the user it was opened at, that match what was typed, best first.
 #[must_use]
-pub fn entries(model: &Model, place: Place, typed: &str) -> Vec<Entry> {
+pub fn entries(model: &Model, (place, user): (Place, Option<UserId>), typed: &str) -> Vec<Entry> {
     if let Some(percent) = percent(typed) {
         let help = format!("go to {percent} % of the list");
         let command = Command::Jump(percent);
         return vec![Entry { key: String::new(), name: format!("{percent}%"), help, command, refused: None }];
     }
-    let mut scored: Vec<(u32, Entry)> = all(model, place)
+    let mut scored: Vec<(u32, Entry)> = all(model, place, user)
         .into_iter()
         .filter_map(|entry| {
             Some((score(&entry.name, typed).max(score(&entry.help, typed).map(|score| score / 2))?, entry))
@@ -45,7 +46,7 @@ pub fn entries(model: &Model, place: Place, typed: &str) -> Vec<Entry> {
     scored.into_iter().map(|(_, entry)| entry).collect()
 }
 
-fn all(model: &Model, place: Place) -> Vec<Entry> {
+fn all(model: &Model, place: Place, user: Option<UserId>) -> Vec<Entry> {
     let place = if place == Place::Find { Place::List } else { place };
     let mut entries: Vec<Entry> = Vec::new();
     for bound in model.keys.bindings(place) {
@@ -61,7 +62,7 @@ fn all(model: &Model, place: Place) -> Vec<Entry> {
             });
         }
     }
-    if matches!(place, Place::List | Place::Detail) && model.users.chosen.is_some() {
+    if matches!(place, Place::List | Place::Detail) && user.is_some() && user == model.users.chosen {
         let actions = model.keys.binding(place, Action::Actions).map(|bound| bound.first()).unwrap_or_default();
         entries.extend(dialog::items(model).into_iter().map(|item| Entry {
             key: format!("{actions} {}", item.letter),

@@ -11,7 +11,7 @@ use tui_input::Input;
 
 use super::field;
 use super::link::Request;
-use super::model::{DIALOG_DEAF_MICROS, REASON_LETTERS_MIN};
+use super::model::DIALOG_DEAF_MICROS;
 use super::text::day;
 use crate::app::demand::DemandReEnrolment;
 use crate::app::email::{CancelEmailChangeOf, ResendVerification};
@@ -19,7 +19,7 @@ use crate::app::operator_keys::{RevokeAllApiKeys, RevokeApiKey};
 use crate::app::reset::{
     ExplainCode, ResetTwoFactor, RevokeBackupCodes, StartEnrolment, TwoFactorReset, UnlockTwoFactor,
 };
-use crate::app::safety::Proof;
+use crate::app::safety::{Proof, REASON_LETTERS_MIN};
 use crate::app::sessions::RevokeSessions;
 use crate::app::views::{UserDetail, UserRef};
 use crate::domain::secret::Secret;

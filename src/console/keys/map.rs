@@ -108,7 +108,7 @@ impl Keymap {
 }
 
 const fn is_field(place: Place) -> bool {
-    matches!(place, Place::Find | Place::AuditFilter | Place::Help | Place::Palette)
+    matches!(place, Place::Find | Place::AuditFilter | Place::Help | Place::Palette | Place::Dialog)
 }
 
 /// Keys with names; of two for one code the first is written.
@@ -230,6 +230,9 @@ mod tests {
         keys.set(Action::Back, vec![(KeyCode::Char('q'), KeyModifiers::NONE)]);
         let q = KeyEvent::new(KeyCode::Char('q'), KeyModifiers::NONE);
         assert_eq!(keys.action(Place::Find, q), None);
+        keys.set(Action::Suspend, vec![(KeyCode::Char('y'), KeyModifiers::NONE)]);
+        let y = KeyEvent::new(KeyCode::Char('y'), KeyModifiers::NONE);
+        assert_eq!(keys.action(Place::Dialog, y), None, "y confirms, and is a letter of reasons");
         assert_eq!(keys.action(Place::Detail, q), Some(Action::Back));
     }
 }

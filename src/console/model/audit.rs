@@ -2,6 +2,7 @@
 
 use tui_input::Input;
 
+use super::ROWS_MAX;
 use crate::app::audit::{AuditFilter, AuditPage};
 use crate::app::views::AuditRow;
 
@@ -63,6 +64,11 @@ impl Audit {
                 *rows = Some(page.rows);
                 self.next = page.next;
             }
+        }
+        if let Some(rows) = self.rows.as_mut().filter(|rows| rows.len() > ROWS_MAX) {
+            rows.truncate(ROWS_MAX);
+            self.next = rows.last().map(|row| row.number);
+            self.chosen = self.chosen.max(self.next);
         }
         let is_there = |number| self.rows().iter().any(|row| row.number == number);
         if follows || !self.chosen.is_some_and(is_there) {

@@ -3,6 +3,13 @@
 use crate::app::approvals::ApprovalRow;
 use crate::app::jobs::{JobDetail, JobRow};
 
+/// One of what the screen lists.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum JobRef {
+    Approval(String),
+    Job(String),
+}
+
 #[derive(Debug, Default)]
 pub struct Jobs {
     /// What waits for a second operator.
@@ -48,9 +55,25 @@ impl Jobs {
         open.or_else(|| self.rows.iter().flatten().find(|row| self.is_chosen(&row.id)))
     }
 
-    /// Takes what was read; the cursor stays on what it was on, else it goes to the first.
+    /// What the cursor is on, or the job that is open.
+    #[must_use]
+    pub fn chosen_ref(&self) -> Option<JobRef> {
+        match self.chosen_approval().filter(|_| self.open.is_none()) {
+            Some(row) => Some(JobRef::Approval(row.id.clone())),
+            None => self.chosen_job().map(|row| JobRef::Job(row.id.clone())),
+        }
+    }
+
+    #[must_use]
+    pub fn job(&self, id: &str) -> Option<&JobRow> {
+        let open = self.open.as_ref().map(|open| &open.row);
+        open.into_iter().chain(self.rows.iter().flatten()).find(|row| row.id == id)
+    }
+
+    /// Takes what was read; the cursor stays on what it was on. When that is gone it is on nothing: what comes next in
+    /// the list may not be what the operator is about to act on.
     pub fn settle(&mut self) {
-        if self.chosen_index().is_none() {
+        if self.chosen.is_none() {
             self.chosen = self.ids().first().map(|id| (*id).to_owned());
         }
     }

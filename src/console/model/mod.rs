@@ -24,11 +24,12 @@ use super::theme::Theme;
 use crate::app::audit::ServerStatus;
 use crate::app::reset::{Done, TwoFactorReset};
 use crate::app::views::{AuditRow, UserDetail};
+use crate::domain::id::UserId;
 use crate::domain::time::Timestamp;
 pub use audit::Audit;
 pub use detail::Tab;
 pub use home::Home;
-pub use jobs::Jobs;
+pub use jobs::{JobRef, Jobs};
 pub use marks::Marks;
 pub use messages::{MESSAGES_KEPT, Message, Toast};
 pub use users::{FILTERS, Goal, SORTS, Users};
@@ -48,8 +49,6 @@ pub const DIALOG_DEAF_MICROS: i64 = 250_000;
 pub const PAGE_ROWS: usize = 200;
 /// Rows held at most; who needs more needs a narrower search.
 pub const ROWS_MAX: usize = 5_000;
-/// Letters a reason must have.
-pub const REASON_LETTERS_MIN: usize = 8;
 /// Reasons that `Up` brings back.
 pub const REASONS_KEPT: usize = 10;
 /// Microseconds before waiting is shown.
@@ -114,8 +113,8 @@ pub struct Model {
     pub mismatch: Option<String>,
     /// Begins the ids of this console's requests, and of nobody else's.
     pub session: String,
-    /// A write whose answer never came.
-    pub unknown: Option<UnknownWrite>,
+    /// Writes whose answers never came, in the order in which they are looked up.
+    pub unknown: VecDeque<UnknownWrite>,
 }
 
 /// The way to the operations.
@@ -193,15 +192,18 @@ pub enum Overlay {
     },
     Actions {
         row: usize,
+        /// For whom it was opened.
+        user: UserId,
     },
     Dialog(Box<Dialog>),
     /// An enrolment in person, on the whole screen.
     Enrol(Box<Enrol>),
     Explain(Box<Explain>),
     Export(Box<Export>),
-    /// What can be done to the job under the cursor.
+    /// What can be done to an approval or a job.
     JobActions {
         row: usize,
+        on: JobRef,
     },
     Confirm(Box<Confirm>),
     Bulk(Box<Bulk>),
@@ -209,6 +211,8 @@ pub enum Overlay {
     /// All commands of the place it was opened from, found by typing.
     Palette {
         place: Place,
+        /// Who was under the cursor.
+        user: Option<UserId>,
         input: Input,
         row: usize,
     },
@@ -293,6 +297,8 @@ pub struct UnknownWrite {
     pub id: String,
     /// What it was, and to whom: `Reset 2FA, anna.smith@corp.example.com`.
     pub what: String,
+    /// The id of the request that looks it up.
+    pub asked_by: Option<String>,
 }
 
 #[derive(Clone, Debug)]
@@ -345,7 +351,7 @@ impl Model {
             quit: false,
             mismatch: None,
             session: String::new(),
-            unknown: None,
+            unknown: VecDeque::new(),
         }
     }
 

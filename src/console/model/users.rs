@@ -27,6 +27,8 @@ pub struct Users {
     /// The line of the list on which the row under the cursor stands, from 0, where the ends of the list allow it: rows
     /// stand still while the cursor moves among them.
     pub line: usize,
+    /// The window is of an earlier search: its places mean nothing in the list that is searched now.
+    pub is_former: bool,
     /// Where the cursor goes when the list that is awaited is here.
     pub goal: Goal,
     /// Rows that the cursor still has to go once more of the list is here.

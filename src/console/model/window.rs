@@ -17,6 +17,8 @@ const PAGES_MAX: usize = 3;
 pub struct Window {
     rows: Vec<UserRow>,
     pages: VecDeque<Page>,
+    /// Who no longer matches, and stays since the cursor was on him.
+    pub stray: Option<UserId>,
     /// About how many rows of the list lie before the first one.
     pub position: Option<u64>,
 }
@@ -40,7 +42,7 @@ impl Window {
     #[must_use]
     pub fn new(found: UserRows) -> Self {
         let page = Page { rows: found.rows.len(), before: found.before, after: found.after };
-        Self { rows: found.rows, pages: VecDeque::from([page]), position: found.position }
+        Self { rows: found.rows, pages: VecDeque::from([page]), stray: None, position: found.position }
     }
 
     #[must_use]
@@ -104,6 +106,7 @@ impl Window {
     /// Puts a row where it was in an earlier reading.
     pub fn insert(&mut self, index: usize, row: UserRow) {
         let index = index.min(self.rows.len());
+        self.stray = Some(row.uuid);
         self.rows.insert(index, row);
         let mut passed = 0;
         let page = self.pages.iter_mut().find(|page| {

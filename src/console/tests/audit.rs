@@ -7,7 +7,7 @@ use crate::app::audit::AuditPage;
 use crate::app::views::AuditRow;
 use crate::console::export::{Page, Stage};
 use crate::console::link::{Failure, Request};
-use crate::console::model::{Audit, Overlay};
+use crate::console::model::{Audit, Overlay, ROWS_MAX, Slot};
 use crate::console::update::Msg;
 use crate::error::Error;
 
@@ -179,4 +179,34 @@ fn demand_dialog() {
         console.dialog('e');
         insta::assert_snapshot!(format!("demand_dialog_{columns}x{rows}"), console.screen());
     }
+}
+
+#[test]
+fn a_page_of_the_old_filter_is_not_joined_to_the_new_list() {
+    let mut console = audit();
+    console.model.audit.next = Some(48_000);
+    console.hold = true;
+    console.keys("j");
+    assert!(console.model.is_awaiting(Slot::MoreAudit));
+    console.keys("fevent:user\n");
+    assert!(!console.model.is_awaiting(Slot::MoreAudit));
+    console.release();
+    assert_eq!(console.model.audit.rows().len(), 2, "{}", console.screen());
+}
+
+#[test]
+fn what_is_new_each_second_does_not_grow_without_bound() {
+    let one = super::fixture::detail(super::fixture::users().remove(1)).audit.remove(0);
+    let page = |newest: u64| AuditPage {
+        rows: (newest - 199..=newest).rev().map(|number| AuditRow { number, ..one.clone() }).collect(),
+        next: Some(newest - 199),
+        newest,
+    };
+    let mut audit = Audit::default();
+    for newest in (1_000..20_000).step_by(100) {
+        audit.take(page(newest), false);
+    }
+    assert_eq!(audit.rows().len(), ROWS_MAX);
+    assert_eq!(audit.next, audit.rows().last().map(|row| row.number), "the rest is read again when it is wanted");
+    assert_eq!(audit.chosen_index(), 0, "the cursor follows the newest");
 }

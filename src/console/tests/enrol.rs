@@ -6,7 +6,7 @@ use ratatui::style::Color;
 
 use super::fixture::{ASCII, COLOUR, Console, KEY, MONO, RIGHT_CODE, enrolment};
 use crate::console::link::{Failure, Request};
-use crate::console::model::{Overlay, Panel};
+use crate::console::model::{Overlay, Panel, Slot};
 use crate::console::theme::Theme;
 use crate::console::update::{Cmd, Msg};
 
@@ -260,6 +260,21 @@ fn a_code_that_cannot_be_looked_into_says_so() {
     console.keys("111222\n");
     let Some(Overlay::Explain(explain)) = &console.model.overlay else { panic!("closed") };
     assert!(explain.problem.is_some() && !explain.sent);
+}
+
+#[test]
+fn an_interrupted_question_about_a_code_is_not_answered_in_the_next_dialog() {
+    let mut console = at_edu(COLOUR, 80, 24);
+    console.keys("ax123456");
+    assert!(matches!(console.model.overlay, Some(Overlay::Explain(_))), "{}", console.screen());
+    console.hold = true;
+    console.keys("\n");
+    console.send(Msg::Key(KeyEvent::new(KeyCode::Char('c'), KeyModifiers::CONTROL)));
+    assert!(console.model.overlay.is_none() && !console.model.is_awaiting(Slot::Explain));
+    console.keys("ax");
+    console.release();
+    let Some(Overlay::Explain(explain)) = &console.model.overlay else { panic!("closed") };
+    assert!(explain.answer.is_none());
 }
 
 #[test]

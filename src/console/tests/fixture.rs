@@ -202,6 +202,8 @@ pub struct Server {
     pub status: Arc<Mutex<ServerStatus>>,
     /// What became of a write whose answer was lost.
     pub outcome: Arc<Mutex<RequestOutcome>>,
+    /// What waits for a second operator.
+    pub approvals: Arc<Mutex<Vec<ApprovalRow>>>,
     /// Every request fails with this.
     pub broken: Arc<Mutex<Option<Failure>>>,
 }
@@ -213,6 +215,7 @@ impl Default for Server {
             asked: Arc::default(),
             status: Arc::new(Mutex::new(status())),
             outcome: Arc::new(Mutex::new(RequestOutcome::Unknown)),
+            approvals: Arc::new(Mutex::new(approvals())),
             broken: Arc::default(),
         }
     }
@@ -255,7 +258,7 @@ impl Server {
             Request::StartEnrolment(_) => Ok(Reply::EnrolmentStarted(enrolment())),
             Request::Demand(_) => done("a new device is demanded from now on"),
             Request::Export(page) => write(&page),
-            Request::Approvals(_) => Ok(Reply::Approvals(approvals())),
+            Request::Approvals(_) => Ok(Reply::Approvals(self.approvals.lock().unwrap().clone())),
             Request::Approve(_) => done("carried out, as mrossi asked"),
             Request::Refuse(_) => done("refused; nothing was done"),
             Request::Jobs(_) => Ok(Reply::Jobs(jobs())),

@@ -12,7 +12,7 @@ use super::fixture::{COLOUR, Console, Server, detail, start, users};
 use crate::app::requests::RequestOutcome;
 use crate::console::dialog::Part;
 use crate::console::link::{Answer, Backend, Failure, Request};
-use crate::console::model::{Focus, LinkState, Model, Overlay, Panel, Screen as Place, Writes};
+use crate::console::model::{Focus, LinkState, Model, Overlay, Panel, Screen as Place, UnknownWrite, Writes};
 use crate::console::update::{Cmd, Msg, is_idle};
 use crate::console::{Caught, Ended, Interrupts, Screen, drive};
 use crate::domain::user::FactorState;
@@ -599,10 +599,41 @@ fn what_is_still_under_way_is_asked_for_again() {
     *console.server.outcome.lock().unwrap() = RequestOutcome::UnderWay;
     *console.server.broken.lock().unwrap() = None;
     console.pass(6_000);
-    assert!(console.model.unknown.is_some());
+    assert!(!console.model.unknown.is_empty());
     *console.server.outcome.lock().unwrap() = RequestOutcome::Unknown;
     console.pass(1_100);
-    assert!(console.model.unknown.is_none() && console.screen().contains("It was not done"));
+    assert!(console.model.unknown.is_empty() && console.screen().contains("It was not done"));
+}
+
+#[test]
+fn two_lost_writes_are_both_looked_up_each_by_its_own_id() {
+    let mut console = lost_while_writing();
+    let second = UnknownWrite { id: "other".to_owned(), what: "Unlock, tom".to_owned(), asked_by: None };
+    console.model.unknown.push_back(second);
+    *console.server.broken.lock().unwrap() = None;
+    console.pass(6_000);
+    assert_eq!(console.model.unknown.len(), 1, "one after the other");
+    console.pass(1_100);
+    assert!(console.model.unknown.is_empty());
+    assert!(console.screen().contains("It was not done, and nothing was changed: Unlock, tom"), "{}", console.screen());
+}
+
+#[test]
+fn a_refused_look_up_is_told_once_and_not_asked_again() {
+    let mut console = lost_while_writing();
+    *console.server.outcome.lock().unwrap() = RequestOutcome::UnderWay;
+    *console.server.broken.lock().unwrap() = None;
+    console.pass(6_000);
+    *console.server.broken.lock().unwrap() = Some(Failure::Refused(Error::refused("forbidden", "not for you")));
+    let look_ups = |console: &Console| {
+        let asked = console.server.asked.lock().unwrap();
+        asked.iter().filter(|request| matches!(request, Request::LookUp(_))).count()
+    };
+    console.pass(1_100);
+    let before = look_ups(&console);
+    assert!(console.screen().contains("cannot be looked up"), "{}", console.screen());
+    (0..5).for_each(|_| console.pass(1_100));
+    assert_eq!(look_ups(&console), before);
 }
 
 #[test]

@@ -1,13 +1,14 @@
 //! The Jobs screen, and what is done to many users at once.
 
-use crossterm::event::KeyCode;
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use super::fixture::{ASCII, COLOUR, Console, MONO, jobs};
 use crate::app::jobs::Selection;
 use crate::console::bulk::Stage;
 use crate::console::link::{Failure, Request};
-use crate::console::model::{Overlay, Screen};
+use crate::console::model::{Overlay, Panel, Screen};
 use crate::console::theme::Theme;
+use crate::console::update::{Cmd, Msg};
 use crate::domain::job::{JobAct, JobKind};
 use crate::error::Error;
 
@@ -28,7 +29,9 @@ fn a_second_operator_approves_or_refuses_after_a_question() {
     console.pass(300);
     assert!(console.screen().contains("carry it out at once, as mrossi asked"), "{}", console.screen());
     console.keys("\ty");
-    assert!(console.screen().contains("audit #48214: carried out"), "{}", console.screen());
+    assert!(matches!(console.model.overlay, Some(Overlay::Panel(Panel::Done { .. }))), "a reset shows its result");
+    assert!(console.screen().contains("carried out, as mrossi asked"), "{}", console.screen());
+    console.key(KeyCode::Esc);
     console.keys("ax");
     console.pass(300);
     console.keys("\tshort\ty");
@@ -51,6 +54,8 @@ fn what_waits_for_a_second_operator_says_so() {
         *console.server.broken.lock().unwrap() = Some(Failure::Refused(Error::refused("approval_needed", text)));
         console.keys("\t1\tlist was photographed\tanna.smith\t\n");
         insta::assert_snapshot!(format!("approval_needed_{columns}x{rows}"), console.screen());
+        console.keys("y");
+        assert!(!console.commands.iter().any(|command| matches!(command, Cmd::Copy(_))), "nothing to copy");
     }
 }
 
@@ -112,7 +117,8 @@ fn many_are_reminded_after_reason_number_and_ten_seconds() {
     console.pass(3_000);
     assert!(console.screen().contains("in 7 s"), "{}", console.screen());
     assert!(started(&console).is_empty());
-    console.pass(7_000);
+    seconds(&mut console, 7);
+    assert!(console.model.users.marks.is_empty(), "nobody is marked twice for one thing");
     let starts = started(&console);
     assert_eq!(starts.len(), 1);
     assert_eq!(starts[0].proof.confirm.as_deref(), Some("1"));
@@ -121,11 +127,96 @@ fn many_are_reminded_after_reason_number_and_ten_seconds() {
     assert!(console.screen().contains("anna.smith@corp.example.com"), "{}", console.screen());
 }
 
+/// So many ticks of a second.
+fn seconds(console: &mut Console, count: usize) {
+    (0..count).for_each(|_| console.pass(1_000));
+}
+
+#[test]
+fn only_a_countdown_that_was_seen_all_the_time_begins_anything() {
+    let suspend = |console: &mut Console| {
+        console.send(Msg::Key(KeyEvent::new(KeyCode::Char('z'), KeyModifiers::CONTROL)));
+    };
+    let lose = |console: &mut Console| {
+        console.lose_server();
+        *console.server.broken.lock().unwrap() = None;
+    };
+    let shrink = |console: &mut Console| {
+        console.send(Msg::Resize(20, 5));
+        console.send(Msg::Resize(80, 24));
+    };
+    let set_back = |console: &mut Console| console.pass(-3_000);
+    let jump = |console: &mut Console| console.pass(60_000);
+    let stops: [(&str, &dyn Fn(&mut Console)); 5] = [
+        ("out of sight", &suspend),
+        ("no server", &lose),
+        ("out of sight", &shrink),
+        ("the clock was set back", &set_back),
+        ("nothing was shown for a while", &jump),
+    ];
+    for (why, stop) in stops {
+        let mut console = reviewed(COLOUR, 80, 24);
+        console.keys("\tstaff without 2FA\t1\t\n");
+        seconds(&mut console, 4);
+        stop(&mut console);
+        assert!(matches!(stage(&console), Stage::Review { .. }), "{why}\n{}", console.screen());
+        assert!(console.screen().contains(why), "{why}\n{}", console.screen());
+        seconds(&mut console, 20);
+        assert!(started(&console).is_empty(), "{why}");
+        // What was typed is still there, and the whole countdown begins again.
+        console.keys("\t\t\t\n");
+        seconds(&mut console, 9);
+        assert!(started(&console).is_empty(), "{why}");
+        seconds(&mut console, 2);
+        assert_eq!(started(&console).len(), 1, "{why}\n{}", console.screen());
+    }
+}
+
+#[test]
+fn a_menu_closes_when_its_approval_is_gone_and_the_cursor_goes_nowhere() {
+    let mut console = at_jobs(COLOUR, 80, 24);
+    console.keys("ka");
+    assert!(console.screen().contains("refuse..."), "{}", console.screen());
+    console.server.approvals.lock().unwrap().clear();
+    console.pass(1_100);
+    assert!(console.model.overlay.is_none(), "{}", console.screen());
+    assert!(console.screen().contains("no longer there"), "{}", console.screen());
+    assert_eq!(console.model.jobs.chosen_index(), None);
+    console.keys("ax");
+    assert!(console.model.overlay.is_none(), "nothing is chosen in its place");
+    console.keys("ja");
+    assert!(console.screen().contains("pause..."), "{}", console.screen());
+}
+
+#[test]
+fn a_job_menu_stays_with_its_job_when_approvals_arrive() {
+    let mut console = at_jobs(COLOUR, 80, 24);
+    console.keys("a");
+    let mut more = console.server.approvals.lock().unwrap().clone();
+    more[0].id = "c3d4".to_owned();
+    console.server.approvals.lock().unwrap().extend(more);
+    console.pass(1_100);
+    console.keys("p");
+    console.pass(300);
+    assert!(console.screen().contains("stop between two users"), "{}", console.screen());
+}
+
+#[test]
+fn a_job_that_was_left_does_not_open_late() {
+    let mut console = at_jobs(COLOUR, 80, 24);
+    console.hold = true;
+    console.keys("\n");
+    console.key(KeyCode::Esc);
+    console.keys("4");
+    console.release();
+    assert!(console.model.jobs.open.is_none(), "{}", console.screen());
+}
+
 #[test]
 fn esc_stops_the_countdown() {
     let mut console = reviewed(COLOUR, 80, 24);
     console.keys("\tstaff without 2FA\t1\t\n");
-    console.pass(9_000);
+    seconds(&mut console, 9);
     console.key(KeyCode::Esc);
     assert!(console.screen().contains("stopped: nothing was changed"));
     console.pass(10_000);
@@ -151,7 +242,7 @@ fn writes_that_end_meanwhile_stop_it() {
     let mut console = reviewed(COLOUR, 80, 24);
     console.keys("\tstaff without 2FA\t1\t\n");
     console.model.writes = crate::console::model::Writes::Off;
-    console.pass(10_000);
+    seconds(&mut console, 10);
     assert!(started(&console).is_empty());
     assert!(console.screen().contains("writes are off"));
 }

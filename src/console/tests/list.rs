@@ -3,6 +3,7 @@
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use super::fixture::{COLOUR, Console, row};
+use crate::app::directory::ListFrom;
 use crate::console::link::Request;
 use crate::console::model::{Marks, WINDOW_PAGE_ROWS};
 use crate::console::update::Msg;
@@ -214,4 +215,54 @@ fn without_marks_or_choice_all_keys_need_a_proof() {
     console.dialog('k');
     let screen = console.screen();
     assert!(screen.contains("revoke ci-upload (last used 2026-11-23)") && !screen.contains("before the @"), "{screen}");
+}
+
+#[test]
+fn an_answer_that_comes_late_moves_no_cursor_under_a_menu() {
+    for (keys, what) in [("Ga", "menu"), ("G:", "palette"), ("G\n", "detail")] {
+        let mut console = many(10_000);
+        console.keys("W");
+        console.hold = true;
+        console.keys(keys);
+        console.release();
+        assert_eq!(email(&console), "user00000@example.com", "{what}");
+    }
+}
+
+#[test]
+fn a_menu_closes_when_its_user_is_gone() {
+    for keys in ["a", ":"] {
+        let mut console = many(10);
+        console.keys(keys);
+        let gone = console.model.users.chosen;
+        console.model.users.chosen = None;
+        console.pass(1_100);
+        assert!(gone.is_some() && console.model.overlay.is_none(), "{keys}\n{}", console.screen());
+    }
+}
+
+#[test]
+fn words_typed_without_a_server_are_searched_from_the_start_when_it_is_back() {
+    let mut console = many(1_000);
+    console.keys(":50%\n");
+    console.lose_server();
+    console.keys("/user0001");
+    *console.server.broken.lock().unwrap() = None;
+    console.pass(6_000);
+    let asked = find(&console);
+    assert_eq!((asked.query.as_str(), asked.from), ("user0001", ListFrom::Start));
+    assert_eq!(email(&console), "user00010@example.com", "{}", console.screen());
+}
+
+#[test]
+fn all_that_match_does_not_mark_who_no_longer_does() {
+    let mut console = many(5);
+    console.keys("/user\n");
+    let first = console.model.users.chosen.unwrap();
+    console.server.users.lock().unwrap()[0].email = "renamed@example.com".to_owned();
+    console.send(Msg::Key(KeyEvent::new(KeyCode::Char('r'), KeyModifiers::CONTROL)));
+    assert_eq!(console.model.users.chosen, Some(first), "who is under the cursor stays");
+    console.keys("*");
+    let Marks::Users(marked) = &console.model.users.marks else { panic!("marked one by one") };
+    assert!(marked.len() == 4 && !marked.contains(&first), "{marked:?}");
 }

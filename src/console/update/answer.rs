@@ -6,10 +6,11 @@ use super::enrol;
 use super::export::{self, exported};
 use super::home::overview_read;
 use super::link::{connected, lose, no_connection, status_read};
-use super::unknown::{looked_up, unanswered};
+use super::unknown::{look_up_refused, looked_up, unanswered};
 use super::users::users_found;
 use super::{Cmds, fail, toast};
 use super::{bulk, jobs};
+use crate::console::confirm::Question;
 use crate::console::dialog::Deed;
 use crate::console::link::{Answer, Failure, Reply};
 use crate::console::model::{Awaited, Model, Overlay, Panel, Slot};
@@ -33,7 +34,7 @@ pub(super) fn answered(model: &mut Model, slot: Slot, serial: u64, answer: Answe
         Ok(Reply::Status(_)) => Vec::new(),
         Ok(Reply::Users(users)) => users_found(model, users, slot, took_ms),
         Ok(Reply::LookedUp(outcome)) => {
-            looked_up(model, &outcome);
+            looked_up(model, &awaited.id, &outcome);
             Vec::new()
         }
         Ok(Reply::Count(hits)) => {
@@ -101,6 +102,9 @@ pub(super) fn answered(model: &mut Model, slot: Slot, serial: u64, answer: Answe
             let credential = match &model.overlay {
                 Some(Overlay::Dialog(dialog)) => changes_credential(&dialog.deed),
                 Some(Overlay::Enrol(_)) => true,
+                Some(Overlay::Confirm(confirm)) => {
+                    matches!(&confirm.question, Question::Approve(row) if row.operation == "reset_two_factor")
+                }
                 _ => false,
             };
             model.overlay = None;
@@ -184,6 +188,10 @@ fn failed(model: &mut Model, awaited: Awaited, failure: Failure) -> Cmds {
         }
         (Failure::Refused(error), Slot::Overview) => {
             model.home.problem = Some(error_text(&error, "nothing was changed", &awaited.id));
+        }
+        (Failure::Refused(error), Slot::LookUp) => {
+            let text = error_text(&error, "nothing was changed", &awaited.id);
+            look_up_refused(model, &awaited.id, &text);
         }
         (Failure::Refused(Error::NotFound { .. }), Slot::Inspect) => user_gone(model),
         (Failure::Refused(error), _) => {

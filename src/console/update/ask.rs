@@ -53,6 +53,9 @@ pub(super) fn refresh_all(model: &mut Model) -> Cmds {
     commands
 }
 
+/// What dialogs ask: nobody waits for it once they are closed.
+const OF_OVERLAYS: [Slot; 4] = [Slot::Write, Slot::Preview, Slot::Explain, Slot::Draft];
+
 pub(super) fn interrupt(model: &mut Model) -> Cmds {
     if matches!(model.overlay, Some(Overlay::Export(_))) {
         return stop(model);
@@ -61,7 +64,7 @@ pub(super) fn interrupt(model: &mut Model) -> Cmds {
         unanswered(model, id);
     }
     if model.overlay.take().is_some() {
-        let mut commands = vec![forget(model, Slot::Write), forget(model, Slot::Preview)];
+        let mut commands: Cmds = OF_OVERLAYS.iter().map(|slot| forget(model, *slot)).collect();
         commands.extend(look_up(model));
         return commands;
     }

@@ -2,7 +2,7 @@
 
 use crossterm::event::{KeyCode, KeyEvent};
 
-use super::ask::ask;
+use super::ask::{ask, forget};
 use super::browse::moved;
 use super::help::open_help;
 use super::{Cmds, PAGE_AHEAD};
@@ -24,8 +24,11 @@ pub(super) fn read_audit(model: &mut Model) -> Cmds {
     if !model.is_connected() {
         return Vec::new();
     }
+    // A page that was to be joined to the rows that are replaced.
+    let mut commands = vec![forget(model, Slot::MoreAudit)];
     let request = page(model, None);
-    vec![ask(model, Slot::Audit, request)]
+    commands.push(ask(model, Slot::Audit, request));
+    commands
 }
 
 fn page(model: &Model, before: Option<u64>) -> Request {

@@ -8,7 +8,7 @@ use super::dialogs::{open_actions, toggle_writes};
 use super::filters::{open_filters, open_sorts};
 use super::help::open_help;
 use super::home::{open_attention, open_home, step_home};
-use super::jobs::{open_job, open_jobs, open_menu, step_jobs};
+use super::jobs::{leave_job, open_job, open_jobs, open_menu, step_jobs};
 use super::link::{open_store, retry};
 use super::marks::{mark, mark_all, mark_range, unmark};
 use super::messages::open_messages;
@@ -52,7 +52,7 @@ pub(super) fn browse(model: &mut Model, action: Option<Action>) -> Cmds {
         Action::Last => return step(model, isize::MAX / 2),
         Action::NextTab => switch_tab(model, 1),
         Action::PreviousTab => switch_tab(model, Tab::ALL.len() - 1),
-        Action::Back => back(model),
+        Action::Back => return back(model),
         Action::Users => model.screen = Screen::Users(Focus::List),
         Action::Audit => return open_audit(model),
         Action::Writes => toggle_writes(model),
@@ -86,17 +86,21 @@ fn open(model: &mut Model) -> Cmds {
     Vec::new()
 }
 
-pub(super) fn back(model: &mut Model) {
-    if model.failure.take().is_some() || model.toast.take().is_some() {
-        return;
+pub(super) fn back(model: &mut Model) -> Cmds {
+    if model.failure.take().is_some() || model.toast.take().is_some() || model.users.range_from.take().is_some() {
+        return Vec::new();
     }
-    if model.users.range_from.take().is_some() {
-        return;
-    }
-    if model.screen == Screen::Jobs && model.jobs.open.take().is_some() {
-        return;
+    if model.screen == Screen::Jobs {
+        let was_open = model.jobs.open.is_some();
+        let commands = leave_job(model);
+        if was_open {
+            return commands;
+        }
+        model.screen = Screen::Users(Focus::List);
+        return commands;
     }
     model.screen = Screen::Users(Focus::List);
+    Vec::new()
 }
 
 /// Rows of a page, less one to keep a line in sight.

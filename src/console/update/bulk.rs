@@ -9,6 +9,7 @@ use crate::console::bulk::{Bulk, Deed, Stage, Step};
 use crate::console::export::What;
 use crate::console::link::Request;
 use crate::console::model::{Marks, Model, Overlay, Slot};
+use crate::domain::time::Timestamp;
 use crate::domain::user_filter::UserQuery;
 
 /// Opens the menu for those that are marked.
@@ -74,6 +75,22 @@ pub(super) fn drafted(model: &mut Model, draft: JobDraft) {
     }
 }
 
+/// Stops the countdown when time made a jump.
+pub(super) fn watch(model: &mut Model, before: Timestamp) {
+    let now = model.now;
+    if let Some(Overlay::Bulk(bulk)) = &mut model.overlay {
+        bulk.watch(before, now);
+    }
+}
+
+/// Stops the countdown.
+pub(super) fn stop(model: &mut Model, why: &str) {
+    let now = model.now;
+    if let Some(Overlay::Bulk(bulk)) = &mut model.overlay {
+        bulk.stop(why, now);
+    }
+}
+
 /// Ends the countdown.
 pub(super) fn tick(model: &mut Model) -> Cmds {
     let now = model.now;
@@ -84,7 +101,7 @@ pub(super) fn tick(model: &mut Model) -> Cmds {
     }
     model.dirty = true;
     if let Some(why) = refused {
-        bulk.refused(why.to_owned());
+        bulk.stop(why, now);
         return Vec::new();
     }
     let Some(start) = bulk.tick(now) else { return Vec::new() };

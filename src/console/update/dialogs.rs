@@ -23,8 +23,8 @@ pub(super) fn open_actions(model: &mut Model) {
     if model.screen == Screen::Users(Focus::List) && !model.users.marks.is_empty() {
         return open_bulk(model);
     }
-    if model.users.chosen.is_some() {
-        model.overlay = Some(Overlay::Actions { row: 0 });
+    if let Some(user) = model.users.chosen {
+        model.overlay = Some(Overlay::Actions { row: 0, user });
     }
 }
 
@@ -34,7 +34,7 @@ pub(super) fn menu_key(model: &mut Model, event: KeyEvent, action: Option<Action
         _ => None,
     };
     let by_cursor = action == Some(Action::Open);
-    if let Some(Overlay::Actions { row }) = &model.overlay {
+    if let Some(Overlay::Actions { row, .. }) = &model.overlay {
         let mut items = dialog::items(model).into_iter().enumerate();
         let chosen = items.find(|(index, item)| Some(item.letter) == letter || (by_cursor && index == row));
         if let Some((_, item)) = chosen {
@@ -55,7 +55,7 @@ pub(super) fn dialog_letter(event: KeyEvent) -> bool {
 
 pub(super) fn menu_move(model: &mut Model, action: Option<Action>) {
     let count = dialog::items(model).len();
-    let Some(Overlay::Actions { row }) = &mut model.overlay else { return };
+    let Some(Overlay::Actions { row, .. }) = &mut model.overlay else { return };
     match action {
         Some(Action::Down) => *row = moved(*row, 1, count),
         Some(Action::Up) => *row = moved(*row, -1, count),
@@ -147,7 +147,10 @@ pub(super) fn panel_key(model: &mut Model, action: Option<Action>) -> Cmds {
     let Some(Overlay::Panel(panel)) = &model.overlay else { return Vec::new() };
     match action {
         Some(Action::Copy) => {
-            let number = panel.audit_number().map(|number| number.to_string()).unwrap_or_default();
+            let Some(number) = panel.audit_number().map(|number| number.to_string()) else {
+                toast(model, "there is no audit entry yet: nothing was done");
+                return Vec::new();
+            };
             toast(model, "the audit number was sent to your terminal");
             vec![Cmd::Copy(number)]
         }

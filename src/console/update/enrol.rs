@@ -50,7 +50,7 @@ pub(super) fn enrol_key(model: &mut Model, event: KeyEvent) -> Cmds {
 }
 
 /// Forgets the key on the screen: time is up, the process stops for a while, or there is no room any more.
-pub fn hide_key(model: &mut Model) {
+pub(super) fn hide_key(model: &mut Model) {
     if let Some(Overlay::Enrol(enrol)) = &mut model.overlay
         && enrol.key.is_some()
     {

@@ -2,7 +2,7 @@
 
 use crossterm::event::{KeyCode, KeyEvent};
 
-use super::ask::ask;
+use super::ask::{ask, forget};
 use super::browse::moved;
 use super::{Cmds, remember_reason, toast};
 use crate::app::approvals::{ApprovalRow, ListApprovals};
@@ -10,7 +10,7 @@ use crate::app::jobs::{JobDetail, JobRow, ListJobs, ReadJob};
 use crate::console::confirm::{Confirm, Question};
 use crate::console::dialog::Outcome;
 use crate::console::link::Request;
-use crate::console::model::{Model, Overlay, Screen, Slot};
+use crate::console::model::{JobRef, Marks, Model, Overlay, Screen, Slot};
 use crate::console::view::jobs::{state, title};
 use crate::domain::job::{JobAct, JobState};
 
@@ -19,8 +19,18 @@ const RESULTS: usize = 500;
 
 pub(super) fn open_jobs(model: &mut Model) -> Cmds {
     model.screen = Screen::Jobs;
+    if model.jobs.chosen_index().is_none() {
+        model.jobs.chosen = None;
+    }
+    let mut commands = leave_job(model);
+    commands.extend(read_jobs(model));
+    commands
+}
+
+/// Back to the list; a job that is still being read is not opened any more.
+pub(super) fn leave_job(model: &mut Model) -> Cmds {
     model.jobs.open = None;
-    read_jobs(model)
+    if model.is_awaiting(Slot::Job) { vec![forget(model, Slot::Job)] } else { Vec::new() }
 }
 
 /// Jobs, approvals, and the job that is open.
@@ -73,7 +83,7 @@ pub(super) fn step_jobs(model: &mut Model, rows: isize) {
         return;
     }
     let ids = model.jobs.ids();
-    let index = moved(model.jobs.chosen_index().unwrap_or(0), rows, ids.len());
+    let index = model.jobs.chosen_index().map_or(0, |index| moved(index, rows, ids.len()));
     model.jobs.chosen = ids.get(index).map(|id| (*id).to_owned());
 }
 
@@ -98,30 +108,40 @@ pub struct Item {
     pub refused: Option<String>,
 }
 
-/// What can be done to the approval or job under the cursor.
+/// What can be done to an approval or a job; nothing once it is gone.
 #[must_use]
-pub fn items(model: &Model) -> Vec<Item> {
+pub fn items(model: &Model, on: &JobRef) -> Vec<Item> {
     let writes = model.writes_refused().map(str::to_owned);
-    if let Some(row) = model.jobs.chosen_approval().filter(|_| model.jobs.open.is_none()) {
-        let own = (row.asked_by == model.operator).then(|| "asked for by you: another operator decides".to_owned());
-        return vec![
-            Item {
-                letter: 'o',
-                label: "approve, and do it at once...",
-                question: Question::Approve(row.clone()),
-                refused: writes.clone().or(own),
-            },
-            Item { letter: 'x', label: "refuse...", question: Question::Refuse(row.clone()), refused: writes },
-        ];
-    }
-    let Some(job) = model.jobs.chosen_job() else { return Vec::new() };
+    let id = match on {
+        JobRef::Approval(id) => id,
+        JobRef::Job(id) => return job_items(model, id, writes.as_deref()),
+    };
+    let row = model.jobs.approvals.iter().find(|row| row.id == *id);
+    row.map(|row| approval_items(model, row, writes)).unwrap_or_default()
+}
+
+fn approval_items(model: &Model, row: &ApprovalRow, writes: Option<String>) -> Vec<Item> {
+    let own = (row.asked_by == model.operator).then(|| "asked for by you: another operator decides".to_owned());
+    vec![
+        Item {
+            letter: 'o',
+            label: "approve, and do it at once...",
+            question: Question::Approve(row.clone()),
+            refused: writes.clone().or(own),
+        },
+        Item { letter: 'x', label: "refuse...", question: Question::Refuse(row.clone()), refused: writes },
+    ]
+}
+
+fn job_items(model: &Model, id: &str, writes: Option<&str>) -> Vec<Item> {
+    let Some(job) = model.jobs.job(id) else { return Vec::new() };
     let item = |letter, label, act, possible: &[JobState]| {
         let refused = (!possible.contains(&job.state)).then(|| state(job.state).1.to_owned());
         Item {
             letter,
             label,
             question: Question::Steer { act, job: job.clone() },
-            refused: writes.clone().or(refused.map(|state| format!("it is {state}"))),
+            refused: writes.map(str::to_owned).or(refused.map(|state| format!("it is {state}"))),
         }
     };
     vec![
@@ -132,16 +152,16 @@ pub fn items(model: &Model) -> Vec<Item> {
 }
 
 pub(super) fn open_menu(model: &mut Model) {
-    if items(model).is_empty() {
-        toast(model, "there is nothing to act on");
-    } else {
-        model.overlay = Some(Overlay::JobActions { row: 0 });
+    match model.jobs.chosen_ref() {
+        Some(on) => model.overlay = Some(Overlay::JobActions { row: 0, on }),
+        None => toast(model, "there is nothing to act on"),
     }
 }
 
 pub(super) fn menu_key(model: &mut Model, event: KeyEvent) -> Cmds {
-    let items = items(model);
-    let Some(Overlay::JobActions { row }) = &mut model.overlay else { return Vec::new() };
+    let Some(Overlay::JobActions { on, .. }) = &model.overlay else { return Vec::new() };
+    let items = items(model, on);
+    let Some(Overlay::JobActions { row, .. }) = &mut model.overlay else { return Vec::new() };
     let chosen = match event.code {
         KeyCode::Esc => {
             model.overlay = None;
@@ -210,6 +230,8 @@ pub(super) fn steered(model: &mut Model, row: JobRow) -> Cmds {
     toast(model, &format!("{}: {word}", title(&row)));
     model.jobs.chosen = Some(row.id.clone());
     if began {
+        // Who was marked is in the job now; marks that stay would be acted on twice.
+        model.users.marks = Marks::default();
         model.screen = Screen::Jobs;
         model.jobs.open = None;
         let id = row.id;

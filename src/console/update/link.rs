@@ -42,6 +42,7 @@ pub(super) fn lose(model: &mut Model) {
         model.link = LinkState::Lost { since: model.now, tries: 0, next_try_at };
         model.stale = true;
         model.awaited.retain(|awaited| awaited.slot == Slot::Write);
+        super::bulk::stop(model, "no server");
         if let Some(Overlay::Dialog(dialog)) = &mut model.overlay
             && !dialog.sent
         {

@@ -57,8 +57,13 @@ pub(super) fn mark_all(model: &mut Model) {
     if users.rows().is_empty() {
         return;
     }
+    if users.is_former {
+        return toast(model, "the search is not answered yet");
+    }
     if users.is_whole() {
-        let ids: Vec<UserId> = users.rows().iter().map(|row| row.uuid).collect();
+        let stray = users.window.as_ref().and_then(|window| window.stray);
+        let matching = users.rows().iter().map(|row| row.uuid).filter(|user| Some(*user) != stray);
+        let ids: Vec<UserId> = matching.collect();
         if let Marks::Users(marked) = &mut model.users.marks {
             marked.extend(ids);
             return;

@@ -38,7 +38,7 @@ use audit::filter_key;
 use browse::browse;
 use dialogs::remember_reason;
 use dialogs::{dialog_key, follow_mail, menu_key, panel_key};
-pub use enrol::hide_key;
+use enrol::hide_key;
 use filters::filters_key;
 use help::help_key;
 use link::catch_up;
@@ -106,13 +106,19 @@ pub fn start(model: &mut Model) -> Cmds {
 pub fn update(model: &mut Model, msg: Msg, now: Timestamp) -> Cmds {
     let before = model.now;
     model.now = now;
+    bulk::watch(model, before);
     match msg {
         Msg::Tick => return tick(model, before),
-        Msg::Answer { slot, serial, answer } => return answered(model, slot, serial, answer),
+        Msg::Answer { slot, serial, answer } => {
+            users::hold_still(model);
+            let commands = answered(model, slot, serial, answer);
+            close_gone(model);
+            return commands;
+        }
         Msg::Resize(columns, rows) => {
             model.size = (columns, rows);
             if model.is_too_small() {
-                hide_key(model);
+                unseen(model);
             }
         }
         Msg::Key(event) if event.kind == KeyEventKind::Release => return Vec::new(),
@@ -129,6 +135,27 @@ pub fn update(model: &mut Model, msg: Msg, now: Timestamp) -> Cmds {
     Vec::new()
 }
 
+/// The screen is out of sight: the process stops for a while, or there is no room. What must not go on unseen ends.
+pub fn unseen(model: &mut Model) {
+    hide_key(model);
+    bulk::stop(model, "the screen was out of sight");
+}
+
+/// A menu belongs to what it was opened for: when that is gone, so is the menu, and nothing else takes its place.
+fn close_gone(model: &mut Model) {
+    let is_gone = match &model.overlay {
+        Some(Overlay::Actions { user, .. } | Overlay::Palette { user: Some(user), .. }) => {
+            model.users.chosen != Some(*user)
+        }
+        Some(Overlay::JobActions { on, .. }) => jobs::items(model, on).is_empty(),
+        _ => false,
+    };
+    if is_gone {
+        model.overlay = None;
+        toast(model, "closed: what it was opened for is no longer there");
+    }
+}
+
 /// When the next `Tick` is due, if nothing else happens.
 #[must_use]
 pub fn next_tick(model: &Model) -> Timestamp {
@@ -142,7 +169,7 @@ pub fn next_tick(model: &Model) -> Timestamp {
         Some(Overlay::Bulk(bulk)) => bulk.seconds_left(model.now).is_some(),
         _ => false,
     };
-    if matches!(model.writes, Writes::On { .. }) || model.outdated || key_shown || model.unknown.is_some() {
+    if matches!(model.writes, Writes::On { .. }) || model.outdated || key_shown || !model.unknown.is_empty() {
         due.push(second);
     }
     match model.link {
@@ -268,7 +295,7 @@ fn key(model: &mut Model, event: KeyEvent) -> Cmds {
     match action {
         Some(Action::Repaint) => return vec![Cmd::Repaint],
         Some(Action::Suspend) => {
-            hide_key(model);
+            unseen(model);
             return vec![Cmd::Suspend];
         }
         Some(Action::Interrupt) => return interrupt(model),

@@ -14,12 +14,13 @@ use crate::console::model::{Focus, Model, Overlay, Screen};
 use crate::console::palette::{self, Command};
 
 pub(super) fn open_palette(model: &mut Model) {
-    model.overlay = Some(Overlay::Palette { place: place(model), input: Input::default(), row: 0 });
+    let (place, user) = (place(model), model.users.chosen);
+    model.overlay = Some(Overlay::Palette { place, user, input: Input::default(), row: 0 });
 }
 
 pub(super) fn palette_key(model: &mut Model, event: KeyEvent, action: Option<Action>) -> Cmds {
-    let Some(Overlay::Palette { place, input, row }) = &model.overlay else { return Vec::new() };
-    let entries = palette::entries(model, *place, input.value());
+    let Some(Overlay::Palette { place, user, input, row }) = &model.overlay else { return Vec::new() };
+    let entries = palette::entries(model, (*place, *user), input.value());
     let (from, row) = (*place, *row);
     let rows = match (action, event.code) {
         (Some(Action::Open), _) | (_, KeyCode::Enter) => {

@@ -26,15 +26,27 @@ const AHEAD: usize = WINDOW_PAGE_ROWS / 2;
 /// Reads the part of the list again that is held.
 pub(super) fn find_again(model: &mut Model) -> Cmds {
     let held = model.users.rows().len().clamp(WINDOW_PAGE_ROWS, FIND_MAX);
+    if model.users.is_former {
+        return find(model, ListFrom::Start, WINDOW_PAGE_ROWS, Goal::First);
+    }
     // The row that the window begins with is known by what lies behind it, so the new one begins a row later.
     let first = model.users.window.as_ref().and_then(|window| window.before().cloned());
     find(model, first.map_or(ListFrom::Start, ListFrom::After), held, Goal::Stay)
+}
+
+/// The cursor stays where the operator has it while something lies over the list, or one user is looked at in full: an
+/// answer that is still to come does not move it.
+pub(super) fn hold_still(model: &mut Model) {
+    if model.overlay.is_some() || model.screen == Screen::Users(Focus::Detail) {
+        (model.users.goal, model.users.beyond) = (Goal::Stay, 0);
+    }
 }
 
 /// Searches anew, as the words, the filters or the order have changed.
 pub(super) fn new_search(model: &mut Model) -> Cmds {
     model.users.chosen = None;
     model.users.range_from = None;
+    model.users.is_former = true;
     find(model, ListFrom::Start, WINDOW_PAGE_ROWS, Goal::First)
 }
 
@@ -66,6 +78,7 @@ pub(super) fn users_found(model: &mut Model, found: UserRows, slot: Slot, took_m
         return step_list(model, rows);
     }
     users.took_ms = took_ms;
+    users.is_former = false;
     users.without_last = None;
     let chosen = users.chosen_index().zip(users.chosen_row().cloned());
     let mut window = Window::new(found);
@@ -113,7 +126,7 @@ pub(super) fn step_list(model: &mut Model, rows: isize) -> Cmds {
 /// Asks for the next page on whichever side the cursor is near.
 fn read_on(model: &mut Model) -> Cmds {
     let free = !model.is_awaiting(Slot::MoreUsers) && !model.is_awaiting(Slot::FormerUsers);
-    if !free || model.is_awaiting(Slot::Find) || !model.is_connected() {
+    if !free || model.users.is_former || model.is_awaiting(Slot::Find) || !model.is_connected() {
         return Vec::new();
     }
     let Some((window, index)) = model.users.window.as_ref().zip(model.users.chosen_index()) else { return Vec::new() };

@@ -6,7 +6,7 @@ use ratatui::text::{Line, Span};
 use super::{BoxLine, boxed, centred, put_lines, toned};
 use crate::console::copy;
 use crate::console::dialog;
-use crate::console::model::{FILTERS, Model, SORTS};
+use crate::console::model::{FILTERS, JobRef, Model, SORTS};
 use crate::console::text::{fit, shown};
 use crate::console::theme::Tone;
 
@@ -87,9 +87,9 @@ fn line(model: &Model, chosen: bool, letter: char, label: &str, tone: Tone, note
     BoxLine { line, focused: chosen, cursor: None }
 }
 
-/// What can be done to the approval or job under the cursor.
-pub(super) fn draw_job_actions(model: &Model, frame: &mut Frame<'_>, row: usize) {
-    let items = crate::console::update::jobs::items(model);
+/// What can be done to an approval or a job.
+pub(super) fn draw_job_actions(model: &Model, frame: &mut Frame<'_>, row: usize, on: &JobRef) {
+    let items = crate::console::update::jobs::items(model, on);
     let lines: Vec<BoxLine> = items
         .iter()
         .enumerate()

@@ -84,15 +84,17 @@ fn overlay(model: &Model, frame: &mut Frame<'_>) {
         None | Some(Overlay::Alone(_) | Overlay::Enrol(_)) => {}
         Some(Overlay::Explain(explain)) => explain::draw(model, frame, explain),
         Some(Overlay::Export(export)) => export::draw(model, frame, export),
-        Some(Overlay::JobActions { row }) => menu::draw_job_actions(model, frame, *row),
+        Some(Overlay::JobActions { row, on }) => menu::draw_job_actions(model, frame, *row, on),
         Some(Overlay::Confirm(confirm)) => confirm::draw(model, frame, confirm),
         Some(Overlay::Bulk(bulk)) => bulk::draw(model, frame, bulk),
         Some(Overlay::Help { place, filter, row }) => help::draw(model, frame, *place, filter, *row),
         Some(Overlay::Filters { row }) => menu::draw_filters(model, frame, *row),
         Some(Overlay::Sorts { row }) => menu::draw_sorts(model, frame, *row),
-        Some(Overlay::Actions { row }) => menu::draw_actions(model, frame, *row),
+        Some(Overlay::Actions { row, .. }) => menu::draw_actions(model, frame, *row),
         Some(Overlay::Copy { row, alone }) => menu::draw_copy(model, frame, *row, *alone),
-        Some(Overlay::Palette { place, input, row }) => palette::draw(model, frame, *place, input, *row),
+        Some(Overlay::Palette { place, user, input, row }) => {
+            palette::draw(model, frame, (*place, *user), input, *row);
+        }
         Some(Overlay::Entry { row, line }) => audit::draw_entry(model, frame, row, *line),
         Some(Overlay::Messages { row }) => sheet::draw_messages(model, frame, *row),
         Some(Overlay::Dialog(dialog)) => dialog::draw(model, frame, dialog),

@@ -11,12 +11,13 @@ use crate::console::model::Model;
 use crate::console::palette::{Entry, entries};
 use crate::console::text::{cut, fit};
 use crate::console::theme::Tone;
+use crate::domain::id::UserId;
 
 const KEY_COLUMNS: usize = 10;
 const NAME_COLUMNS: usize = 20;
 
-pub(super) fn draw(model: &Model, frame: &mut Frame<'_>, place: Place, input: &Input, row: usize) {
-    let entries = entries(model, place, input.value());
+pub(super) fn draw(model: &Model, frame: &mut Frame<'_>, at: (Place, Option<UserId>), input: &Input, row: usize) {
+    let entries = entries(model, at, input.value());
     let outer = centred(frame, 76, usize::from(frame.area().height).saturating_sub(3));
     let inner = boxed(model, frame, outer, "Commands", "Enter does it, Esc closes");
     let (text, cursor) = field_text(input, 40);
