@@ -264,8 +264,8 @@ fn a_code_that_cannot_be_looked_into_says_so() {
 
 #[test]
 fn an_interrupted_question_about_a_code_is_not_answered_in_the_next_dialog() {
-    let mut console = at_edu(COLOUR, 80, 24);
-    console.keys("ax123456");
+    let mut console = Console::new(COLOUR, 80, 24);
+    console.keys("anna.smith@corp\nax123456");
     assert!(matches!(console.model.overlay, Some(Overlay::Explain(_))), "{}", console.screen());
     console.hold = true;
     console.keys("\n");
