@@ -134,6 +134,7 @@ fn seconds(console: &mut Console, count: usize) {
 
 #[test]
 fn only_a_countdown_that_was_seen_all_the_time_begins_anything() {
+    type Stop = fn(&mut Console);
     let suspend = |console: &mut Console| {
         console.send(Msg::Key(KeyEvent::new(KeyCode::Char('z'), KeyModifiers::CONTROL)));
     };
@@ -147,12 +148,12 @@ fn only_a_countdown_that_was_seen_all_the_time_begins_anything() {
     };
     let set_back = |console: &mut Console| console.pass(-3_000);
     let jump = |console: &mut Console| console.pass(60_000);
-    let stops: [(&str, &dyn Fn(&mut Console)); 5] = [
-        ("out of sight", &suspend),
-        ("no server", &lose),
-        ("out of sight", &shrink),
-        ("the clock was set back", &set_back),
-        ("nothing was shown for a while", &jump),
+    let stops: [(&str, Stop); 5] = [
+        ("out of sight", suspend),
+        ("no server", lose),
+        ("out of sight", shrink),
+        ("the clock was set back", set_back),
+        ("nothing was shown for a while", jump),
     ];
     for (why, stop) in stops {
         let mut console = reviewed(COLOUR, 80, 24);
