@@ -224,6 +224,12 @@ pub struct Limits {
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Admin {
+    /// The Unix group, by name or number, that may use the admin socket beside the server's user and root; empty for none.
+    pub group: String,
+    /// Those of `group` who are members of this one too may look only; empty for none.
+    pub readers_group: String,
+    /// Where the admin socket is when there is a `group`: an absolute path outside the data directory.
+    pub socket_dir: PathBuf,
     /// A regular expression that is to match in each reason; empty for none.
     pub reason_pattern: String,
     /// What cannot be taken back takes two operators where it is done to staff.

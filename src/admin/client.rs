@@ -3,7 +3,7 @@
 
 use std::future::ready;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -22,6 +22,7 @@ use super::{
     Version, check_length, clean_label, mismatch_text, new_request_id, socket_path,
 };
 use crate::app::Operation;
+use crate::config::Config;
 use crate::error::{Error, Result};
 
 /// The server has its own, shorter deadline; this one only ends waiting for a server that hangs.
@@ -51,8 +52,8 @@ impl SocketClient {
     /// Connects and compares versions. The inner `None` means that no server listens there.
     ///
     /// `role` names the program's part (`console`, `command line`) to the audit trail.
-    pub async fn connect(data_dir: &Path, operator: Operator, role: &str) -> io::Result<Option<Self>> {
-        let client = Self { path: socket_path(data_dir), operator, role: role.to_owned() };
+    pub async fn connect(config: &Config, operator: Operator, role: &str) -> io::Result<Option<Self>> {
+        let client = Self { path: socket_path(config), operator, role: role.to_owned() };
         check_length(&client.path)?;
         match UnixStream::connect(&client.path).await {
             Ok(_) => Ok(Some(client)),

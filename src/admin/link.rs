@@ -11,8 +11,9 @@ use std::time::Duration;
 use futures_util::stream::BoxStream;
 
 use super::client::SocketClient;
-use super::{PROTOCOL, Version, clean_label, new_request_id};
+use super::{PROTOCOL, Version, clean_label, new_request_id, socket_path};
 use crate::app::instance::{self, OpenError};
+use crate::app::permission::Rights;
 use crate::app::{Actor, App, Identity, Operation};
 use crate::config::{Config, Engine};
 use crate::error::{Error, Result};
@@ -65,8 +66,8 @@ pub enum LinkError {
     /// What we wrote there the server could not read afterwards.
     #[error("the store in {} belongs to user id {owner}: run this as that user, as in `sudo -u '#{owner}' doorward ...`", .data_dir.display())]
     NotOwner { data_dir: PathBuf, owner: u32 },
-    #[error("cannot use the admin socket in {}: {reason}", .data_dir.display())]
-    Socket { data_dir: PathBuf, reason: String },
+    #[error("cannot use the admin socket {}: {reason}", .path.display())]
+    Socket { path: PathBuf, reason: String },
     /// The server is of another version.
     #[error("{}", super::mismatch_text(.theirs, .ours))]
     Version { ours: Version, theirs: Version },
@@ -184,10 +185,9 @@ fn check_data_dir(data_dir: &Path) -> Result<(), LinkError> {
 }
 
 async fn connect_socket(config: &Config, operator: &Operator, role: &str) -> Result<Option<SocketClient>, LinkError> {
-    let data_dir = &config.server.data_dir;
-    let client = SocketClient::connect(data_dir, operator.clone(), role)
+    let client = SocketClient::connect(config, operator.clone(), role)
         .await
-        .map_err(|error| LinkError::Socket { data_dir: data_dir.clone(), reason: socket_reason(&error) })?;
+        .map_err(|error| LinkError::Socket { path: socket_path(config), reason: socket_reason(config, &error) })?;
     let Some(client) = client else { return Ok(None) };
     match client.greet().await {
         Ok(theirs) if theirs.protocol == PROTOCOL.to_string() => Ok(Some(client)),
@@ -198,8 +198,12 @@ async fn connect_socket(config: &Config, operator: &Operator, role: &str) -> Res
     }
 }
 
-fn socket_reason(error: &io::Error) -> String {
+fn socket_reason(config: &Config, error: &io::Error) -> String {
+    let group = &config.admin.group;
     match error.kind() {
+        io::ErrorKind::PermissionDenied if !group.is_empty() => {
+            format!("{error}; run this as a member of group {group:?}, as the user of the server, or as root")
+        }
         io::ErrorKind::PermissionDenied => format!("{error}; run this as the user of the server, or as root"),
         _ => error.to_string(),
     }
@@ -216,7 +220,12 @@ pub struct OfflineApp {
 impl OfflineApp {
     async fn call_as<O: Operation>(&self, request_id: &str, operation: O) -> Result<O::Reply> {
         let actor = Actor {
-            identity: Identity::Operator { uid: self.operator.uid, name: self.operator.name.clone() },
+            // Who can open the store can do anything to it.
+            identity: Identity::Operator {
+                uid: self.operator.uid,
+                name: self.operator.name.clone(),
+                rights: Rights::Operator,
+            },
             address: None,
             user_agent: Some(self.role.clone()),
             request_id: clean_label(request_id),

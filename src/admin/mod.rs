@@ -7,6 +7,7 @@
 //! may do what is the operations' own matter.
 
 pub mod client;
+pub mod groups;
 pub mod link;
 pub mod registry;
 pub mod server;
@@ -17,6 +18,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use http::{HeaderMap, StatusCode};
+
+use crate::config::Config;
 
 pub use link::{Link, LinkError, Operator};
 pub use server::serve_admin;
@@ -80,10 +83,12 @@ fn mismatch_text(server: &Version, client: &Version) -> String {
     )
 }
 
-/// Where the socket is.
+/// Where the socket is: in the data directory, which only the server's user may enter, or where a group may use it.
 #[must_use]
-pub fn socket_path(data_dir: &Path) -> PathBuf {
-    data_dir.join("admin.sock")
+pub fn socket_path(config: &Config) -> PathBuf {
+    let Config { admin, server, .. } = config;
+    let dir = if admin.group.is_empty() { &server.data_dir } else { &admin.socket_dir };
+    dir.join("admin.sock")
 }
 
 /// Whether the system takes the socket's path; the error says what to do.
@@ -96,7 +101,7 @@ fn check_length(path: &Path) -> io::Result<()> {
         io::ErrorKind::InvalidInput,
         format!(
             "the path of the admin socket has {bytes} bytes and a socket takes {SOCKET_PATH_BYTES_MAX}: choose a \
-             shorter server.data_dir, or a relative one"
+             shorter server.data_dir, or a relative one (with admin.group: a shorter admin.socket_dir)"
         ),
     ))
 }

@@ -1,5 +1,5 @@
-//! The server's end of the admin socket. Takes only our own user and root; the system's word for who that is goes into
-//! the audit trail, with the claimed name beside it.
+//! The server's end of the admin socket. Takes only our own user, root, and the members of the group that the
+//! configuration names; the system's word for who that is goes into the audit trail, with the claimed name beside it.
 
 use std::convert::Infallible;
 use std::fs::Permissions;
@@ -24,11 +24,13 @@ use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
+use super::groups::Groups;
 use super::registry::{self, Answer, failed};
 use super::{
     CONNECTIONS_MAX, HEADER_OPERATOR, HEADER_PROTOCOL, HEADER_REQUEST_ID, HEADER_VERSION, LABEL_BYTES_MAX, PROGRAM,
     PROTOCOL, REQUEST_BYTES_MAX, Version, check_length, mismatch_text, new_request_id, socket_path,
 };
+use crate::app::permission::Rights;
 use crate::app::{Actor, App, Identity};
 use crate::config::Config;
 use crate::error::Error;
@@ -39,8 +41,13 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Binds the admin socket and serves it until `shutdown` completes and the requests under way are answered.
-pub async fn serve_admin(app: App, config: Arc<Config>, shutdown: impl Future<Output = ()> + Send) -> io::Result<()> {
-    AdminServer::bind(app, config)?.serve(shutdown).await;
+pub async fn serve_admin(
+    app: App,
+    config: Arc<Config>,
+    groups: Option<Groups>,
+    shutdown: impl Future<Output = ()> + Send,
+) -> io::Result<()> {
+    AdminServer::bind(app, config, groups)?.serve(shutdown).await;
     Ok(())
 }
 
@@ -49,26 +56,40 @@ pub struct AdminServer {
     listener: UnixListener,
     socket: SocketFile,
     service: Service,
+    groups: Option<Groups>,
     /// Ends the streams of events, which would otherwise keep the server from stopping.
     stopping: watch::Sender<bool>,
 }
 
 impl AdminServer {
-    /// Binds `<data_dir>/admin.sock`. An [`App`] exists only where the data directory is locked, so a socket file found
-    /// there is nobody's and is removed.
-    pub fn bind(app: App, config: Arc<Config>) -> io::Result<Self> {
-        let path = socket_path(&config.server.data_dir);
+    /// Binds the socket where the configuration says; `groups` are those it names. An [`App`] exists only where the data
+    /// directory is locked, so a socket file found there is nobody's and is removed. In a folder elsewhere it is so when
+    /// nobody answers.
+    pub fn bind(app: App, config: Arc<Config>, groups: Option<Groups>) -> io::Result<Self> {
+        let path = socket_path(&config);
         check_length(&path)?;
+        if let Some(groups) = groups {
+            groups.make_dir(&config.admin.socket_dir)?;
+            if std::os::unix::net::UnixStream::connect(&path).is_ok() {
+                return Err(io::Error::new(
+                    io::ErrorKind::AddrInUse,
+                    "another server answers there (admin.socket_dir)",
+                ));
+            }
+        }
         match std::fs::remove_file(&path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
         let listener = UnixListener::bind(&path)?;
         let socket = SocketFile(path);
-        // Until this line the data directory, which is 0700, keeps others out.
-        std::fs::set_permissions(&socket.0, Permissions::from_mode(0o600))?;
+        match groups {
+            Some(groups) => groups.give_socket(&socket.0)?,
+            // Until this line the data directory, which is 0700, keeps others out.
+            None => std::fs::set_permissions(&socket.0, Permissions::from_mode(0o600))?,
+        }
         let (stopping, stopped) = watch::channel(false);
-        Ok(Self { listener, socket, service: Service { app, config, stopped }, stopping })
+        Ok(Self { listener, socket, service: Service { app, config, stopped }, groups, stopping })
     }
 
     /// Serves until `shutdown` completes; then takes no more connections and answers what is under way.
@@ -81,20 +102,20 @@ impl AdminServer {
                 () = &mut shutdown => break,
                 accepted = self.accept(&permits) => accepted,
             };
-            let Some(uid) = admitted_uid(&stream) else { continue };
-            let service = self.service.clone();
-            let answer = service_fn(move |request| {
-                let service = service.clone();
-                async move { Ok::<_, Infallible>(service.answer(uid, request).await) }
-            });
-            let connection = http1::Builder::new()
-                .timer(TokioTimer::new())
-                .header_read_timeout(HEAD_TIMEOUT)
-                .serve_connection(TokioIo::new(stream), answer);
-            let connection = graceful.watch(connection);
+            let (service, groups, watcher) = (self.service.clone(), self.groups, graceful.watcher());
             tokio::spawn(async move {
-                // A client that goes away early is its own affair.
-                let _ = connection.await;
+                if let Some(peer) = admitted(&stream, groups).await {
+                    let answer = service_fn(move |request| {
+                        let service = service.clone();
+                        async move { Ok::<_, Infallible>(service.answer(peer, request).await) }
+                    });
+                    let connection = http1::Builder::new()
+                        .timer(TokioTimer::new())
+                        .header_read_timeout(HEAD_TIMEOUT)
+                        .serve_connection(TokioIo::new(stream), answer);
+                    // A client that goes away early is its own affair.
+                    let _ = watcher.watch(connection).await;
+                }
                 drop(permit);
             });
         }
@@ -120,14 +141,29 @@ impl AdminServer {
     }
 }
 
-/// The caller's user id, if it may come in.
-fn admitted_uid(stream: &UnixStream) -> Option<u32> {
-    let uid = stream.peer_cred().ok()?.uid();
-    let admitted = uid == 0 || uid == rustix::process::geteuid().as_raw();
-    if !admitted {
+/// Who is at the other end, as the system says.
+#[derive(Clone, Copy)]
+struct Peer {
+    uid: u32,
+    rights: Rights,
+}
+
+/// The caller, if it may come in: once for each connection, so who leaves a group keeps what is open and no more.
+async fn admitted(stream: &UnixStream, groups: Option<Groups>) -> Option<Peer> {
+    let credentials = stream.peer_cred().ok()?;
+    let (uid, gid) = (credentials.uid(), credentials.gid());
+    if uid == 0 || uid == rustix::process::geteuid().as_raw() {
+        return Some(Peer { uid, rights: Rights::Operator });
+    }
+    let rights = match groups {
+        // The system may ask others for the groups of a user.
+        Some(groups) => tokio::task::spawn_blocking(move || groups.rights(uid, gid)).await.ok().flatten(),
+        None => None,
+    };
+    if rights.is_none() {
         tracing::warn!(uid, "admin socket: refused a caller of another user");
     }
-    admitted.then_some(uid)
+    rights.map(|rights| Peer { uid, rights })
 }
 
 /// Removes the socket file when the server stops, so that clients look no further.
@@ -150,10 +186,10 @@ type Body = UnsyncBoxBody<Bytes, Infallible>;
 
 impl Service {
     /// Answers one request; the deadline is that of the HTTP API.
-    async fn answer(&self, uid: u32, request: Request<Incoming>) -> Response<Body> {
+    async fn answer(&self, peer: Peer, request: Request<Incoming>) -> Response<Body> {
         let deadline = Duration::from_millis(self.config.server.request_timeout_ms);
         // A panic is logged by its hook; the caller gets an answer, and the server goes on.
-        let route = AssertUnwindSafe(self.route(uid, request)).catch_unwind();
+        let route = AssertUnwindSafe(self.route(peer, request)).catch_unwind();
         let answer = match tokio::time::timeout(deadline, route).await {
             Ok(Ok(Ok(answer))) => answer,
             Ok(Ok(Err(error))) => whole(failed(&error)),
@@ -172,7 +208,7 @@ impl Service {
         response
     }
 
-    async fn route(&self, uid: u32, request: Request<Incoming>) -> Result<(StatusCode, Body), Error> {
+    async fn route(&self, peer: Peer, request: Request<Incoming>) -> Result<(StatusCode, Body), Error> {
         let (head, body) = request.into_parts();
         check_protocol(&head.headers)?;
         match (&head.method, head.uri.path()) {
@@ -181,7 +217,7 @@ impl Service {
             (&Method::POST, path) if path.starts_with("/op/") => {
                 let name = path.trim_start_matches("/op/");
                 let body = read(body).await?;
-                Ok(whole(registry::run(&self.app, &actor(uid, &head.headers), name, &body).await))
+                Ok(whole(registry::run(&self.app, &actor(peer, &head.headers), name, &body).await))
             }
             _ => Err(Error::NotFound { detail: "no such path on the admin socket".into() }),
         }
@@ -223,9 +259,9 @@ fn check_protocol(headers: &HeaderMap) -> Result<(), Error> {
     Err(Error::refused("protocol_mismatch", mismatch_text(&Version::ours(), &theirs)))
 }
 
-fn actor(uid: u32, headers: &HeaderMap) -> Actor {
+fn actor(Peer { uid, rights }: Peer, headers: &HeaderMap) -> Actor {
     Actor {
-        identity: Identity::Operator { uid, name: label(headers, HEADER_OPERATOR).unwrap_or_default() },
+        identity: Identity::Operator { uid, name: label(headers, HEADER_OPERATOR).unwrap_or_default(), rights },
         address: None,
         user_agent: label(headers, http::header::USER_AGENT.as_str()),
         request_id: label(headers, HEADER_REQUEST_ID).unwrap_or_else(new_request_id),

@@ -34,9 +34,9 @@ impl Running {
     async fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let config = memory_config(folder.path());
-        std::fs::write(socket_path(folder.path()), "left behind by a crash").unwrap();
+        std::fs::write(socket_path(&config), "left behind by a crash").unwrap();
         let app = instance::open(Arc::clone(&config), "server").await.unwrap();
-        let server = AdminServer::bind(app, Arc::clone(&config)).unwrap();
+        let server = AdminServer::bind(app, Arc::clone(&config), None).unwrap();
         let (stop, stopped) = oneshot::channel();
         let task = tokio::spawn(server.serve(async {
             let _ = stopped.await;
@@ -45,7 +45,7 @@ impl Running {
     }
 
     async fn client(&self) -> SocketClient {
-        SocketClient::connect(self.folder.path(), operator(), "test").await.unwrap().unwrap()
+        SocketClient::connect(&self.config, operator(), "test").await.unwrap().unwrap()
     }
 
     async fn stop(self) -> (tempfile::TempDir, Arc<Config>) {
@@ -72,7 +72,7 @@ fn unlock() -> UnlockTwoFactor {
 #[tokio::test]
 async fn the_socket_is_ours_alone_and_goes_away_with_the_server() {
     let running = Running::start().await;
-    let path = socket_path(running.folder.path());
+    let path = socket_path(&running.config);
     assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
     assert!(Link::connect(&running.config, operator(), "test").await.unwrap().is_live());
     let (_folder, _) = running.stop().await;
@@ -98,7 +98,7 @@ async fn what_the_server_refuses_arrives_as_the_same_error() {
 #[tokio::test]
 async fn another_version_of_the_protocol_is_named() {
     let running = Running::start().await;
-    let mut stream = UnixStream::connect(socket_path(running.folder.path())).await.unwrap();
+    let mut stream = UnixStream::connect(socket_path(&running.config)).await.unwrap();
     let request = "GET /hello HTTP/1.1\r\nhost: x\r\ndoorward-protocol: 999\r\nconnection: close\r\n\r\n";
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut answer = String::new();

@@ -8,6 +8,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::permission::Rights;
 use super::views::{AuditRow, UserRef};
 use super::{Context, Identity, Mode, Operation, Permission};
 use crate::domain::audit::{AuditActor, AuditRecord, AuditTarget, Event, JOB, Outcome};
@@ -55,6 +56,8 @@ pub struct ServerStatus {
     pub audit_newest: u64,
     pub mail_available: bool,
     pub started_at: Timestamp,
+    /// What the caller may do.
+    pub rights: Rights,
 }
 
 /// Which entries of the trail are wanted; what is not said is not asked for.
@@ -257,6 +260,10 @@ impl Operation for ReadStatus {
             audit_newest: cx.records().audit_newest().await?,
             mail_available: cx.app.is_mail_available(),
             started_at: cx.app.0.started_at,
+            rights: match &cx.actor.identity {
+                Identity::Operator { rights, .. } => *rights,
+                _ => Rights::Operator,
+            },
         })
     }
 }
@@ -371,7 +378,7 @@ impl Context<'_> {
             Identity::Anonymous | Identity::Pending(_) => AuditActor::Anonymous,
             Identity::Session { user: who, session } => user(who, Some(session.session.id.to_string()), None),
             Identity::ApiKey { user: who, key } => user(who, None, Some(key.id.clone())),
-            Identity::Operator { uid, name } => AuditActor::Operator { uid: *uid, name: name.clone() },
+            Identity::Operator { uid, name, .. } => AuditActor::Operator { uid: *uid, name: name.clone() },
             Identity::System => AuditActor::System,
         }
     }

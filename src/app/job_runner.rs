@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::audit::Note;
 use super::jobs::{about, counted};
+use super::permission::Rights;
 use super::safety::Proven;
 use super::{Actor, App, Context, Identity, outbox};
 use crate::clock;
@@ -139,7 +140,12 @@ impl App {
 /// A job acts in the name of who started it.
 fn actor(job: &Job) -> Actor {
     Actor {
-        identity: Identity::Operator { uid: job.asked_by.uid, name: job.asked_by.name.clone() },
+        identity: Identity::Operator {
+            uid: job.asked_by.uid,
+            name: job.asked_by.name.clone(),
+            // It was a write to start it.
+            rights: Rights::Operator,
+        },
         address: None,
         user_agent: None,
         request_id: format!("job-{}", job.id),

@@ -108,10 +108,12 @@ pub enum Identity {
         user: Arc<User>,
         key: Arc<ApiKey>,
     },
-    /// A person at the console or the command line. `uid` is what the system says, `name` what was claimed.
+    /// A person at the console or the command line. `uid` is what the system says, `name` what was claimed,
+    /// `rights` what the groups of the user allow.
     Operator {
         uid: u32,
         name: String,
+        rights: permission::Rights,
     },
     /// The server itself (the outbox, the sweeper).
     System,
@@ -313,7 +315,7 @@ impl Context<'_> {
     /// The operator who calls.
     fn operator(&self) -> Result<AskedBy> {
         match &self.actor.identity {
-            Identity::Operator { uid, name } => Ok(AskedBy { uid: *uid, name: name.clone() }),
+            Identity::Operator { uid, name, .. } => Ok(AskedBy { uid: *uid, name: name.clone() }),
             _ => Err(Error::permission_denied()),
         }
     }

@@ -1,5 +1,7 @@
 //! What an operation needs of its caller. Checked at the single door, so that nobody can forget it.
 
+use serde::{Deserialize, Serialize};
+
 use super::{Context, Identity, PresentedSession};
 use crate::domain::api_key::ApiKey;
 use crate::domain::session::{REAUTH_SECONDS, Session};
@@ -45,6 +47,15 @@ pub enum KeyRule {
     TwoFactorScope(&'static str),
 }
 
+/// What an operator may do at all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Rights {
+    /// Look only (`admin.readers_group`).
+    Reader,
+    Operator,
+}
+
 impl Permission {
     pub const ANYONE: Self = Self { who: Who::Anyone, key: KeyRule::Unsupported, sensitive: false, passes_gate: true };
     pub const USER: Self = Self { who: Who::User, key: KeyRule::Unsupported, sensitive: false, passes_gate: false };
@@ -81,6 +92,9 @@ impl Context<'_> {
     /// Whether the actor may do what needs this.
     pub(super) fn check(&self, needs: Permission) -> Result<()> {
         match (needs.who, &self.actor.identity) {
+            (Who::OperatorWrite, Identity::Operator { rights: Rights::Reader, .. }) => {
+                Err(Error::refused("not_allowed", "your group may look only"))
+            }
             (Who::Anyone, _)
             | (Who::OperatorRead | Who::OperatorWrite, Identity::Operator { .. } | Identity::System) => Ok(()),
             (Who::User, Identity::Session { user, session }) => {

@@ -16,7 +16,9 @@ use tokio::task::JoinSet;
 
 use super::output::{complain, print};
 use super::{Failure, Global, logging};
+use crate::admin::groups::Groups;
 use crate::admin::server::AdminServer;
+use crate::admin::socket_path;
 use crate::app::App;
 use crate::app::instance;
 use crate::config::{Config, ConfigError};
@@ -40,21 +42,22 @@ pub fn run(global: &Global, mut config: Config) -> Result<(), Failure> {
 
 async fn serve(config: Arc<Config>) -> Result<(), Failure> {
     let signals = Signals::install().map_err(Failure::runtime)?;
+    let groups = Groups::from_config(&config.admin)?;
     let app = instance::open(Arc::clone(&config), ROLE).await?;
-    let result = serve_open(&app, &config, signals).await;
+    let result = serve_open(&app, &config, groups, signals).await;
     app.close().await;
     tracing::info!("stopped");
     result
 }
 
-async fn serve_open(app: &App, config: &Arc<Config>, signals: Signals) -> Result<(), Failure> {
+async fn serve_open(app: &App, config: &Arc<Config>, groups: Option<Groups>, signals: Signals) -> Result<(), Failure> {
     let transport = mail::Transport::from_config(config).map_err(ConfigError::in_use)?;
     let listen = config.server.listen;
     let (server, address) = http::bind(app.clone(), Arc::clone(config))
         .await
         .map_err(Failure::io(format!("cannot listen on {listen} (server.listen)")))?;
-    let admin = AdminServer::bind(app.clone(), Arc::clone(config))
-        .map_err(Failure::io(format!("cannot make the admin socket in {}", config.server.data_dir.display())))?;
+    let admin = AdminServer::bind(app.clone(), Arc::clone(config), groups)
+        .map_err(Failure::io(format!("cannot make the admin socket {}", socket_path(config).display())))?;
 
     let (stop, stopped) = watch::channel(false);
     let mut parts = JoinSet::new();

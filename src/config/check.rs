@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv6Addr};
 use std::num::NonZeroU16;
 use std::ops::RangeInclusive;
+use std::path::Component;
 
 use super::{Admin, Config, Email, MailTransport, OnOff, Password, Server};
 use crate::domain::email::EmailAddress;
@@ -17,6 +18,7 @@ pub(super) fn problem(config: &Config) -> Option<(&'static str, String)> {
         .or_else(|| log_level(&config.log.level))
         .or_else(|| login_codes(config))
         .or_else(|| reason_pattern(&config.admin))
+        .or_else(|| groups(config))
         .or_else(|| not_there_yet(config))
 }
 
@@ -208,6 +210,31 @@ fn reason_pattern(admin: &Admin) -> Problem {
     Some(("admin.reason_pattern", format!("it is no regular expression: {text}")))
 }
 
+/// A group needs a folder that it may enter, which the data directory is not.
+fn groups(config: &Config) -> Problem {
+    let Admin { group, readers_group, socket_dir, .. } = &config.admin;
+    let has_dir = !socket_dir.as_os_str().is_empty();
+    if group.is_empty() {
+        let lonely = "it has no effect without admin.group: set both or neither".to_owned();
+        return (!readers_group.is_empty())
+            .then(|| ("admin.readers_group", lonely.clone()))
+            .or_else(|| has_dir.then_some(("admin.socket_dir", lonely)));
+    }
+    // Without a working directory nothing relative can be found either.
+    let data_dir = std::path::absolute(&config.server.data_dir).unwrap_or_default();
+    let is_plain = socket_dir.components().all(|part| part != Component::ParentDir);
+    let problem = if !has_dir {
+        "admin.group is set, which needs a folder for the admin socket, as in \"/run/doorward\""
+    } else if !socket_dir.is_absolute() || !is_plain {
+        "it must be an absolute path without `..`, as in \"/run/doorward\""
+    } else if socket_dir.starts_with(&data_dir) {
+        "it must be outside of server.data_dir, which only the server's user may enter"
+    } else {
+        return None;
+    };
+    Some(("admin.socket_dir", problem.to_owned()))
+}
+
 /// Settings whose part of the program is still to come: taking them without effect would deceive.
 fn not_there_yet(config: &Config) -> Problem {
     if !config.metrics.listen.is_empty() {
@@ -306,5 +333,20 @@ mod tests {
             complaint(&[("password.parallelism", "4"), ("password.memory_kib", "31")]).as_deref(),
             Some("password.memory_kib")
         );
+        assert_eq!(complaint(&[("admin.readers_group", "support")]).as_deref(), Some("admin.readers_group"));
+        assert_eq!(complaint(&[("admin.socket_dir", "/run/doorward")]).as_deref(), Some("admin.socket_dir"));
+        assert_eq!(complaint(&[("admin.group", "ops")]).as_deref(), Some("admin.socket_dir"));
+        for (socket_dir, is_good) in [
+            ("/run/doorward", true),
+            ("/srv/doorward-run", true),
+            ("run", false),
+            ("/run/../srv/doorward", false),
+            ("/srv/doorward", false),
+            ("/srv/doorward/run", false),
+        ] {
+            let settings =
+                [("server.data_dir", "/srv/doorward"), ("admin.group", "ops"), ("admin.socket_dir", socket_dir)];
+            assert_eq!(complaint(&settings).as_deref(), (!is_good).then_some("admin.socket_dir"), "{socket_dir}");
+        }
     }
 }

@@ -56,6 +56,7 @@ mod races;
 mod requests;
 mod reset;
 mod reset_link;
+mod rights;
 mod safety;
 mod secrets;
 mod sessions;

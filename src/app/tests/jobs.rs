@@ -305,7 +305,7 @@ async fn second_factors_of_some_are_reset() {
     world.enrol(&session).await;
     let own = world.login("user01@example.com").await;
     world.enrol(&own).await;
-    let jane = Identity::Operator { uid: 0, name: "user01@example.com".to_owned() };
+    let jane = Identity::Operator { uid: 0, name: "user01@example.com".to_owned(), rights: Rights::Operator };
     let selection = Selection::Users(ids.clone());
     let found = world.run(&jane, DraftJob { kind: JobKind::ResetTwoFactor, selection }).await.unwrap();
     let skipped: Vec<&str> = found.skipped.iter().map(|(why, _)| why.as_str()).collect();

@@ -22,6 +22,7 @@ use super::export::Export;
 use super::keys::{Keymap, Place};
 use super::theme::Theme;
 use crate::app::audit::ServerStatus;
+use crate::app::permission::Rights;
 use crate::app::reset::{Done, TwoFactorReset};
 use crate::app::views::{AuditRow, UserDetail};
 use crate::domain::id::UserId;
@@ -380,11 +381,17 @@ impl Model {
     #[must_use]
     pub fn writes_left(&self) -> Option<i64> {
         match self.writes {
-            Writes::On { until } => {
+            Writes::On { until } if !self.may_look_only() => {
                 Some(until.seconds_since(self.now)).filter(|left| (0..=WRITES_SECONDS).contains(left))
             }
-            Writes::Off | Writes::Forbidden => None,
+            Writes::On { .. } | Writes::Off | Writes::Forbidden => None,
         }
+    }
+
+    /// Whether the server lets this operator look and no more.
+    #[must_use]
+    pub fn may_look_only(&self) -> bool {
+        self.status.as_ref().is_some_and(|status| status.rights == Rights::Reader)
     }
 
     /// Why nothing can be changed at the moment.
@@ -394,6 +401,8 @@ impl Model {
             Some("no server")
         } else if self.writes == Writes::Forbidden {
             Some("started with --read-only")
+        } else if self.may_look_only() {
+            Some("your group may look only")
         } else if self.writes_left().is_none() {
             Some("writes are off: W")
         } else {

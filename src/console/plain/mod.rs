@@ -361,6 +361,7 @@ impl<B: Backend, W: Write> Plain<B, W> {
         });
         let writes = match (self.model.writes, self.model.writes_left()) {
             (Writes::Forbidden, _) => "Started with --read-only.".to_owned(),
+            _ if self.model.may_look_only() => "Your group may look only.".to_owned(),
             (_, Some(left)) => format!("Writes are on for {left} s."),
             (_, None) => "Writes are off.".to_owned(),
         };
@@ -371,6 +372,9 @@ impl<B: Backend, W: Write> Plain<B, W> {
     async fn switch_writes(&mut self, on: bool) -> io::Result<()> {
         if self.model.writes == Writes::Forbidden {
             return self.say("Started with --read-only: writes stay off.");
+        }
+        if self.model.may_look_only() {
+            return self.say("Your group may look only: writes stay off.");
         }
         if !on {
             self.model.writes = Writes::Off;

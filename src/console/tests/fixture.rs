@@ -13,6 +13,7 @@ use crate::app::audit::{AuditPage, ServerStatus};
 use crate::app::directory::{FindUsers, Hits, ListFrom, UserRows};
 use crate::app::jobs::{DraftJob, JobDetail, JobDraft, JobOutcome, JobResult, JobRow, Selection};
 use crate::app::overview::{Adoption, Attention, AttentionKind, Overview};
+use crate::app::permission::Rights;
 use crate::app::requests::RequestOutcome;
 use crate::app::reset::{CodeExplanation, Done, EnrolmentStarted, ResetTwoFactor, TwoFactorReset};
 use crate::app::views::{ApiKeyView, AuditRow, FactorView, SessionRow, UserDetail, UserRow};
@@ -190,6 +191,7 @@ pub fn status() -> ServerStatus {
         audit_newest: 48_213,
         mail_available: true,
         started_at: ago(12 * DAY),
+        rights: Rights::Operator,
     }
 }
 

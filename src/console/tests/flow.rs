@@ -9,6 +9,7 @@ use futures_util::stream;
 use tokio::sync::watch;
 
 use super::fixture::{COLOUR, Console, Server, detail, start, users};
+use crate::app::permission::Rights;
 use crate::app::requests::RequestOutcome;
 use crate::console::dialog::Part;
 use crate::console::link::{Answer, Backend, Failure, Request};
@@ -214,6 +215,20 @@ fn read_only_stays_read_only() {
     console.keys("anna.smith@corp\nWau");
     assert_eq!(console.model.writes, Writes::Forbidden);
     assert!(console.model.toast.as_ref().is_some_and(|toast| toast.text.contains("--read-only")));
+}
+
+#[test]
+fn who_may_look_only_is_told_so() {
+    let mut console = console().at_anna();
+    assert!(console.screen().contains("WRITES"));
+    console.server.status.lock().unwrap().rights = Rights::Reader;
+    console.model.status.as_mut().unwrap().rights = Rights::Reader;
+    assert!(console.screen().contains("READ-ONLY"));
+    assert_eq!(console.model.writes_refused(), Some("your group may look only"));
+    console.keys("W");
+    assert!(console.model.toast.as_ref().is_some_and(|toast| toast.text.contains("your group may look only")));
+    console.keys("a");
+    assert!(console.screen().contains("your group may look only"), "{}", console.screen());
 }
 
 #[test]

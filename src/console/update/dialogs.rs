@@ -173,6 +173,7 @@ pub(super) fn panel_key(model: &mut Model, action: Option<Action>) -> Cmds {
 
 pub(super) fn toggle_writes(model: &mut Model) {
     match model.writes {
+        _ if model.may_look_only() => toast(model, "your group may look only: writes stay off"),
         Writes::On { .. } => {
             model.writes = Writes::Off;
             toast(model, "writes are off");
