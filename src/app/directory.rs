@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::organization_views::OrganizationBasicView;
-use super::search::{Found, From, Indexed, Wanted, Window};
+use super::search::{Found, From, Indexed, Need, Wanted, Window};
 use super::views::{FactorView, UserDetail, UserRef, UserRow};
 use super::{Context, Operation, Permission};
 use crate::domain::audit::{AuditRecord, Event};
@@ -96,9 +96,9 @@ impl Operation for FindUsers {
             ListFrom::Share(percent) => From::Share(*percent),
         };
         let (asked, at) = (wanted.clone(), from.clone());
-        let is_needed = !wanted.terms.is_empty();
+        let need = wanted.need();
         let found =
-            cx.app.ask_column(is_needed, move |column, cancelled| column.find(&asked, &at, limit, cancelled)).await?;
+            cx.app.ask_column(need, move |column, cancelled| column.find(&asked, &at, limit, cancelled)).await?;
         match found {
             Some(window) => cx.rows_found(window, total).await,
             None => cx.rows_listed(cx.list_from_indexes(&wanted, &from, limit).await?, total).await,
@@ -121,8 +121,8 @@ impl Operation for CountUsers {
     async fn run(self, cx: &Context<'_>) -> Result<Self::Reply> {
         let wanted = cx.wanted(&self.query, self.filters, UserSort::default()).await?;
         let asked = wanted.clone();
-        let is_needed = !wanted.terms.is_empty();
-        match cx.app.ask_column(is_needed, move |column, cancelled| column.count(&asked, cancelled)).await? {
+        let need = wanted.need();
+        match cx.app.ask_column(need, move |column, cancelled| column.count(&asked, cancelled)).await? {
             Some(count) => Ok(Hits { count, is_exact: true }),
             None => cx.count_from_indexes(&wanted).await,
         }
@@ -184,11 +184,21 @@ impl Context<'_> {
     }
 
     /// The ids of all users that a question finds, for acts on many; in no order that means anything.
+    /// Unavailable while nobody knows all of them.
     pub async fn matching_ids(&self, words: &str, filters: Vec<UserFilter>) -> Result<Vec<UserId>> {
         let wanted = self.wanted(words, filters, UserSort::default()).await?;
         let asked = wanted.clone();
-        if let Some(ids) = self.app.ask_column(true, move |column, cancelled| column.ids(&asked, cancelled)).await? {
+        if let Some(ids) =
+            self.app.ask_column(Need::Everybody, move |column, cancelled| column.ids(&asked, cancelled)).await?
+        {
             return Ok(ids);
+        }
+        if !wanted.terms.is_empty() {
+            // The indexes find some of those with these words.
+            return Err(Error::Unavailable {
+                detail: "The search is not ready yet, and nobody may be left out. Please try again in a moment.".into(),
+                retry_after_s: 5,
+            });
         }
         let (mut ids, mut from) = (Vec::new(), From::Start);
         loop {

@@ -13,7 +13,7 @@ use super::permission::Rights;
 use super::safety::Proven;
 use super::{Actor, App, Context, Identity, outbox};
 use crate::clock;
-use crate::domain::audit::Event;
+use crate::domain::audit::{Event, JOB};
 use crate::domain::job::{Job, JobId, JobKind, JobState, Outcome, Skip};
 use crate::domain::mail::MailKind;
 use crate::domain::time::Timestamp;
@@ -21,9 +21,12 @@ use crate::domain::user::User;
 use crate::error::{Error, Result};
 use crate::records::{
     FROZEN_PER_PAGE, FrozenUsers, Reminder, Versioned, keys, put_job, put_job_results, put_reminder, put_user,
+    shelve_job,
 };
 use crate::store::{Batch, Commit, Expect, StoreError};
 
+/// Jobs looked at for one that can go on.
+const JOBS_MAX: usize = 100;
 /// Users left out that go into one batch.
 const SKIPS_MAX: usize = 40;
 /// Time until a job goes on when the store could not be reached.
@@ -89,10 +92,27 @@ impl App {
         self.0.job_bell.notify_one();
     }
 
-    /// Sees to the next user (or some that are left out) of the first job.
+    /// Sees to the next user (or some that are left out) of the first job. One that can never go on is stopped.
     pub(super) async fn job_step(&self, frozen: &mut Frozen, now: Timestamp) -> Result<Went> {
-        let Some(first) = self.records().jobs_running(1).await?.into_iter().next() else { return Ok(Went::Idle) };
-        let Some(job) = self.records().job(first.id).await? else { return Ok(Went::Idle) };
+        let mut stuck = None;
+        for id in self.records().jobs_running(JOBS_MAX).await? {
+            let error = match self.step_of(id, frozen, now).await {
+                Err(error @ (Error::Internal { .. } | Error::NotFound { .. })) => error,
+                went => return went,
+            };
+            tracing::error!(%error, job = %id, "a job cannot go on and is stopped");
+            match self.stop_broken(id, &error, now).await {
+                Ok(()) => return Ok(Went::On { mailed: false }),
+                // The others go on.
+                Err(error) => stuck = Some(error),
+            }
+        }
+        stuck.map_or(Ok(Went::Idle), Err)
+    }
+
+    async fn step_of(&self, id: JobId, frozen: &mut Frozen, now: Timestamp) -> Result<Went> {
+        let job = self.records().job(id).await?;
+        let job = job.ok_or_else(|| Error::internal(format!("the record of job {id} is gone")))?;
         let actor = actor(&job.value);
         let step = JobStep { job };
         let cx = Context { app: self, actor: &actor, now, step: Some(&step), approved: None };
@@ -125,6 +145,36 @@ impl App {
         // A conflict: the job was told something; it is read again.
         let _told = self.records().store().commit(step.told(Batch::default(), results)).await?;
         Ok(Went::On { mailed: false })
+    }
+
+    /// Stops a job that can never go on, with what was wrong: in the trail, and as what became of its next user.
+    async fn stop_broken(&self, id: JobId, why: &Error, now: Timestamp) -> Result<()> {
+        let before = match self.records().job(id).await {
+            Ok(before) => before,
+            Err(StoreError::Corrupt(_)) => None,
+            Err(error) => return Err(error.into()),
+        };
+        let actor =
+            Actor { identity: Identity::System, address: None, user_agent: None, request_id: format!("job-{id}") };
+        let cx = Context { app: self, actor: &actor, now, step: None, approved: None };
+        let (batch, note) = match before {
+            // Somebody was faster.
+            Some(before) if before.value.state != Some(JobState::Running) => return Ok(()),
+            Some(before) => {
+                let failed = Outcome::Failed(format!("the job was stopped: {why}"));
+                // All may have been seen to.
+                let left = usize::from(before.value.next < before.value.users);
+                let results: Vec<Outcome> = std::iter::once(failed).take(left).collect();
+                let batch = put_job_results(Batch::default(), id, before.value.next, &results);
+                let job = before.value.went_on(&results);
+                let job = Job { state: Some(JobState::Stopped), finished_at: Some(now), ..job };
+                (put_job(batch, Some(&before), &job), counted(about(Event::JobStopped, &job), &job))
+            }
+            None => (shelve_job(Batch::default(), id), Note::new(Event::JobStopped).detail(JOB, id)),
+        };
+        // A conflict: the job was told something; it is read again.
+        cx.commit(cx.audited(batch, note.detail("error", why))).await?;
+        Ok(())
     }
 
     async fn finish(&self, before: &Versioned<Job>, now: Timestamp) -> Result<()> {

@@ -521,8 +521,8 @@ impl Context<'_> {
             return Ok(None);
         }
         let first = self.records().jobs_running(1).await?.into_iter().next();
-        if let Some(first) = first.filter(|first| first.id != job.id) {
-            return Ok(Some(format!("waits for job {}", first.id)));
+        if let Some(first) = first.filter(|first| *first != job.id) {
+            return Ok(Some(format!("waits for job {first}")));
         }
         let rate = self.config().admin.job_mails_per_second;
         Ok(self.app.is_mail_available().then(|| format!("{rate} mails a second at most")))

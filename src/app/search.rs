@@ -18,19 +18,44 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::App;
 use crate::error::{Error, Result};
+use crate::store::StoreError;
 use column::Column;
 pub use column::{Found, From, Wanted, Window};
 pub use indexed::Indexed;
 
 /// How long a question waits for changes to be taken over.
 const CATCH_UP_PATIENCE: Duration = Duration::from_millis(200);
+/// How long a command waits for the column that is built for it.
+const BUILD_PATIENCE: Duration = Duration::from_mins(1);
+/// How long a question that wants everybody waits for the column, in the time that a call has.
+const EVERYBODY_PATIENCE: Duration = Duration::from_secs(4);
 
 /// The column and the way to its keeper.
 #[derive(Debug)]
 pub struct Search {
     column: RwLock<Option<Column>>,
-    is_ready: watch::Sender<bool>,
+    state: watch::Sender<State>,
     keeper: Mutex<Keeper>,
+}
+
+/// How far the column is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Building,
+    Ready,
+    /// It could not be built, or nobody keeps it any more.
+    Failed,
+}
+
+/// How much a question wants the column.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Need {
+    /// The indexes answer as well.
+    Handy,
+    /// A program that has nobody to keep one gets one.
+    Words,
+    /// As for words, and the question waits while the column is built.
+    Everybody,
 }
 
 /// Who keeps the column.
@@ -44,7 +69,11 @@ enum Keeper {
 
 impl Default for Search {
     fn default() -> Self {
-        Self { column: RwLock::new(None), is_ready: watch::Sender::new(false), keeper: Mutex::new(Keeper::Nobody) }
+        Self {
+            column: RwLock::new(None),
+            state: watch::Sender::new(State::Building),
+            keeper: Mutex::new(Keeper::Nobody),
+        }
     }
 }
 
@@ -66,18 +95,19 @@ impl App {
         }
     }
 
-    /// Asks the column, with everything taken over that was committed so far; `None` while there is none. With
-    /// `is_needed` a program that has nobody to keep one gets one, and waits for it.
+    /// Asks the column, with everything taken over that was committed so far; `None` while there is none.
     pub(super) async fn ask_column<T: Send + 'static>(
         &self,
-        is_needed: bool,
+        need: Need,
         question: impl FnOnce(&Column, &AtomicBool) -> std::result::Result<T, column::Cancelled> + Send + 'static,
     ) -> Result<Option<T>> {
         let search = &self.0.search;
-        if is_needed && let Some(requests) = search.hire(true) {
+        if need != Need::Handy
+            && let Some(requests) = search.hire(true)
+        {
             tokio::spawn(keeper::run(Arc::clone(search), self.0.records.clone(), requests));
         }
-        if !search.catch_up().await {
+        if !search.catch_up(need).await {
             return Ok(None);
         }
         let cancel = CancelOnDrop(Arc::default());
@@ -98,40 +128,66 @@ impl Search {
             Keeper::Runs { .. } => None,
             Keeper::Nobody => {
                 let (requests, received) = mpsc::unbounded_channel();
+                self.state.send_replace(State::Building);
                 *keeper = Keeper::Runs { requests, by_need };
                 Some(received)
             }
         }
     }
 
-    /// Waits until the column shows what was committed so far; false when there is no such column now.
-    async fn catch_up(&self) -> bool {
+    /// Nobody keeps the column any more: who waits for it learns that there is none.
+    fn dismiss(&self) {
+        let mut keeper = self.keeper.lock().unwrap_or_else(PoisonError::into_inner);
+        self.state.send_replace(State::Failed);
+        *keeper = Keeper::Nobody;
+    }
+
+    /// Waits, for so long at most, until the column shows what was committed so far; false when there is no such column
+    /// now.
+    async fn catch_up(&self, need: Need) -> bool {
         let (requests, by_need) = match &*self.keeper.lock().unwrap_or_else(PoisonError::into_inner) {
             Keeper::Nobody => return false,
             Keeper::Runs { requests, by_need } => (requests.clone(), *by_need),
         };
-        if by_need && self.is_ready.subscribe().wait_for(|is_ready| *is_ready).await.is_err() {
-            return false;
+        let (until_built, until_caught_up) = match need {
+            Need::Everybody => (EVERYBODY_PATIENCE, EVERYBODY_PATIENCE),
+            Need::Handy | Need::Words => (Duration::ZERO, CATCH_UP_PATIENCE),
+        };
+        let until_built = if by_need { BUILD_PATIENCE } else { until_built };
+        if !until_built.is_zero() {
+            let mut state = self.state.subscribe();
+            // What became of it is looked at below.
+            let _waited = tokio::time::timeout(until_built, state.wait_for(|state| *state != State::Building)).await;
         }
-        if !*self.is_ready.borrow() {
+        if !self.is_ready() {
             return false;
         }
         let (done, is_done) = oneshot::channel();
         // Both fail when the keeper is gone, with the store.
         requests.send(done).is_ok()
-            && matches!(tokio::time::timeout(CATCH_UP_PATIENCE, is_done).await, Ok(Ok(())))
-            && *self.is_ready.borrow()
+            && matches!(tokio::time::timeout(until_caught_up, is_done).await, Ok(Ok(())))
+            && self.is_ready()
     }
 
-    fn replace(&self, column: Option<Column>) {
-        let is_ready = column.is_some();
-        *self.column.write().unwrap_or_else(PoisonError::into_inner) = column;
-        self.is_ready.send_replace(is_ready);
+    fn is_ready(&self) -> bool {
+        *self.state.borrow() == State::Ready
     }
 
-    fn change(&self, change: impl FnOnce(&mut Column)) {
-        if let Some(column) = &mut *self.column.write().unwrap_or_else(PoisonError::into_inner) {
-            change(column);
-        }
+    /// Changes what is there, off the async threads: searches that are under way are waited for.
+    async fn change<T: Send + 'static>(
+        self: &Arc<Self>,
+        change: impl FnOnce(&mut Option<Column>) -> T + Send + 'static,
+    ) -> std::result::Result<T, StoreError> {
+        let search = Arc::clone(self);
+        let changed = tokio::task::spawn_blocking(move || {
+            change(&mut search.column.write().unwrap_or_else(PoisonError::into_inner))
+        });
+        changed.await.map_err(|error| StoreError::Unavailable(format!("the search was not changed: {error}")))
+    }
+
+    async fn replace(self: &Arc<Self>, column: Option<Column>, state: State) -> std::result::Result<(), StoreError> {
+        self.change(|present| *present = column).await?;
+        self.state.send_replace(state);
+        Ok(())
     }
 }

@@ -12,7 +12,7 @@ use crate::domain::id::OrganizationId;
 use crate::domain::job::JobId;
 use crate::domain::time::Timestamp;
 use crate::error::Result;
-use crate::records::keys;
+use crate::records::{keys, remove_job};
 use crate::store::{Batch, Commit, StoreError};
 
 /// Time between two sweeps.
@@ -94,10 +94,23 @@ impl App {
 
     /// Removes a draft that lapsed, a job that is over for long, or what a draft left that was never finished.
     async fn sweep_job(&self, id: JobId, note: Vec<u8>, now: Timestamp) -> Result<bool> {
-        let job = self.records().job(id).await?;
+        let job = match self.records().job(id).await {
+            Ok(job) => job,
+            Err(error @ StoreError::Corrupt(_)) => {
+                tracing::error!(%error, "a job that has expired cannot be read");
+                return Ok(false);
+            }
+            Err(error) => return Err(error.into()),
+        };
         // One that was started has another note by the time it may go.
-        let is_kept = job.is_some_and(|job| job.value.kept_until().is_none_or(|at| now < at));
+        let is_kept = job.as_ref().is_some_and(|job| job.value.kept_until().is_none_or(|at| now < at));
         if !is_kept {
+            // The job goes before its users: one that is started just now keeps them.
+            if let Some(job) = job
+                && self.records().store().commit(remove_job(Batch::default(), &job)).await? == Commit::Conflict
+            {
+                return Ok(false);
+            }
             while let Some(batch) = self.records().removal_of_job(id).await? {
                 // Without expectations a batch cannot conflict.
                 let _removed = self.records().store().commit(batch).await?;

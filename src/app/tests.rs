@@ -928,6 +928,8 @@ async fn the_sweeper_removes_what_expired_and_nothing_else() {
         (86_400, (1, 0, 0, 0)),
         (1_209_599, (1, 0, 0, 0)),
         (1_209_600, (0, 0, 0, 0)),
+        // The note of the mail about the new address.
+        (2_592_000, (0, 0, 0, 0)),
     ] {
         world.app.sweep(START.plus_seconds(seconds)).await.unwrap();
         assert_eq!(counts(&world).await, expected, "after {seconds} s");

@@ -38,9 +38,10 @@ impl Records {
     }
 
     /// Jobs that are running or waiting to, in their order, at most `limit`.
-    pub async fn jobs_running(&self, limit: usize) -> Result<Vec<Job>> {
+    pub async fn jobs_running(&self, limit: usize) -> Result<Vec<JobId>> {
         let page = self.store.scan(keys::JOB_RUNNING, None, limit, Order::Ascending).await?;
-        self.jobs_at(&page.entries).await
+        let numbers = page.entries.iter().filter_map(|entry| keys::parse_trailing_number(&entry.key));
+        Ok(numbers.map(JobId).collect())
     }
 
     async fn jobs_at(&self, index: &[crate::store::Entry]) -> Result<Vec<Job>> {
@@ -72,7 +73,7 @@ impl Records {
         self.read(&keys::reminder(user)).await
     }
 
-    /// The next batch of removing a job and all that belongs to it; `None` when there is nothing left.
+    /// The next batch of removing what belongs to a job that is gone; `None` when there is nothing left.
     pub async fn removal_of_job(&self, id: JobId) -> Result<Option<Batch>> {
         let mut batch = Batch::default();
         for prefix in [keys::job_users_prefix(id), keys::job_result_prefix(id), keys::job_audit_prefix(id)] {
@@ -84,13 +85,7 @@ impl Records {
                 batch = batch.delete(entry.key);
             }
         }
-        if !batch.writes.is_empty() {
-            return Ok(Some(batch));
-        }
-        if self.job(id).await?.is_none() {
-            return Ok(None);
-        }
-        Ok(Some(batch.delete(keys::job(id)).delete(keys::job_started(id)).delete(keys::job_running(id))))
+        Ok((!batch.writes.is_empty()).then_some(batch))
     }
 }
 
@@ -119,6 +114,19 @@ pub fn put_job(batch: Batch, before: Option<&Versioned<Job>>, job: &Job) -> Batc
         }
     }
     put(batch, key, job)
+}
+
+/// Adds the removal of a job to a batch, as it was read; then nobody starts it any more. What belongs to it remains, see
+/// [`Records::removal_of_job`].
+pub fn remove_job(batch: Batch, job: &Versioned<Job>) -> Batch {
+    let id = job.value.id;
+    let batch = batch.expect(keys::job(id), Expect::Version(job.version)).delete(keys::job(id));
+    batch.delete(keys::job_started(id)).delete(keys::job_running(id))
+}
+
+/// Adds to a batch that a job which cannot be read any more does not run.
+pub fn shelve_job(batch: Batch, id: JobId) -> Batch {
+    batch.delete(keys::job_running(id))
 }
 
 /// Adds what became of a job's users to a batch, from the one with this number on.

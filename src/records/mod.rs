@@ -37,7 +37,10 @@ use crate::store::{Batch, Cursor, Entry, Order, Page, Store, StoreError, Version
 pub use approvals::{put_approval, remove_approval};
 pub use audit::{ChainedAudit, append_audit};
 pub use invites::{put_invite, remove_invite};
-pub use jobs::{FROZEN_PER_PAGE, FrozenUsers, Reminder, put_job, put_job_results, put_job_users, put_reminder};
+pub use jobs::{
+    FROZEN_PER_PAGE, FrozenUsers, Reminder, put_job, put_job_results, put_job_users, put_reminder, remove_job,
+    shelve_job,
+};
 pub use keyed::{move_api_key, put_api_key, put_login_failures, put_token, remove_api_key};
 pub use mail_notes::{change_mail_note, put_mail_note};
 pub use organizations::{

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use uuid::Uuid;
 
 use super::codec::{self, Decode, Encode};
-use super::{Records, Result, Versioned, cursor, id_from, keys, put, trailing_user};
+use super::{Records, Result, Versioned, id_from, keys, put, trailing_user};
 use crate::domain::backoff::Failures;
 use crate::domain::email::EmailAddress;
 use crate::domain::id::{OrganizationId, UserId};
@@ -131,13 +131,6 @@ impl Records {
         }
         found.truncate(limit);
         Ok(found)
-    }
-
-    /// At most `limit` stored users behind an id, in the order of the ids.
-    pub async fn glances(&self, after: Option<UserId>, limit: usize) -> Result<Vec<Glance>> {
-        let after = cursor(after.map(keys::user));
-        let page = self.store.scan(keys::USER, after.as_ref(), limit, Order::Ascending).await?;
-        page.entries.iter().map(|entry| Glance::decode(&entry.key, &entry.value)).collect()
     }
 
     /// What is known of a user besides the record itself; `None` when there is no such user.

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use memchr::memchr;
 
+use super::Need;
 use super::ranking::Ranking;
 use crate::domain::id::UserId;
 use crate::domain::time::Timestamp;
@@ -124,6 +125,13 @@ pub struct Wanted {
     pub now: Timestamp,
 }
 
+impl Wanted {
+    /// Only the column finds words everywhere.
+    pub fn need(&self) -> Need {
+        if self.terms.is_empty() { Need::Handy } else { Need::Words }
+    }
+}
+
 /// Where a window lies; see [`crate::app::directory::ListFrom`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum From {
@@ -202,9 +210,9 @@ impl Column {
         self.starts.len() - self.dead
     }
 
-    /// Whether so much of it is dead that it should be built anew.
+    /// Whether so much of it is dead or out of order that it should be built anew.
     pub fn is_worn(&self) -> bool {
-        self.dead > 10_000 + self.len() / 4
+        self.dead + self.moved.len() > 10_000 + self.len() / 4
     }
 
     /// Bytes that it takes, without what the allocator adds.
@@ -391,5 +399,33 @@ impl Column {
 
     fn cmp_name(&self, one: u32, other: u32) -> std::cmp::Ordering {
         self.name_key(one).cmp(self.name_key(other)).then_with(|| self.id(one).cmp(&self.id(other)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Users out of the order of their ids are looked up and added more slowly, so their number has an end too.
+    #[test]
+    fn a_column_out_of_order_is_worn() {
+        let mut column = Column::default();
+        for number in (0..14_000_u32).rev() {
+            assert_eq!(column.is_worn(), column.moved.len() > 10_000 + column.len() / 4);
+            column.put(&Glance {
+                id: UserId(uuid::Uuid::from_u128(u128::from(number))),
+                email: format!("user{number}@example.com"),
+                name: String::new(),
+                is_staff: false,
+                state: FactorState::Off,
+                backup_codes: 0,
+                is_email_pending: false,
+                waits_until: None,
+                last_login: 0,
+                made: 0,
+                session_epoch: 0,
+            });
+        }
+        assert!(column.is_worn());
     }
 }

@@ -219,7 +219,7 @@ impl Context<'_> {
         let (mut users, mut looked_at, mut last) = (Vec::new(), 0, None);
         // One more than wanted tells whether the list goes on.
         while users.len() <= limit && looked_at < LOOK_MAX {
-            let room = (limit + 1 - users.len()).max(50);
+            let room = (limit + 1 - users.len()).clamp(50, PAGE_ENTRIES_MAX);
             let listed = self.records().user_list(&prefixes, behind.as_deref(), room, order).await?;
             let is_end = listed.len() < room;
             looked_at += listed.len();

@@ -6,10 +6,12 @@ use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 
 use super::*;
+use crate::app::jobs::Selection;
 use crate::app::search::{From, Indexed, Wanted};
 use crate::domain::api_key::ApiKey;
 use crate::domain::email::EmailAddress;
 use crate::domain::id::SessionId;
+use crate::domain::job::JobKind;
 use crate::domain::text;
 use crate::domain::user::{BackupCode, TotpDevice};
 use crate::domain::user_filter::{UserFilter, UserSort};
@@ -548,4 +550,58 @@ async fn ids_find_their_user_first() {
         let rows = found_at(&world, &question, ListFrom::Start).await;
         assert_eq!(rows.first().map(|row| row.uuid), Some(second));
     }
+}
+
+/// A search of a command without a server, on a store in which a user cannot be read: it ends, and finds the others.
+#[tokio::test]
+async fn a_user_who_cannot_be_read_does_not_hold_up_the_search() {
+    let world = World::new();
+    let (ada, broken) = (world.create("ada@example.com", false).await, world.create("anna@example.com", false).await);
+    world.commit(Batch::default().put(keys::user(broken), b"?".to_vec())).await;
+    let question = Question { query: "ada".to_owned(), filters: Vec::new(), sort: UserSort::Email, limit: 5 };
+    let operator = operator();
+    let found = async |query: &str| {
+        let question = Question { query: query.to_owned(), ..question.clone() };
+        let page = world.run(&operator, find(&question, ListFrom::Start));
+        let page = tokio::time::timeout(std::time::Duration::from_secs(10), page).await.unwrap().unwrap();
+        assert!(page.hits.is_exact, "from the column");
+        page.rows.iter().map(|row| row.uuid).collect::<Vec<UserId>>()
+    };
+    assert_eq!(found("ada").await, [ada]);
+    // Nor does one whom nobody can read any more.
+    let later = world.create("later@example.com", false).await;
+    assert_eq!(found("later").await, [later]);
+    world.commit(Batch::default().put(keys::user(later), b"?".to_vec())).await;
+    assert_eq!(found("later").await, []);
+    assert_eq!(found("ada").await, [ada]);
+}
+
+/// Where the column cannot be built, no act on many leaves somebody out, and nobody waits for it.
+#[tokio::test]
+async fn without_the_column_no_job_is_made_of_words() {
+    let world = World::new();
+    world.create("ada@example.com", false).await;
+    world.commit(Batch::default().put(keys::USERS_COUNTER.to_vec(), b"?".to_vec())).await;
+    let of = |query: &str| DraftJob {
+        kind: JobKind::RemindToEnrol,
+        selection: Selection::Matching { query: query.to_owned(), filters: vec![UserFilter::Staff(false)] },
+    };
+    let code = code_of(world.run(&operator(), of("da")).await);
+    assert_eq!(code, "database_unavailable");
+    assert_eq!(world.run(&operator(), of("")).await.unwrap().users, 1);
+}
+
+/// More users than one page of the store holds.
+#[tokio::test]
+async fn a_count_from_the_indexes_is_exact_or_says_that_it_is_not() {
+    let world = World::new();
+    for number in 1..=1_500 {
+        let id = UserId(uuid::Uuid::from_u128(u128::from(number)));
+        let email = EmailAddress::parse(&format!("user{number}@example.com")).unwrap();
+        let user = User::new(id, number, format!("d{number}"), email, world.now);
+        world.commit(put_user(Batch::default(), None, &user)).await;
+    }
+    let count = CountUsers { query: String::new(), filters: vec![UserFilter::MadeWithin { days: 7 }] };
+    let hits = world.run(&operator(), count).await.unwrap();
+    assert_eq!(hits, Hits { count: 1_500, is_exact: true });
 }

@@ -349,6 +349,34 @@ async fn who_cannot_be_read_does_not_hold_up_the_others() {
     assert_eq!((row.id, row.state, row.done, row.failed), (job.id, JobState::Done, 2, 1));
 }
 
+/// A job that can never go on is stopped, with what was wrong in the trail; those behind it run.
+#[tokio::test]
+async fn a_broken_job_holds_up_no_other() {
+    let world = World::new();
+    let ids = people(&world, 9).await;
+    let mut jobs = Vec::new();
+    for ids in ids.chunks(3) {
+        jobs.push(started(&world, JobKind::RemindToEnrol, ids).await);
+    }
+    let id = |number| crate::domain::job::JobId(number);
+    // The record of one, the users of another.
+    let broken = Batch::default().put(keys::job(id(1)), b"damaged".to_vec());
+    world.commit(broken.put(keys::job_users(id(2), 0), b"damaged".to_vec())).await;
+    work(&world).await;
+    assert_eq!(read(&world, &jobs[2].id).await.row.done, 3);
+    let second = world.app.records().job(id(2)).await.unwrap().unwrap().value;
+    assert_eq!((second.state, second.done, second.failed), (Some(JobState::Stopped), 0, 1));
+    let outcomes = world.app.records().job_results(id(2), 0..3).await.unwrap();
+    assert!(matches!(outcomes.as_slice(), [crate::domain::job::Outcome::Failed(_)]), "{outcomes:?}");
+    let entries = world.app.records().audit(None, None, 1_000, Order::Descending).await.unwrap();
+    let stopped: Vec<_> = entries.iter().filter(|entry| entry.record.event == Event::JobStopped).collect();
+    assert_eq!(stopped.len(), 2);
+    for entry in stopped {
+        assert!(entry.record.details.iter().any(|(name, why)| name == "error" && !why.is_empty()));
+        assert_eq!(entry.record.actor, AuditActor::System);
+    }
+}
+
 /// Drafts lapse after an hour, jobs 90 days after they are over; nothing stays behind.
 #[tokio::test]
 async fn drafts_and_old_jobs_go() {
