@@ -75,6 +75,8 @@ pub struct Model {
     pub users: Users,
     /// What is known of the chosen user.
     pub detail: Option<Box<UserDetail>>,
+    /// When it was asked for: what happened before that is in it.
+    pub detail_asked_at: Timestamp,
     pub tab: Tab,
     /// Row of the tab that is chosen or, where there is nothing to choose, the first one shown.
     pub tab_row: usize,
@@ -328,6 +330,7 @@ impl Model {
             screen: Screen::Users(Focus::Find),
             users: Users::default(),
             detail: None,
+            detail_asked_at: now,
             tab: Tab::Overview,
             tab_row: 0,
             tab_marks: BTreeSet::new(),

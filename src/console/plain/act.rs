@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use super::command::{Act, Whom};
 use super::{COLUMNS, Plain};
 use crate::app::reset::{ConfirmEnrolment, EnrolmentStarted};
+use crate::app::views::UserRef;
 use crate::console::dialog::{CallerCheck, Deed, Dialog, Part, items, namesakes, warnings};
 use crate::console::enrol::grouped;
 use crate::console::link::{Backend, Failure, Reply, Request};
@@ -14,11 +15,10 @@ use crate::console::view;
 use crate::domain::secret::Secret;
 use crate::domain::session::PENDING_TOTP_FAILURES_MAX;
 use crate::domain::totp::CODE_DIGITS;
+use crate::error::Error;
 
 /// Said of everything that was not done.
 pub(super) const NOTHING: &str = "Nothing was changed.";
-/// Said of a write whose answer never came.
-const NOT_KNOWN: &str = "Not known yet whether this was done: look at `show audit` before trying again.";
 
 impl<B: Backend, W: Write> Plain<B, W> {
     pub(super) async fn act(&mut self, act: Act, whom: &Whom, part: Option<usize>) -> io::Result<()> {
@@ -51,11 +51,11 @@ impl<B: Backend, W: Write> Plain<B, W> {
         if !self.yes(&sure).await? {
             return self.say(NOTHING);
         }
-        if self.model.writes_left().is_none() {
-            return self.say(&format!("Writes are off again. {NOTHING}"));
+        let answer = self.write(named(&dialog), dialog.request()).await?;
+        match answer {
+            Some(answer) => self.acted(&dialog, answer).await,
+            None => Ok(()),
         }
-        let answer = self.ask(dialog.request()).await;
-        self.acted(&dialog, answer).await
     }
 
     /// Whom it is about, what should make one careful, what will go.
@@ -167,10 +167,12 @@ impl<B: Backend, W: Write> Plain<B, W> {
     }
 
     /// What became of it.
-    async fn acted(&mut self, dialog: &Dialog, answer: Result<Reply, Failure>) -> io::Result<()> {
+    async fn acted(&mut self, dialog: &Dialog, answer: Result<Reply, Error>) -> io::Result<()> {
         match answer {
             Ok(Reply::Reset(reset)) => {
                 let panel = Panel::Reset { reset, took_ms: 0, at: self.model.now };
+                // What became of the notice is only known from a look after the reset.
+                self.inspect(UserRef(dialog.detail.row.uuid.to_string())).await?;
                 let lines = view::panel_lines(&self.model, &panel, COLUMNS);
                 self.say(&done(panel.audit_number()))?;
                 self.say_all(&lines)?;
@@ -179,11 +181,7 @@ impl<B: Backend, W: Write> Plain<B, W> {
             Ok(Reply::Done(what)) => self.say(&format!("{} {}.", done(Some(what.audit_number)), shown(&what.summary))),
             Ok(Reply::EnrolmentStarted(started)) => self.enrol(dialog, &started).await,
             Ok(_) => Ok(()),
-            Err(Failure::Lost) => self.say(NOT_KNOWN),
-            Err(failure) => {
-                self.tell_failure(&failure)?;
-                self.say(NOTHING)
-            }
+            Err(error) => self.refused(error),
         }
     }
 
@@ -202,8 +200,10 @@ impl<B: Backend, W: Write> Plain<B, W> {
                 continue;
             }
             let confirm = ConfirmEnrolment { user: dialog.user(), code: Secret::from(code), proof: dialog.proof() };
-            match self.ask(Request::ConfirmEnrolment(confirm)).await {
-                Err(Failure::Refused(error)) if error.code() == "token_invalid" => {
+            let answer = self.write(named(dialog), Request::ConfirmEnrolment(confirm)).await?;
+            let Some(answer) = answer else { return Ok(()) };
+            match answer {
+                Err(error) if error.code() == "token_invalid" => {
                     tries -= 1;
                     self.say(&format!("{}; {tries} tries left.", shown(&error.to_string())))?;
                 }
@@ -211,12 +211,22 @@ impl<B: Backend, W: Write> Plain<B, W> {
                     return self.say(&format!("{} {}.", done(Some(what.audit_number)), shown(&what.summary)));
                 }
                 Ok(_) => return Ok(()),
-                Err(Failure::Lost) => return self.say(NOT_KNOWN),
-                Err(failure) => return self.tell_failure(&failure),
+                Err(error) => return self.refused(error),
             }
         }
         self.say("No device was enrolled.")
     }
+
+    /// The operation said no.
+    pub(super) fn refused(&mut self, error: Error) -> io::Result<()> {
+        self.tell_failure(&Failure::Refused(error))?;
+        self.say(NOTHING)
+    }
+}
+
+/// What it is, and to whom.
+fn named(dialog: &Dialog) -> String {
+    format!("{}, {}", dialog.deed.title(), shown(&dialog.detail.row.email))
 }
 
 fn done(number: Option<u64>) -> String {

@@ -48,12 +48,11 @@ impl<B: Backend, W: Write> Plain<B, W> {
         if !self.count_down().await? {
             return self.say(&format!("Stopped. {NOTHING}"));
         }
-        if !self.may_write()? {
-            return Ok(());
-        }
         let proof = Proof { reason, verified_by: None, confirm: Some(typed) };
-        match self.look(Request::StartJob(StartJob { id: draft.id, proof })).await? {
-            Some(Reply::Steered(row)) => self.say(&format!("{} began; jobs tells how far it is.", title(&row))),
+        let what = format!("begin a job for {} users", thousands(draft.does));
+        match self.write(what, Request::StartJob(StartJob { id: draft.id, proof })).await? {
+            Some(Err(error)) => self.refused(error),
+            Some(Ok(Reply::Steered(row))) => self.say(&format!("{} began; jobs tells how far it is.", title(&row))),
             _ => Ok(()),
         }
     }

@@ -101,17 +101,19 @@ impl<B: Backend, W: Write> Plain<B, W> {
         if !self.may_write()? {
             return Ok(());
         }
-        let (act, question) = match word {
-            JobWord::Pause => (JobAct::Pause, "Pause it between two users?"),
-            JobWord::Resume => (JobAct::Resume, "Let it go on?"),
-            JobWord::Stop => (JobAct::Stop, "Stop it for good? What is done stays done."),
+        let (act, name, question) = match word {
+            JobWord::Pause => (JobAct::Pause, "pause", "Pause it between two users?"),
+            JobWord::Resume => (JobAct::Resume, "resume", "Let it go on?"),
+            JobWord::Stop => (JobAct::Stop, "stop", "Stop it for good? What is done stays done."),
         };
         self.say(&self.job_line(&row))?;
         if !self.yes(question).await? {
             return self.say(NOTHING);
         }
-        match self.look(Request::SteerJob(SteerJob { id: row.id, act })).await? {
-            Some(Reply::Steered(row)) => self.say(&self.job_line(&row)),
+        let what = format!("{name} the job, {}", title(&row));
+        match self.write(what, Request::SteerJob(SteerJob { id: row.id, act })).await? {
+            Some(Ok(Reply::Steered(row))) => self.say(&self.job_line(&row)),
+            Some(Err(error)) => self.refused(error),
             _ => Ok(()),
         }
     }
@@ -127,6 +129,8 @@ impl<B: Backend, W: Write> Plain<B, W> {
             return Ok(());
         }
         self.say(&format!("{}.", self.approval(&row)))?;
+        let word = if approve { "approve" } else { "refuse" };
+        let what = format!("{word} {}, {}", operation(&row.operation), shown(&row.email));
         let request = if approve {
             if !self.yes("Carry it out at once?").await? {
                 return self.say(NOTHING);
@@ -138,10 +142,11 @@ impl<B: Backend, W: Write> Plain<B, W> {
             };
             Request::Refuse(RefuseAct { id: row.id, reason })
         };
-        match self.look(request).await? {
-            Some(Reply::Done(what)) => {
+        match self.write(what, request).await? {
+            Some(Ok(Reply::Done(what))) => {
                 self.say(&format!("Done, audit #{}. {}.", what.audit_number, shown(&what.summary)))
             }
+            Some(Err(error)) => self.refused(error),
             _ => Ok(()),
         }
     }

@@ -116,11 +116,18 @@ impl<B: Backend, W: Write> Plain<B, W> {
             self.say("There is no such number: find lists users with their numbers.")?;
             return Ok(None);
         };
+        self.inspect(user).await
+    }
+
+    /// The user, read anew.
+    pub(super) async fn inspect(&mut self, user: UserRef) -> io::Result<Option<UserDetail>> {
+        let asked_at = self.model.now;
         let Some(Reply::User(detail)) = self.look(Request::Inspect(InspectUser { user })).await? else {
             return Ok(None);
         };
         self.model.users.chosen = Some(detail.row.uuid);
         self.model.detail = Some(detail.clone());
+        self.model.detail_asked_at = asked_at;
         Ok(Some(*detail))
     }
 

@@ -19,13 +19,17 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
 use super::link::{Answer, Backend, Failure, LinkBackend, Reply, Request};
-use super::model::{LinkState, Model, WRITES_SECONDS, Writes};
+use super::model::{LinkState, Model, UnknownWrite, WRITES_SECONDS, Writes};
 use super::text::shown;
 use super::theme::{Colours, Theme};
 use super::{NO_CONNECTION, Options, SIGNALLED, is_nameless};
 use crate::admin::link::{Link, Operator};
+use crate::app::requests::LookUpRequest;
 use crate::clock;
 use crate::config::Config;
+use crate::domain::time::Timestamp;
+use crate::error::Error;
+use act::NOTHING;
 use command::{Command, parse};
 
 /// How often it is looked whether the server is still there while a line is awaited.
@@ -90,6 +94,10 @@ pub(super) struct Plain<B, W> {
     found: look::Found,
     trail: look::Trail,
     jobs: jobs::Listed,
+    /// Writes whose answers never came, to be looked up.
+    unknown: Vec<UnknownWrite>,
+    /// Where the time comes from; tests have their own.
+    pub(super) clock: fn() -> Timestamp,
     /// Whether lines come from a person, who sees what is typed.
     echoes: bool,
 }
@@ -123,6 +131,8 @@ impl<B: Backend, W: Write> Plain<B, W> {
             found: look::Found::default(),
             trail: look::Trail::default(),
             jobs: jobs::Listed::default(),
+            unknown: Vec::new(),
+            clock: clock::now,
             echoes: io::stdin().is_terminal(),
         }
     }
@@ -147,6 +157,8 @@ impl<B: Backend, W: Write> Plain<B, W> {
             self.command(Command::Find(query.to_owned())).await?;
         }
         while let Some(line) = self.hear(PROMPT).await? {
+            let news = self.look_up().await;
+            self.say_all(&news)?;
             match parse(&line) {
                 Ok(Command::Quit) => break,
                 Ok(command) => self.command(command).await?,
@@ -154,6 +166,10 @@ impl<B: Backend, W: Write> Plain<B, W> {
                 Err(text) => self.say(&text)?,
             }
         }
+        let mut news = self.look_up().await;
+        let unknown = self.unknown.iter();
+        news.extend(unknown.map(|unknown| format!("Still not known whether this was done: {}.", unknown.what)));
+        self.say_all(&news)?;
         self.say("Good-bye.")?;
         Ok(true)
     }
@@ -249,25 +265,84 @@ impl<B: Backend, W: Write> Plain<B, W> {
     // ------------------------------------------------------------------------------------------------------- the link
 
     fn now(&mut self) {
-        self.model.now = clock::now();
+        self.model.now = (self.clock)();
     }
 
     async fn perform(&self, request: Request) -> Answer {
         self.backend.perform(&Link::new_request_id(), request).await
     }
 
-    /// Asks the operations, through a new connection when the last one was lost.
-    async fn ask(&mut self, request: Request) -> Answer {
+    /// Connects again when the last connection was lost.
+    async fn reach(&mut self) -> Result<(), Failure> {
         if matches!(self.model.link, LinkState::Lost { .. }) {
             self.perform(Request::Reconnect).await?;
             self.model.link = LinkState::Live;
         }
-        let answer = self.perform(request).await;
+        Ok(())
+    }
+
+    /// Asks the operations, through a new connection when the last one was lost.
+    async fn ask(&mut self, request: Request) -> Answer {
+        self.reach().await?;
+        self.ask_as(&Link::new_request_id(), request).await
+    }
+
+    async fn ask_as(&mut self, id: &str, request: Request) -> Answer {
+        let answer = self.backend.perform(id, request).await;
+        self.now();
         if matches!(answer, Err(Failure::Lost)) {
             self.lose();
         }
-        self.now();
         answer
+    }
+
+    /// Changes something, if that is still allowed after all the questions. `None` when it was not sent, or when its
+    /// answer was lost: that is told here, and looked up as soon as there is a server.
+    async fn write(&mut self, what: String, request: Request) -> io::Result<Option<Result<Reply, Error>>> {
+        self.now();
+        if self.model.writes_left().is_none() {
+            self.say(&format!("Writes are off again. {NOTHING}"))?;
+            return Ok(None);
+        }
+        if let Err(failure) = self.reach().await {
+            self.tell_failure(&failure)?;
+            self.say(NOTHING)?;
+            return Ok(None);
+        }
+        let id = Link::new_request_id();
+        match self.ask_as(&id, request).await {
+            Ok(reply) => Ok(Some(Ok(reply))),
+            Err(Failure::Refused(error)) => Ok(Some(Err(error))),
+            Err(Failure::Lost) => {
+                self.say(&format!(
+                    "Not known yet whether this was done: {what}. It is looked up as soon as there is a server."
+                ))?;
+                self.unknown.push(UnknownWrite { id, what });
+                Ok(None)
+            }
+            Err(failure) => {
+                self.tell_failure(&failure)?;
+                self.say(NOTHING)?;
+                Ok(None)
+            }
+        }
+    }
+
+    /// What became of the writes whose answers were lost, where it can be known by now.
+    async fn look_up(&mut self) -> Vec<String> {
+        let mut news = Vec::new();
+        for unknown in std::mem::take(&mut self.unknown) {
+            let request = Request::LookUp(LookUpRequest { request_id: unknown.id.clone() });
+            let told = match self.ask(request).await {
+                Ok(Reply::LookedUp(outcome)) => tell::outcome(&outcome, &unknown.what),
+                _ => None,
+            };
+            match told {
+                Some(text) => news.push(text),
+                None => self.unknown.push(unknown),
+            }
+        }
+        news
     }
 
     fn lose(&mut self) {
@@ -321,6 +396,7 @@ impl<B: Backend, W: Write> Plain<B, W> {
                     news.extend(self.follow().await);
                 }
                 self.model.status = Some(status);
+                news.extend(self.look_up().await);
             }
             Err(Failure::Lost | Failure::NoWay(_)) if !was_lost => {
                 self.lose();

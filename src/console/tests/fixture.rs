@@ -1,5 +1,6 @@
 //! Made-up users, and a console to press keys on.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
@@ -206,6 +207,8 @@ pub struct Server {
     pub outcome: Arc<Mutex<RequestOutcome>>,
     /// What waits for a second operator.
     pub approvals: Arc<Mutex<Vec<ApprovalRow>>>,
+    /// Mails that wait for a user once a reset was done.
+    pub mails_after_write: Arc<AtomicUsize>,
     /// Every request fails with this.
     pub broken: Arc<Mutex<Option<Failure>>>,
 }
@@ -218,6 +221,7 @@ impl Default for Server {
             status: Arc::new(Mutex::new(status())),
             outcome: Arc::new(Mutex::new(RequestOutcome::Unknown)),
             approvals: Arc::new(Mutex::new(approvals())),
+            mails_after_write: Arc::default(),
             broken: Arc::default(),
         }
     }
@@ -248,7 +252,12 @@ impl Server {
                     .into_iter()
                     .find(|row| [row.uuid.to_string(), row.email.clone()].contains(&inspect.user.0))
                     .unwrap();
-                Ok(Reply::User(Box::new(detail(row))))
+                let mut detail = detail(row);
+                let is_reset = |request: &Request| matches!(request, Request::Reset(reset) if !reset.dry_run);
+                if self.asked.lock().unwrap().iter().any(is_reset) {
+                    detail.mails_waiting = self.mails_after_write.load(Ordering::SeqCst);
+                }
+                Ok(Reply::User(Box::new(detail)))
             }
             Request::Audit(_) => {
                 let rows = detail(users().remove(1)).audit;

@@ -1,21 +1,133 @@
 //! The console line by line, with a made-up server.
 
+use std::cell::Cell;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
+
 use tokio::sync::mpsc;
 
 use super::fixture::{KEY, RIGHT_CODE, Server};
 use crate::admin::link::Operator;
+use crate::clock;
 use crate::console::Options;
 use crate::console::link::{Answer, Backend, Failure, Request};
+use crate::console::model::WRITES_SECONDS;
 use crate::console::plain::Plain;
 
 /// Answers like the other one, also what the loop's tests keep from it.
 #[derive(Clone, Default)]
-struct Plainly(Server);
+struct Plainly {
+    server: Server,
+    /// The answers to writes are lost.
+    loses_writes: bool,
+    /// The ids of the writes.
+    writes: Arc<Mutex<Vec<String>>>,
+}
 
 impl Backend for Plainly {
-    async fn perform(&self, _: &str, request: Request) -> Answer {
-        self.0.answer(request)
+    async fn perform(&self, id: &str, request: Request) -> Answer {
+        if !is_write(&request) {
+            return self.server.answer(request);
+        }
+        self.writes.lock().unwrap().push(id.to_owned());
+        let answer = self.server.answer(request);
+        if self.loses_writes { Err(Failure::Lost) } else { answer }
     }
+}
+
+fn is_write(request: &Request) -> bool {
+    match request {
+        Request::Reset(reset) => !reset.dry_run,
+        _ => matches!(
+            request,
+            Request::Unlock(_)
+                | Request::SteerJob(_)
+                | Request::Approve(_)
+                | Request::Refuse(_)
+                | Request::StartEnrolment(_)
+                | Request::ConfirmEnrolment(_)
+        ),
+    }
+}
+
+thread_local! {
+    static LATER: Cell<i64> = const { Cell::new(0) };
+}
+
+/// What is said when these lines are typed; before one that begins with `later `, writes have had their time.
+async fn said_by(plainly: Plainly, options: Options, lines: &[&str]) -> String {
+    LATER.with(|later| later.set(0));
+    let (sender, receiver) = mpsc::channel(1);
+    let lines: Vec<String> = lines.iter().map(|line| (*line).to_owned()).collect();
+    let typing = async move {
+        for line in lines {
+            // A line goes out only when the one before was dealt with.
+            let Ok(permit) = sender.reserve().await else { return };
+            let late = line.strip_prefix("later ");
+            LATER.with(|later| later.set(later.get() + if late.is_some() { WRITES_SECONDS + 1 } else { 0 }));
+            permit.send(late.unwrap_or(&line).to_owned());
+        }
+    };
+    let operator = Operator { uid: 1_000, name: "jdoe".to_owned() };
+    let mut out = Vec::new();
+    let mut plain = Plain::new(plainly, &mut out, receiver, &operator, &options);
+    plain.clock = || clock::now().plus_seconds(LATER.with(Cell::get));
+    let (talked, ()) = tokio::join!(plain.talk(None, false), typing);
+    talked.unwrap();
+    drop(plain);
+    String::from_utf8(out).unwrap()
+}
+
+#[tokio::test]
+async fn writes_that_went_off_during_the_questions_stop_all_of_them() {
+    for lines in [
+        &["jobs", "stop 1", "later yes"][..],
+        &["approve a1b2", "later yes"],
+        &["refuse a1b2", "later not her voice at all"],
+        &["find anna.smith@corp", "unlock 1", "typed wrong codes", "later yes"],
+    ] {
+        let plainly = Plainly::default();
+        let text = said_by(plainly.clone(), writing(), lines).await;
+        has(&text, &["Writes are off again. Nothing was changed."]);
+        assert!(plainly.writes.lock().unwrap().is_empty(), "{lines:?}");
+    }
+    let plainly = Plainly::default();
+    let late = format!("later {RIGHT_CODE}");
+    let lines = ["find anna.smith@edu", "enrol 1", "new phone, in person", "yes", &late];
+    has(&said_by(plainly.clone(), writing(), &lines).await, &["Writes are off again. Nothing was changed."]);
+    assert_eq!(plainly.writes.lock().unwrap().len(), 1, "the key was handed out, and not put in force");
+}
+
+#[tokio::test]
+async fn a_write_whose_answer_is_lost_is_looked_up() {
+    for (lines, what) in [
+        (&["jobs", "stop 1", "yes", "status"][..], "stop the job, remind to enrol"),
+        (&["approve a1b2", "yes"], "approve reset 2FA, lena.koch@corp.example.com"),
+        (&["refuse a1b2", "not her voice at all"], "refuse reset 2FA, lena.koch@corp.example.com"),
+        (&["find anna.smith@corp", "unlock 1", "typed wrong codes", "yes"], "Unlock, anna.smith@corp.example.com"),
+    ] {
+        let plainly = Plainly { loses_writes: true, ..Plainly::default() };
+        let text = said_by(plainly.clone(), writing(), lines).await;
+        let unknown = format!("Not known yet whether this was done: {what}.");
+        has(&text, &[&unknown, &format!("It was not done, and nothing was changed: {what}.")]);
+        let writes = plainly.writes.lock().unwrap().clone();
+        let asked = plainly.server.asked.lock().unwrap();
+        let looked_up = asked
+            .iter()
+            .any(|request| matches!(request, Request::LookUp(look_up) if writes == [look_up.request_id.clone()]));
+        assert!(looked_up, "{lines:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_notice_that_is_still_queued_is_not_told_as_sent() {
+    let lines = ["find anna.smith@corp", "reset 1", "2", "lost phone, HD-4711", "no", "no", "anna.smith", "yes"];
+    let text = said_by(Plainly::default(), writing(), &lines).await;
+    has(&text, &["e-mail handed to the mail server"]);
+    let server = Server::default();
+    server.mails_after_write.store(1, Ordering::SeqCst);
+    let text = said_by(Plainly { server, ..Plainly::default() }, writing(), &lines).await;
+    has(&text, &["e-mail queued"]);
 }
 
 /// What is said when these lines are typed.
@@ -27,7 +139,8 @@ async fn said(server: &Server, options: Options, lines: &[&str]) -> String {
     drop(sender);
     let mut out = Vec::new();
     let operator = Operator { uid: 1_000, name: "jdoe".to_owned() };
-    let mut plain = Plain::new(Plainly(server.clone()), &mut out, receiver, &operator, &options);
+    let mut plain =
+        Plain::new(Plainly { server: server.clone(), ..Plainly::default() }, &mut out, receiver, &operator, &options);
     plain.talk(options.query.as_deref(), options.home).await.unwrap();
     drop(plain);
     let text = String::from_utf8(out).unwrap();
@@ -259,7 +372,13 @@ async fn a_lost_server_is_told_and_tried_again() {
     drop(sender);
     let operator = Operator { uid: 1_000, name: "jdoe".to_owned() };
     let mut out = Vec::new();
-    let mut plain = Plain::new(Plainly(server.clone()), &mut out, receiver, &operator, &Options::default());
+    let mut plain = Plain::new(
+        Plainly { server: server.clone(), ..Plainly::default() },
+        &mut out,
+        receiver,
+        &operator,
+        &Options::default(),
+    );
     assert!(!plain.talk(None, false).await.unwrap(), "no way in");
     drop(plain);
     has(&String::from_utf8(out).unwrap(), &["No server"]);

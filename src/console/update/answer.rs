@@ -42,7 +42,7 @@ pub(super) fn answered(model: &mut Model, slot: Slot, serial: u64, answer: Answe
             Vec::new()
         }
         Ok(Reply::User(detail)) => {
-            user_read(model, detail);
+            user_read(model, detail, awaited.since);
             Vec::new()
         }
         Ok(Reply::Audit(page)) => {

@@ -7,6 +7,7 @@ use crate::app::views::{UserDetail, UserRef};
 use crate::console::link::Request;
 use crate::console::model::{Focus, Model, Screen, Slot, Tab, Window};
 use crate::console::view;
+use crate::domain::time::Timestamp;
 
 pub(super) fn inspect(model: &mut Model) -> Cmds {
     let Some(user) = model.users.chosen else { return Vec::new() };
@@ -17,7 +18,7 @@ pub(super) fn inspect(model: &mut Model) -> Cmds {
 }
 
 /// The cursor of a tab follows the session, key or entry it is on, not the row number.
-pub(super) fn user_read(model: &mut Model, detail: Box<UserDetail>) {
+pub(super) fn user_read(model: &mut Model, detail: Box<UserDetail>, asked_at: Timestamp) {
     let chosen = model.chosen_in_tab();
     let rows = model.users.window.as_mut().map(Window::rows_mut).unwrap_or_default();
     let row = rows.iter_mut().find(|row| row.uuid == detail.row.uuid);
@@ -25,6 +26,7 @@ pub(super) fn user_read(model: &mut Model, detail: Box<UserDetail>) {
         row.clone_from(&detail.row);
     }
     model.detail = Some(detail);
+    model.detail_asked_at = asked_at;
     let there = model.ids_in_tab();
     model.tab_marks.retain(|id| there.contains(id));
     let last = tab_rows(model).saturating_sub(1);

@@ -5,7 +5,7 @@ use ratatui::text::{Line, Span};
 
 use super::{BoxLine, boxed, centred, put_lines, signed, toned};
 use crate::app::reset::TwoFactorReset;
-use crate::console::model::{Model, Panel, Slot};
+use crate::console::model::{Model, Panel};
 use crate::console::text::{count, fit, shown, time_of_day, wrap};
 use crate::console::theme::Tone;
 use crate::domain::time::Timestamp;
@@ -103,7 +103,7 @@ fn mail_lines(model: &Model, reset: &TwoFactorReset, at: Timestamp, room: usize)
         return vec![Line::from(signed(model, Tone::Care, "no e-mail: mail is off, tell the person yourself")).into()];
     }
     let to: Vec<String> = reset.notice_to.iter().map(|to| shown(to)).collect();
-    let delivered = !model.is_awaiting(Slot::Inspect)
+    let delivered = model.detail_asked_at >= at
         && model.chosen_detail().is_some_and(|detail| detail.row.email == reset.email && detail.mails_waiting == 0);
     let (tone, sign, text) = if delivered {
         (Tone::Good, model.theme.tick(), format!("e-mail handed to the mail server for {}", to.join(", ")))
