@@ -35,8 +35,21 @@ pub struct ApprovalRow {
     pub email: String,
     pub asked_by: String,
     pub reason: String,
+    /// How the caller was checked.
+    pub verified_by: Option<String>,
+    /// What sets this act apart from others of its kind, in words, such as `keeps sessions`.
+    pub options: Vec<String>,
     pub asked_at: Timestamp,
     pub expires_at: Timestamp,
+}
+
+impl ApprovalRow {
+    /// The options and the check in one line, for people; empty where there is nothing to tell.
+    #[must_use]
+    pub fn told(&self) -> String {
+        let check = self.verified_by.as_ref().map(|text| format!("checked: {text}"));
+        self.options.iter().cloned().chain(check).collect::<Vec<_>>().join("; ")
+    }
 }
 
 /// All that wait, oldest first.
@@ -251,7 +264,10 @@ pub(super) fn shown(asked_by: &AskedBy) -> String {
 }
 
 fn row(approval: Approval) -> ApprovalRow {
+    let (verified_by, options) = told(&approval);
     ApprovalRow {
+        verified_by,
+        options,
         asked_by: shown(&approval.asked_by),
         id: approval.id,
         operation: approval.operation,
@@ -260,6 +276,31 @@ fn row(approval: Approval) -> ApprovalRow {
         asked_at: approval.asked_at,
         expires_at: approval.expires_at,
     }
+}
+
+/// How the caller was checked, and the act's options in words.
+fn told(approval: &Approval) -> (Option<String>, Vec<String>) {
+    let request: serde_json::Value = serde_json::from_str(&approval.request).unwrap_or_default();
+    let verified_by = request.pointer("/proof/verified_by").and_then(serde_json::Value::as_str);
+    let says = |name: &str, value: bool| request.get(name).and_then(serde_json::Value::as_bool) == Some(value);
+    let mut options = Vec::new();
+    if says("keep_sessions", true) {
+        options.push("keeps sessions".to_owned());
+    }
+    if says("revoke_keys", true) {
+        options.push("revokes keys".to_owned());
+    }
+    if says("active", false) {
+        options.push("deactivates".to_owned());
+    }
+    if says("active", true) {
+        options.push("reactivates".to_owned());
+    }
+    let demand = (approval.operation == DemandReEnrolment::NAME).then(|| read::<DemandReEnrolment>(&approval.request));
+    if let Some(Ok(DemandReEnrolment { from: Some(from), .. })) = demand {
+        options.push(format!("from {}", from.to_rfc3339_z()));
+    }
+    (verified_by.map(str::to_owned), options)
 }
 
 fn read<O: Operation>(request: &str) -> Result<O> {

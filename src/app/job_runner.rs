@@ -254,7 +254,7 @@ impl Context<'_> {
     }
 
     async fn act(&self, job: &Job, user: &Versioned<User>) -> Result<()> {
-        let proven = Proven { reason: job.reason.clone(), verified_by: None };
+        let proven = Proven { reason: job.reason.clone(), verified_by: job.verified_by.clone() };
         match job.kind {
             JobKind::RemindToEnrol => self.remind(user, &proven).await,
             JobKind::RequireEnrolment { from } => self.demand(user, from.max(self.now), &proven).await,

@@ -46,6 +46,7 @@ pub enum Selection {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct JobDraft {
     pub id: String,
+    pub kind: JobKind,
     /// Users that were frozen.
     pub users: u64,
     /// For how many there is something to do: the number that a start has to confirm.
@@ -174,7 +175,8 @@ impl Operation for ReadDraft {
     }
 }
 
-/// Makes a job of a draft. The proof confirms the number of users it would be done to.
+/// Makes a job of a draft. The proof confirms the number of users it would be done to, and says how they were
+/// checked where the kind wants it.
 ///
 /// Refused with `draft_over`, `nothing_to_do`, or for want of proof.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -198,11 +200,12 @@ impl Operation for StartJob {
             if before.value.planned == 0 {
                 return Err(Error::refused("nothing_to_do", "there is nothing to do for any of these users"));
             }
-            let proven = cx.prove_for_many(&self.proof, before.value.planned)?;
+            let proven = cx.prove_for_many(&self.proof, before.value.planned, before.value.kind.wants_check())?;
             let job = Job {
                 state: Some(JobState::Running),
                 asked_by: asked_by.clone(),
                 reason: proven.reason.clone(),
+                verified_by: proven.verified_by.clone(),
                 started_at: Some(cx.now),
                 ..before.value.clone()
             };
@@ -359,6 +362,7 @@ fn check_draft(job: &Job, now: Timestamp) -> Result<()> {
 fn draft_of(job: &Job, skipped: BTreeMap<Skip, u64>, samples: Vec<String>) -> JobDraft {
     JobDraft {
         id: job.id.to_string(),
+        kind: job.kind,
         users: job.users,
         does: job.planned,
         skipped: skipped.into_iter().map(|(why, count)| (why.as_str().to_owned(), count)).collect(),
@@ -448,6 +452,7 @@ impl<'a, 'b> Drafting<'a, 'b> {
             state: None,
             asked_by,
             reason: String::new(),
+            verified_by: None,
             created_at: self.cx.now,
             started_at: None,
             finished_at: None,

@@ -70,9 +70,7 @@ impl Context<'_> {
     pub(super) fn prove(&self, proof: &Proof, level: SafetyLevel, user: &User) -> Result<Proven> {
         let proven = self.proven(proof)?;
         if level == SafetyLevel::Person {
-            if proven.verified_by.is_none() {
-                return Err(Error::refused("caller_check_needed", "say how the caller was checked"));
-            }
+            check_caller_check(&proven)?;
             check_confirmation(proof, user.email.local_part(), "type the part of the address before the @ to confirm")?;
         }
         Ok(proven)
@@ -92,9 +90,13 @@ impl Context<'_> {
         Ok(proven)
     }
 
-    /// The same for something done to many users at once (level 4): the typed number must be right.
-    pub(super) fn prove_for_many(&self, proof: &Proof, users: u64) -> Result<Proven> {
+    /// The same for something done to many users at once (level 4): the typed number must be right. What is of level 3
+    /// when it is done to one user `wants_check` of the callers, too.
+    pub(super) fn prove_for_many(&self, proof: &Proof, users: u64, wants_check: bool) -> Result<Proven> {
         let proven = self.proven(proof)?;
+        if wants_check {
+            check_caller_check(&proven)?;
+        }
         check_confirmation(proof, &users.to_string(), "type the number of users to confirm")?;
         Ok(proven)
     }
@@ -123,6 +125,13 @@ impl Context<'_> {
         }
         let verified_by = proof.verified_by.as_deref().map(str::trim).filter(|text| !text.is_empty());
         Ok(Proven { reason: cut(reason), verified_by: verified_by.map(cut) })
+    }
+}
+
+fn check_caller_check(proven: &Proven) -> Result<()> {
+    match proven.verified_by {
+        Some(_) => Ok(()),
+        None => Err(Error::refused("caller_check_needed", "say how the caller was checked")),
     }
 }
 

@@ -743,7 +743,12 @@ async fn a_code_is_explained() {
     assert_eq!(explain(&world, &code_at(&world, 0)).await, verdict("accepted", true, Some(0)));
     assert_eq!(explain(&world, &code_at(&world, -1)).await, verdict("accepted", true, Some(-1)));
     assert_eq!(explain(&world, &code_at(&world, 2)).await, verdict("clock_off", false, Some(2)));
+    assert_eq!(explain(&world, &code_at(&world, 10)).await, verdict("clock_off", false, Some(10)));
+    assert_eq!(explain(&world, &code_at(&world, 11)).await.0, "wrong", "no word of codes that are good much later");
     assert_eq!(explain(&world, &code_at(&world, -20)).await, verdict("clock_off", false, Some(-20)));
+    let entry = world.app.records().audit(None, None, 1, Order::Descending).await.unwrap().remove(0).record;
+    assert_eq!(entry.event, Event::TwoFactorCodeExplained);
+    assert_eq!(entry.details, [("verdict".to_owned(), "clock_off".to_owned())]);
     assert_eq!(explain(&world, &totp::code_at(b"another secret of 20", 5)).await.0, "wrong");
     assert_eq!(explain(&world, codes[0].expose()).await, verdict("backup_code", true, None));
     assert_eq!(explain(&world, "aaaa2222").await, verdict("backup_code_unknown", false, None));
@@ -765,6 +770,16 @@ async fn a_code_is_explained() {
     assert_eq!(explain(&world, codes[0].expose()).await, verdict("disabled", false, None));
     world.change(id, |user| user.second_factor.totp.as_mut().unwrap().disabled = true).await;
     assert_eq!(explain(&world, &code_at(&world, 0)).await, verdict("disabled", false, None));
+
+    // It is no place to guess.
+    world.pass(600);
+    for _ in 0..20 {
+        explain(&world, "123456").await;
+    }
+    let guess = || ExplainCode { user: named(EMAIL), code: "123456".into() };
+    assert_eq!(code_of(world.run(&operator(), guess()).await), "throttled");
+    world.pass(600);
+    world.run(&operator(), guess()).await.unwrap();
 }
 
 impl World {

@@ -47,7 +47,6 @@ pub struct VerifyState {
     range: usize,
     count: count::Count,
     chain: chain::Link,
-    repaired: u64,
 }
 
 /// What one page found.
@@ -150,7 +149,6 @@ impl Check<'_> {
                 range: 0,
                 count: self.begin_count().await?,
                 chain: chain::Link::default(),
-                repaired: 0,
             },
         };
         let part = state.part;
@@ -160,7 +158,6 @@ impl Check<'_> {
             Part::Counters => self.counters_page(&mut state).await?,
             Part::Audit => self.chain_page(&mut state).await?,
         };
-        state.repaired += findings.problems.iter().filter(|problem| problem.is_repaired).count() as u64;
         let next = match (findings.is_done, part) {
             (false, part) => Some(part),
             (true, Part::Users) => Some(Part::Indexes),
@@ -168,9 +165,6 @@ impl Check<'_> {
             (true, Part::Counters) => Some(Part::Audit),
             (true, Part::Audit) => None,
         };
-        if let (None, true) = (next, state.repaired > 0) {
-            self.note_repair(state.repaired).await?;
-        }
         if findings.is_done {
             (state.after, state.range) = (None, 0);
         }
@@ -198,20 +192,14 @@ impl Check<'_> {
         Ok(())
     }
 
-    /// Makes one repair, which its own expectations guard; false when something changed meanwhile.
-    async fn repair(&self, batch: Batch) -> Result<bool> {
+    /// Makes one repair, which its own expectations guard, with an entry of the trail that says what was wrong; false
+    /// when something changed meanwhile.
+    async fn repair(&self, batch: Batch, wrong: &str) -> Result<bool> {
         if !self.repairs {
             return Ok(false);
         }
+        let batch = self.cx.audited(batch, Note::new(Event::StoreRepaired).detail("repaired", wrong));
         Ok(matches!(self.cx.records().store().commit(batch).await?, Commit::Done(_)))
-    }
-
-    async fn note_repair(&self, repaired: u64) -> Result<()> {
-        let note = Note::new(Event::StoreRepaired).detail("repaired", repaired.to_string());
-        let batch = self.cx.audited(Batch::default(), note);
-        // Nothing is expected, so nothing conflicts.
-        let _done = self.cx.records().store().commit(batch).await?;
-        Ok(())
     }
 }
 

@@ -45,7 +45,10 @@ Examples:
 A draft can be started for an hour.")]
     Draft(Draft),
     /// Start a draft
-    #[command(after_help = "Example:\n  doorward job start 7 --reason \"second factor for all staff by December\"")]
+    #[command(after_help = "\
+Examples:
+  doorward job start 7 --reason \"second factor for all staff by December\"
+  doorward job start 8 --reason \"phones of one batch, HD-4711\" --verified-by manager")]
     Start(Start),
     /// Pause a job between two users
     #[command(after_help = "Example:\n  doorward job pause 7")]
@@ -87,6 +90,9 @@ pub struct Start {
     /// Why, for the audit trail
     #[arg(long, value_name = "TEXT")]
     reason: String,
+    /// How the callers were checked; for a reset and a demanded new device
+    #[arg(long, value_name = "TEXT")]
+    verified_by: Option<String>,
     /// Do not ask
     #[arg(long)]
     yes: bool,
@@ -153,11 +159,16 @@ impl Draft {
 
 impl Start {
     async fn run(self, link: &Link, output: Output) -> Result<(), Failure> {
-        let sure = Sure { reason: self.reason, verified_by: None, yes: self.yes };
+        let mut sure = Sure { reason: self.reason, verified_by: self.verified_by, yes: self.yes };
         sure.check()?;
         let draft = link.call(ReadDraft { id: self.id.clone() }).await?;
-        let confirm = if sure.asks() {
+        if sure.asks() {
             complain(draft_text(&draft).trim_end());
+        }
+        if draft.kind.wants_check() {
+            sure.verified_by = Some(sure.caller_check()?);
+        }
+        let confirm = if sure.asks() {
             sensitive::ask("Type the number of users that it will be done to:")?
         } else {
             draft.does.to_string()

@@ -57,24 +57,29 @@ impl Sure {
         !self.yes
     }
 
+    /// How the caller was checked; asked for where nothing is said.
+    pub(super) fn caller_check(&self) -> Result<String, Failure> {
+        match &self.verified_by {
+            Some(text) => Ok(text.clone()),
+            None if self.yes => Ok("not stated (--yes)".to_owned()),
+            None => answer("How was the caller checked?"),
+        }
+    }
+
     /// The whole proof for what is done to this user. With `--yes` the confirmation is taken from the user's address:
     /// who writes the flag has confirmed.
     pub(super) async fn proof(self, link: &Link, user: &UserRef) -> Result<Proof, Failure> {
         self.check()?;
         let email = link.call(InspectUser { user: user.clone() }).await?.row.email;
-        let Self { reason, verified_by, yes } = self;
+        let verified_by = Some(self.caller_check()?);
+        let Self { reason, yes, .. } = self;
         if yes {
-            let verified_by = verified_by.unwrap_or_else(|| "not stated (--yes)".to_owned());
             let local = email.rsplit_once('@').map_or(email.as_str(), |(local, _)| local);
-            return Ok(Proof { reason, verified_by: Some(verified_by), confirm: Some(local.to_owned()) });
+            return Ok(Proof { reason, verified_by, confirm: Some(local.to_owned()) });
         }
-        let verified_by = match verified_by {
-            Some(text) => text,
-            None => answer("How was the caller checked?")?,
-        };
         complain(&format!("This is about {}.", for_display(&email)));
         let confirm = answer("Type the part before the @ to go on:")?;
-        Ok(Proof { reason, verified_by: Some(verified_by), confirm: Some(confirm) })
+        Ok(Proof { reason, verified_by, confirm: Some(confirm) })
     }
 }
 

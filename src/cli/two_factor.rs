@@ -310,9 +310,10 @@ fn approvals_text(waiting: &[ApprovalRow]) -> String {
             row.asked_by.clone(),
             moment(row.expires_at),
             row.reason.clone(),
+            row.told(),
         ]
     });
-    table(["ID", "WHAT", "USER", "ASKED BY", "LAPSES", "REASON"], rows.collect())
+    table(["ID", "WHAT", "USER", "ASKED BY", "LAPSES", "REASON", "HOW"], rows.collect())
 }
 
 impl Demand {

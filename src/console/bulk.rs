@@ -81,6 +81,8 @@ pub enum Stage {
     Review {
         draft: JobDraft,
         focus: Part,
+        /// How the callers were checked; only where the kind wants it.
+        check: Input,
         reason: Input,
         typed: Input,
     },
@@ -96,6 +98,7 @@ pub enum Stage {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
     Cancel,
+    Check,
     Reason,
     Typed,
     Confirm,
@@ -172,8 +175,8 @@ impl Bulk {
     /// The dry run's answer.
     pub fn drafted(&mut self, draft: JobDraft, now: Timestamp) {
         if matches!(self.stage, Stage::Drafting) {
-            let (reason, typed) = (Input::default(), Input::default());
-            self.stage = Stage::Review { draft, focus: Part::Cancel, reason, typed };
+            let [check, reason, typed] = [Input::default(), Input::default(), Input::default()];
+            self.stage = Stage::Review { draft, focus: Part::Cancel, check, reason, typed };
             self.since = now;
         }
     }
@@ -286,25 +289,32 @@ impl Bulk {
     }
 
     fn review_key(&mut self, key: KeyEvent, now: Timestamp, reasons: &VecDeque<String>, writes: Option<&str>) -> Step {
-        let Stage::Review { draft, focus, reason, typed } = &mut self.stage else { return Step::Stay };
-        let does = draft.does;
+        let Stage::Review { draft, focus, check, reason, typed } = &mut self.stage else { return Step::Stay };
+        let (does, parts) = (draft.does, parts(draft.kind));
+        let said = Some(check.value().trim().to_owned()).filter(|text| !text.is_empty());
         match (*focus, key.code) {
             (Part::Cancel, KeyCode::Enter) => return Step::Leave,
             (Part::Confirm, KeyCode::Enter) => {
-                self.problem = missing(reason.value(), typed.value(), does).or_else(|| writes.map(str::to_owned));
+                self.problem = (draft.kind.wants_check() && said.is_none())
+                    .then(|| "say how the callers were checked".to_owned())
+                    .or_else(|| missing(reason.value(), typed.value(), does))
+                    .or_else(|| writes.map(str::to_owned));
                 if self.problem.is_some() {
                     return Step::Stay;
                 }
                 let confirm = Some(typed.value().trim().to_owned());
-                let proof = Proof { reason: reason.value().trim().to_owned(), verified_by: None, confirm };
+                let proof = Proof { reason: reason.value().trim().to_owned(), verified_by: said, confirm };
                 let draft = draft.clone();
                 self.stage = Stage::Countdown { draft, proof, until: now.plus_seconds(COUNTDOWN_SECONDS) };
                 self.since = now;
             }
-            (_, KeyCode::Tab | KeyCode::Enter) => *focus = step(*focus, 1),
-            (_, KeyCode::BackTab) => *focus = step(*focus, 3),
+            (_, KeyCode::Tab | KeyCode::Enter) => *focus = step(parts, *focus, 1),
+            (_, KeyCode::BackTab) => *focus = step(parts, *focus, parts.len() - 1),
             (Part::Reason, KeyCode::Up | KeyCode::Down) => {
                 self.recalled.step(key.code == KeyCode::Up, reasons, reason);
+            }
+            (Part::Check, _) => {
+                field::edit(check, key);
             }
             (Part::Reason, _) => {
                 field::edit(reason, key);
@@ -312,8 +322,8 @@ impl Bulk {
             (Part::Typed, _) => {
                 field::edit(typed, key);
             }
-            (_, KeyCode::Down | KeyCode::Right) => *focus = step(*focus, 1),
-            (_, KeyCode::Up | KeyCode::Left) => *focus = step(*focus, 3),
+            (_, KeyCode::Down | KeyCode::Right) => *focus = step(parts, *focus, 1),
+            (_, KeyCode::Up | KeyCode::Left) => *focus = step(parts, *focus, parts.len() - 1),
             _ => {}
         }
         Step::Stay
@@ -323,6 +333,7 @@ impl Bulk {
     pub fn paste(&mut self, text: &str) {
         match &mut self.stage {
             Stage::Date { input: field }
+            | Stage::Review { focus: Part::Check, check: field, .. }
             | Stage::Review { focus: Part::Reason, reason: field, .. }
             | Stage::Review { focus: Part::Typed, typed: field, .. } => field::paste(field, text),
             _ => false,
@@ -341,9 +352,16 @@ fn missing(reason: &str, typed: &str, does: u64) -> Option<String> {
     (typed.trim() != does.to_string()).then(|| format!("type the number of users, {}, without commas", thousands(does)))
 }
 
-const PARTS: [Part; 4] = [Part::Cancel, Part::Reason, Part::Typed, Part::Confirm];
+/// What the keyboard goes through.
+const fn parts(kind: JobKind) -> &'static [Part] {
+    if kind.wants_check() {
+        &[Part::Cancel, Part::Check, Part::Reason, Part::Typed, Part::Confirm]
+    } else {
+        &[Part::Cancel, Part::Reason, Part::Typed, Part::Confirm]
+    }
+}
 
-fn step(from: Part, places: usize) -> Part {
-    let index = PARTS.iter().position(|part| *part == from).unwrap_or(0);
-    PARTS.get((index + places) % PARTS.len()).copied().unwrap_or(Part::Cancel)
+fn step(parts: &[Part], from: Part, places: usize) -> Part {
+    let index = parts.iter().position(|part| *part == from).unwrap_or(0);
+    parts.get((index + places) % parts.len()).copied().unwrap_or(Part::Cancel)
 }

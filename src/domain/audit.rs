@@ -58,6 +58,7 @@ events! {
     TwoFactorBackupCodesRevoked = "two_factor.backup_codes_revoked",
     TwoFactorBackupCodeUsed = "two_factor.backup_code_used",
     TwoFactorCodesViewed = "two_factor.codes_viewed",
+    TwoFactorCodeExplained = "two_factor.code_explained",
     SessionRevoked = "session.revoked",
     SessionRevokedOthers = "session.revoked_others",
     RememberedDeviceRevoked = "remembered_device.revoked",

@@ -55,6 +55,12 @@ impl JobKind {
         }
     }
 
+    /// It also wants how the callers were checked: it does to each user what one operator does to one at level 3.
+    #[must_use]
+    pub const fn wants_check(self) -> bool {
+        matches!(self, Self::DemandReEnrolment | Self::ResetTwoFactor)
+    }
+
     /// Most users that it takes.
     #[must_use]
     pub const fn users_max(self) -> u64 {
@@ -122,6 +128,8 @@ pub struct Job {
     pub asked_by: AskedBy,
     /// Empty for a draft.
     pub reason: String,
+    /// How the callers were checked, where the kind wants it.
+    pub verified_by: Option<String>,
     pub created_at: Timestamp,
     pub started_at: Option<Timestamp>,
     pub finished_at: Option<Timestamp>,
@@ -306,6 +314,7 @@ mod tests {
             state,
             asked_by: AskedBy { uid: 1_000, name: "jdoe".to_owned() },
             reason: "everybody by the end of the year".to_owned(),
+            verified_by: None,
             created_at: NOW,
             started_at: state.map(|_| NOW),
             finished_at: None,

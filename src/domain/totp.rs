@@ -47,13 +47,17 @@ pub fn verify(secret: &[u8], code: &str, now: Timestamp, last_step: i64) -> Matc
     }
 }
 
-/// The step whose code this is, nearest to `now` first, up to `window_steps` each way; tells an operator how far a
-/// clock is off. Never a reason to accept a code.
+/// The step whose code this is, nearest to `now` first, up to so many steps `back` and `ahead`; tells an operator how far
+/// a clock is off. Never a reason to accept a code.
 #[must_use]
-pub fn locate(secret: &[u8], code: &str, now: Timestamp, window_steps: i64) -> Option<i64> {
+pub fn locate(secret: &[u8], code: &str, now: Timestamp, back: i64, ahead: i64) -> Option<i64> {
     let present = step_at(now);
-    (0..=window_steps.min(LOCATE_STEPS_MAX))
-        .flat_map(|distance| [present.saturating_sub(distance), present.saturating_add(distance)])
+    (0..=back.max(ahead).min(LOCATE_STEPS_MAX))
+        .flat_map(|distance| {
+            let before = (distance <= back).then(|| present.saturating_sub(distance));
+            [before, (distance <= ahead).then(|| present.saturating_add(distance))]
+        })
+        .flatten()
         .find(|step| is_code_of(secret, code, *step).into())
 }
 
@@ -235,10 +239,16 @@ mod tests {
             (37_037_047, 10, true),
             (37_037_048, 10, false),
         ] {
-            assert_eq!(locate(SECRET, &code_at(SECRET, step), now, window), found.then_some(step));
+            assert_eq!(locate(SECRET, &code_at(SECRET, step), now, window, window), found.then_some(step));
         }
-        assert_eq!(locate(SECRET, "no code", now, i64::MAX), None);
-        assert_eq!(locate(SECRET, &code_at(SECRET, 0), at(-60), 5), Some(0), "there is no step before 0");
+        for (step, back, ahead, found) in
+            [(-11, 11, 10, true), (-11, 10, 11, false), (11, 11, 10, false), (10, 0, 10, true)]
+        {
+            let step = 37_037_037 + step;
+            assert_eq!(locate(SECRET, &code_at(SECRET, step), now, back, ahead), found.then_some(step));
+        }
+        assert_eq!(locate(SECRET, "no code", now, i64::MAX, i64::MAX), None);
+        assert_eq!(locate(SECRET, &code_at(SECRET, 0), at(-60), 5, 5), Some(0), "there is no step before 0");
     }
 
     #[test]
@@ -284,7 +294,7 @@ mod tests {
         fn any_text_and_moment_are_survived(code: String, micros: i64, last_step: i64) {
             let now = Timestamp::from_micros(micros);
             let _ = verify(SECRET, &code, now, last_step);
-            let _ = (parse_code(&code), decode_secret(&code), locate(SECRET, &code, now, 2));
+            let _ = (parse_code(&code), decode_secret(&code), locate(SECRET, &code, now, 2, 2));
         }
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use proptest::prelude::*;
 use uuid::Uuid;
 
-use super::{Records, keys, put_user, remove_user};
+use super::{Records, codec, index_entries, keys, put_user, remove_user};
 use crate::domain::backoff::Failures;
 use crate::domain::email::EmailAddress;
 use crate::domain::id::UserId;
@@ -207,6 +207,9 @@ fn expected_indexes(model: &[User]) -> BTreeMap<Vec<u8>, Vec<u8>> {
 }
 
 async fn check(records: &Records, model: &[User]) {
+    for (key, _) in model.iter().flat_map(index_entries) {
+        assert!(keys::USER_INDEXES.iter().any(|prefix| key.starts_with(prefix)), "{}", codec::name(&key));
+    }
     assert_eq!(stored_indexes(records).await, expected_indexes(model));
     let count = i64::try_from(model.len()).unwrap();
     assert_eq!(records.counter(keys::USERS_COUNTER).await.unwrap(), count);

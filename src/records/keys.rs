@@ -90,6 +90,7 @@ pub const USER_INDEXES: &[&[u8]] = &[
     USER_PENDING_EMAIL,
     USER_CODES,
     USER_WAITS,
+    USER_DEMANDED,
     WORD,
     NAME,
 ];

@@ -54,7 +54,19 @@ fn state(server: &Server) -> Value {
 fn two_operators_reset_one_of_staff() {
     let server = with_grace();
     let refused = server
-        .cli(&["2fa", "reset", GRACE, "--reason", REASON, "--yes", "--verified-by", "call-back", "--operator", "jdoe"])
+        .cli(&[
+            "2fa",
+            "reset",
+            GRACE,
+            "--reason",
+            REASON,
+            "--yes",
+            "--verified-by",
+            "call-back",
+            "--keep-sessions",
+            "--operator",
+            "jdoe",
+        ])
         .is(4);
     let waiting = server.cli(&["2fa", "approve", "--list", "--json"]).json();
     let row = &waiting[0];
@@ -65,9 +77,11 @@ fn two_operators_reset_one_of_staff() {
         (&json!("reset_two_factor"), &json!(GRACE), &json!(REASON))
     );
     assert!(row["asked_by"].as_str().unwrap().starts_with("jdoe (uid "), "{row}");
+    assert_eq!((&row["verified_by"], &row["options"]), (&json!("call-back"), &json!(["keeps sessions"])));
     assert_eq!((state(&server), newest(&server)["event"].clone()), (json!("on"), json!("approval.asked")));
     let listed = server.cli(&["2fa", "approve", "--list"]).is(0).out;
     assert!(listed.contains(id) && listed.contains("jdoe"), "{listed}");
+    assert!(listed.contains("keeps sessions; checked: call-back"), "{listed}");
 
     // Neither who asked nor whom it is about.
     for (name, words) in

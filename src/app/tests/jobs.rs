@@ -8,7 +8,8 @@ use crate::app::safety::Proof;
 const WHY: &str = "everybody by the end of the year";
 
 fn proof(confirm: u64) -> Proof {
-    Proof { confirm: Some(confirm.to_string()), ..Proof::of(WHY) }
+    let (verified_by, confirm) = (Some("call-back".to_owned()), Some(confirm.to_string()));
+    Proof { verified_by, confirm, ..Proof::of(WHY) }
 }
 
 async fn people(world: &World, count: u32) -> Vec<UserId> {
@@ -310,12 +311,16 @@ async fn second_factors_of_some_are_reset() {
     let found = world.run(&jane, DraftJob { kind: JobKind::ResetTwoFactor, selection }).await.unwrap();
     let skipped: Vec<&str> = found.skipped.iter().map(|(why, _)| why.as_str()).collect();
     assert_eq!((found.does, skipped), (1, vec!["has no second factor", "the operator's own account"]));
+    let unchecked = Proof { verified_by: None, ..proof(1) };
+    let refused = world.run(&jane, StartJob { id: found.id.clone(), proof: unchecked }).await;
+    assert_eq!(code_of(refused), "caller_check_needed");
     world.run(&jane, StartJob { id: found.id.clone(), proof: proof(1) }).await.unwrap();
     work(&world).await;
     let job = read(&world, &found.id).await;
     let number = job.results[0].audit_number.unwrap();
     let entry = world.app.records().audit(None, Some(number + 1), 1, Order::Descending).await.unwrap().remove(0).record;
     assert_eq!((entry.event, entry.reason.as_deref()), (Event::TwoFactorReset, Some(WHY)));
+    assert_eq!(entry.verified_by.as_deref(), Some("call-back"));
     assert_eq!(world.user(ids[0]).await.second_factor.state(), FactorState::Enrol);
     assert_eq!(world.user(ids[1]).await.second_factor.state(), FactorState::On);
     assert!(world.mails().await.iter().any(|(_, kind)| matches!(kind, MailKind::TwoFactorReset { .. })));

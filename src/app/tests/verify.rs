@@ -66,6 +66,7 @@ async fn damage_is_found_and_mended() {
         (Batch::default().put(keys::user_number(3), id.as_bytes().to_vec()), ProblemKind::Missing),
         (Batch::default().put(stray.clone(), id.as_bytes().to_vec()), ProblemKind::Stray),
         (Batch::default().put(keys::user_signed_in(77, id), Vec::new()), ProblemKind::Stray),
+        (Batch::default().put(keys::user_demanded(START, id), Vec::new()), ProblemKind::Stray),
         (Batch::default().put(keys::name(b"nobody", nowhere), Vec::new()), ProblemKind::Stray),
         (Batch::default().put(keys::user_codes(2, id), b"odd".to_vec()), ProblemKind::Stray),
         (Batch::default().add(keys::USERS_COUNTER, 1), ProblemKind::WrongCounter),
@@ -78,6 +79,7 @@ async fn damage_is_found_and_mended() {
         (Batch::default().add(keys::OUTBOX_FAILED_COUNTER, 2), ProblemKind::WrongCounter),
         (Batch::default().add(keys::ORGANIZATIONS_COUNTER, -1), ProblemKind::WrongCounter),
     ];
+    let mut repaired = Vec::new();
     for (damage, kind) in damages {
         world.commit(damage.clone()).await;
         let found = wrong(&world).await;
@@ -85,12 +87,21 @@ async fn damage_is_found_and_mended() {
         assert!(!found.is_empty() && found.iter().any(|(found, _)| *found == kind), "{damage:?}: {found:?}");
         let (mended, _) = checked(&world, true).await;
         assert!(mended.iter().all(|problem| problem.is_repaired), "{mended:?}");
+        repaired.extend(mended.into_iter().map(|problem| problem.detail));
         assert_eq!(wrong(&world).await, [], "{damage:?}");
     }
     assert_eq!(store.get(&stray).await.unwrap(), None);
-    let audit = world.app.records().audit(None, None, 1, Order::Descending).await.unwrap();
-    assert_eq!(audit[0].record.event, Event::StoreRepaired);
-    assert_eq!(audit[0].record.details, [("repaired".to_owned(), "1".to_owned())]);
+    // Each in the trail, with what was wrong.
+    let audit = world.app.records().audit(None, None, repaired.len(), Order::Descending).await.unwrap();
+    let told: Vec<String> = audit
+        .into_iter()
+        .rev()
+        .map(|entry| {
+            assert_eq!(entry.record.event, Event::StoreRepaired);
+            entry.record.details[0].1.clone()
+        })
+        .collect();
+    assert_eq!(told, repaired);
 }
 
 #[tokio::test]

@@ -145,7 +145,7 @@ impl Check<'_> {
             if says != ought {
                 let key = text::unhex(counter).unwrap_or_default();
                 let detail = format!("{} says {says}, and there are {ought}", shown(&key));
-                let repaired = self.repair(Batch::default().add(key, ought - says)).await?;
+                let repaired = self.repair(Batch::default().add(key, ought - says), &detail).await?;
                 findings.problem(ProblemKind::WrongCounter, detail, repaired);
             }
         }

@@ -62,7 +62,7 @@ impl Check<'_> {
                 let expect = before.map_or(Expect::Absent, |entry| Expect::Version(entry.version));
                 let batch = Batch::default().expect(counter, expect).add(counter, ought - says);
                 let detail = format!("{} says {says}, and there are {ought}", shown(counter));
-                let is_repaired = self.repair(batch).await?;
+                let is_repaired = self.repair(batch, &detail).await?;
                 findings.problem(ProblemKind::WrongCounter, detail, is_repaired);
             }
             return Ok(());

@@ -63,11 +63,11 @@ impl Check<'_> {
         if self.cx.records().store().get(key).await?.is_none_or(|now| now.version != entry.version) {
             return Ok(());
         }
-        let is_repaired = self.repair(batch).await?;
         let detail = match user {
             Some(user) => format!("{} does not follow from {}", shown(key), user.value.email),
             None => format!("{} is nobody's", shown(key)),
         };
+        let is_repaired = self.repair(batch, &detail).await?;
         findings.problem(ProblemKind::Stray, detail, is_repaired);
         Ok(())
     }

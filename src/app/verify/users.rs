@@ -109,7 +109,7 @@ impl Check<'_> {
             Some(_) if is_contested => format!("{} of {email} is another user's as well", shown(key)),
             Some(_) => format!("{} of {email} says something else", shown(key)),
         };
-        let is_repaired = !is_contested && self.repair(batch).await?;
+        let is_repaired = !is_contested && self.repair(batch, &detail).await?;
         findings.problem(ProblemKind::Missing, detail, is_repaired);
         Ok(())
     }

@@ -36,6 +36,13 @@ impl<B: Backend, W: Write> Plain<B, W> {
         if draft.does == 0 {
             return self.say(&format!("There is nobody to do it to. {NOTHING}"));
         }
+        let mut verified_by = None;
+        if draft.kind.wants_check() {
+            verified_by = self.question("How were the callers checked").await?;
+            if verified_by.is_none() {
+                return self.say(NOTHING);
+            }
+        }
         let Some(reason) = self.question("Why, for the audit trail, eight letters or more").await? else {
             return self.say(NOTHING);
         };
@@ -48,7 +55,7 @@ impl<B: Backend, W: Write> Plain<B, W> {
         if !self.count_down().await? {
             return self.say(&format!("Stopped. {NOTHING}"));
         }
-        let proof = Proof { reason, verified_by: None, confirm: Some(typed) };
+        let proof = Proof { reason, verified_by, confirm: Some(typed) };
         let what = format!("begin a job for {} users", thousands(draft.does));
         match self.write(what, Request::StartJob(StartJob { id: draft.id, proof })).await? {
             Some(Err(error)) => self.refused(error),

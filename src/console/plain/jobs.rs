@@ -40,8 +40,10 @@ impl<B: Backend, W: Write> Plain<B, W> {
     }
 
     fn approval(&self, row: &ApprovalRow) -> String {
+        let told = row.told();
+        let told = if told.is_empty() { told } else { format!(" ({})", shown(&told)) };
         format!(
-            "{}, {}, asked by {}, \"{}\", {} left; approve {} or refuse {}",
+            "{}{told}, {}, asked by {}, \"{}\", {} left; approve {} or refuse {}",
             operation(&row.operation),
             shown(&row.email),
             shown(&row.asked_by),

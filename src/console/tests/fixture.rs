@@ -368,6 +368,8 @@ pub fn approvals() -> Vec<ApprovalRow> {
         email: "lena.koch@corp.example.com".to_owned(),
         asked_by: "mrossi".to_owned(),
         reason: "lost phone, HD-4711".to_owned(),
+        verified_by: Some("call-back".to_owned()),
+        options: vec!["revokes keys".to_owned()],
         asked_at: ago(120),
         expires_at: start().plus_seconds(780),
     }]
@@ -420,6 +422,7 @@ fn drafted(draft: &DraftJob) -> JobDraft {
     };
     JobDraft {
         id: "9".to_owned(),
+        kind: draft.kind,
         users,
         does: users - 1,
         skipped: vec![("has a second factor".to_owned(), 1)],

@@ -214,6 +214,24 @@ fn a_job_that_was_left_does_not_open_late() {
 }
 
 #[test]
+fn a_reset_of_many_asks_how_the_callers_were_checked() {
+    let mut console = marked(COLOUR, 80, 24);
+    console.keys("r");
+    console.pass(300);
+    console.keys("\t\tphones of one batch\t1\t\n");
+    assert!(console.screen().contains("say how the callers were checked"), "{}", console.screen());
+    console.pass(20_000);
+    assert!(started(&console).is_empty());
+
+    let mut console = marked(COLOUR, 80, 24);
+    console.keys("r");
+    console.pass(300);
+    console.keys("\tmanager\tphones of one batch\t1\t\n");
+    console.pass(10_000);
+    assert_eq!(started(&console)[0].proof.verified_by.as_deref(), Some("manager"));
+}
+
+#[test]
 fn esc_stops_the_countdown() {
     let mut console = reviewed(COLOUR, 80, 24);
     console.keys("\tstaff without 2FA\t1\t\n");

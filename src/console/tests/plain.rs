@@ -331,7 +331,7 @@ async fn jobs_are_told_and_steered() {
     has(
         &text,
         &[
-            "Waits for a second operator: reset 2FA, lena.koch@corp.example.com, asked by mrossi",
+            "Waits for a second operator: reset 2FA (revokes keys; checked: call-back), lena.koch@corp.example.com, asked by mrossi",
             "carried out, as mrossi asked",
             "refused; nothing was done",
             "There is no such id: jobs lists what waits.",

@@ -51,9 +51,12 @@ fn lines(model: &Model, bulk: &Bulk, room: usize) -> Vec<BoxLine> {
             ]
         }
         Stage::Drafting => vec!["Looking what would be done ...".into(), "Esc leaves, nothing changes.".into()],
-        Stage::Review { draft, focus, reason, typed } => {
+        Stage::Review { draft, focus, check, reason, typed } => {
             let mut lines = dry_run(model, draft, room);
             lines.push("".into());
+            if draft.kind.wants_check() {
+                lines.push(field(model, "Callers checked by", check, *focus == Part::Check, room));
+            }
             lines.push(field(model, "Why (audit, 8+)", reason, *focus == Part::Reason, room));
             let label = format!("Type {}", draft.does);
             lines.push(field(model, &label, typed, *focus == Part::Typed, room.min(LABEL_COLUMNS + 12)));

@@ -81,6 +81,7 @@ const fn words(event: Event) -> &'static str {
         Event::TwoFactorBackupCodesRevoked => "backup codes revoked",
         Event::TwoFactorBackupCodeUsed => "backup code used",
         Event::TwoFactorCodesViewed => "backup codes shown",
+        Event::TwoFactorCodeExplained => "a code explained",
         Event::SessionRevoked => "session ended",
         Event::SessionRevokedOthers => "other sessions ended",
         Event::RememberedDeviceRevoked => "device forgotten",

@@ -30,6 +30,10 @@ fn all(model: &Model, frame: &mut Frame<'_>, area: Rect) {
         lines.push((toned(model, Tone::Title, " WAITING FOR A SECOND OPERATOR").into(), false));
         for row in &model.jobs.approvals {
             lines.push((approval_line(model, row, room), model.jobs.is_chosen(&row.id)));
+            let told = shown(&row.told());
+            if !told.is_empty() {
+                lines.push((Line::from(cut(&format!("     {told}"), room, model.theme.ellipsis())), false));
+            }
         }
         lines.push((Line::default(), false));
     }
@@ -83,7 +87,9 @@ pub fn operation(name: &str) -> &str {
         "revoke_backup_codes" => "revoke codes",
         "demand_re_enrolment" => "force re-enrol",
         "revoke_sessions" => "sign out",
-        "revoke_api_key" => "revoke API key",
+        "revoke_all_api_keys" => "revoke API keys",
+        "send_two_factor_reset_link" => "send reset link",
+        "set_user_active" => "(de)activate",
         other => other,
     }
 }
