@@ -11,6 +11,7 @@ pub mod dialog;
 pub mod enrol;
 pub mod explain;
 pub mod export;
+pub mod factor;
 pub mod field;
 pub mod keys;
 pub mod link;

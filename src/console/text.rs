@@ -158,6 +158,12 @@ pub fn time_of_day(at: Timestamp) -> String {
     at.to_rfc3339_z().chars().skip(11).take(8).collect()
 }
 
+/// `10:22`, UTC.
+#[must_use]
+pub fn minute(at: Timestamp) -> String {
+    at.to_rfc3339_z().chars().skip(11).take(5).collect()
+}
+
 /// Minutes and seconds left, `09:41`; never negative.
 #[must_use]
 pub fn countdown(seconds: i64) -> String {

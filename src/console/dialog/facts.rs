@@ -2,10 +2,53 @@
 
 use super::{Deed, Dialog, Part};
 use crate::app::views::UserDetail;
+use crate::console::factor;
 use crate::console::lookalike;
-use crate::console::text::{count, date, shown};
+use crate::console::text::{count, date, date_time, fit, shown, width};
+use crate::console::theme::Tone;
+use crate::domain::time::Timestamp;
+
+/// Columns between the two addresses of a change that stand side by side.
+const GAP_COLUMNS: usize = 3;
 
 impl Dialog {
+    /// What one should know before it is done, each with its tone; not what it does.
+    #[must_use]
+    pub fn background(&self, now: Timestamp) -> Vec<(Tone, String)> {
+        let factor = &self.detail.factor;
+        match &self.deed {
+            Deed::Unlock => {
+                let why = factor::lock(factor, now).map(|text| (Tone::Bad, text));
+                let clock = factor::clock(factor).map(|text| (Tone::Care, text));
+                let often = factor::unlocked_often(self.detail.unlocked_today).map(|text| (Tone::Care, text));
+                let why = why.unwrap_or_else(|| (Tone::Care, factor::wrong_codes(factor, now)));
+                std::iter::once(why).chain(clock).chain(often).collect()
+            }
+            Deed::ResendVerification if self.detail.mails.is_empty() => {
+                vec![(Tone::Off, "no mail to this user in the last 30 days".to_owned())]
+            }
+            Deed::ResendVerification => {
+                self.detail.mails.iter().map(|mail| (factor::mail_tone(mail), factor::mail(mail, now))).collect()
+            }
+            Deed::CancelEmailChange => {
+                let asked = self.detail.pending_email_at;
+                asked.map(|at| (Tone::Waiting, format!("asked {} UTC", date_time(at)))).into_iter().collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// The address that stays and the one that goes, side by side where both fit into so many columns: a line of headings
+    /// and one of addresses.
+    #[must_use]
+    pub fn side_by_side(&self, columns: usize) -> Option<[String; 2]> {
+        let pending = self.detail.pending_email.as_ref().filter(|_| self.deed == Deed::CancelEmailChange)?;
+        let (stays, goes) = (shown(&self.detail.row.email), shown(pending));
+        let left = width(&stays).max(width("keep")) + GAP_COLUMNS;
+        (left + width(&goes) <= columns)
+            .then(|| [format!("{}drop", fit("keep", left, "")), format!("{}{goes}", fit(&stays, left, ""))])
+    }
+
     /// What breaks, in words, for the dialogs without a preview.
     #[must_use]
     pub fn consequences(&self) -> Vec<String> {

@@ -72,6 +72,9 @@ impl<B: Backend, W: Write> Plain<B, W> {
         for text in namesakes(&dialog.detail).into_iter().chain(warnings(&dialog.detail)) {
             self.say(&format!("Careful: {text}."))?;
         }
+        for (_, text) in dialog.background(self.model.now) {
+            self.say(&format!("{text}."))?;
+        }
         for (on, text, part) in dialog.steps().unwrap_or_default() {
             let word = match (on, part) {
                 (_, Some(_)) => "asked below",

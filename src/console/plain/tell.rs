@@ -5,8 +5,9 @@ use crate::app::overview::Overview;
 use crate::app::requests::RequestOutcome;
 use crate::app::views::{UserDetail, UserRow};
 use crate::console::dialog;
+use crate::console::factor::ago_words;
 use crate::console::model::Model;
-use crate::console::text::{ago, shown, thousands};
+use crate::console::text::{shown, thousands};
 use crate::console::view;
 use crate::domain::audit::Outcome;
 use crate::domain::time::Timestamp;
@@ -16,14 +17,9 @@ pub(super) fn row(row: &UserRow, number: usize, now: Timestamp) -> String {
     let name = if row.name.is_empty() { String::new() } else { format!(", {}", shown(&row.name)) };
     let role = if row.is_staff { "staff" } else { "user" };
     let state = view::state_word(row, now);
-    let seen = row.last_login.map_or("never signed in".to_owned(), |at| format!("last signed in {}", spoken(now, at)));
+    let seen =
+        row.last_login.map_or("never signed in".to_owned(), |at| format!("last signed in {}", ago_words(now, at)));
     format!("{number}. {}{name}, {role}, 2FA {state}, {seen}.", shown(&row.email))
-}
-
-/// How long ago, as it is said.
-fn spoken(now: Timestamp, at: Timestamp) -> String {
-    let ago = ago(now, at);
-    if ago == "now" { "just now".to_owned() } else { format!("{ago} ago") }
 }
 
 /// A user, or a part of one.
@@ -71,8 +67,8 @@ fn sessions(model: &Model, detail: &UserDetail) -> Vec<String> {
                 "{}. {}{from}, started {}, last seen {}{proved}.",
                 index + 1,
                 shown(&session.device),
-                spoken(model.now, session.created_at),
-                spoken(model.now, session.last_activity),
+                ago_words(model.now, session.created_at),
+                ago_words(model.now, session.last_activity),
             )
         })
         .collect()

@@ -17,7 +17,7 @@ use crate::app::overview::{Adoption, Attention, AttentionKind, Overview};
 use crate::app::permission::Rights;
 use crate::app::requests::RequestOutcome;
 use crate::app::reset::{CodeExplanation, Done, EnrolmentStarted, ResetTwoFactor, TwoFactorReset};
-use crate::app::views::{ApiKeyView, AuditRow, FactorView, SessionRow, UserDetail, UserRow};
+use crate::app::views::{ApiKeyView, AuditRow, FactorView, MailRow, SessionRow, UserDetail, UserRow};
 use crate::console::export::{self, ExportPage, Exported, Page};
 use crate::console::link::{Answer, Failure, Reply, Request};
 use crate::console::model::{LinkState, Model};
@@ -27,6 +27,7 @@ use crate::console::view;
 use crate::domain::audit::{AuditActor, AuditRecord, AuditTarget, Event, Outcome};
 use crate::domain::id::UserId;
 use crate::domain::job::{JobAct, JobKind, JobState};
+use crate::domain::mail::MailState;
 use crate::domain::secret::Secret;
 use crate::domain::time::Timestamp;
 use crate::domain::totp::short_otpauth_uri;
@@ -78,7 +79,7 @@ pub fn users() -> Vec<UserRow> {
         row(5, "joanna.swan@corp.example.com", "Joanna\u{202e} Swan", FactorState::Enrol),
         row(6, "漢字.susanna.sol@edu.example.com", "漢字 Sol", FactorState::Locked),
     ];
-    rows[1].waiting_until = Some(start().plus_seconds(720));
+    rows[1].waiting_until = Some(start().plus_seconds(709));
     rows[3].backup_codes = 1;
     rows[4].last_login = None;
     rows
@@ -130,9 +131,9 @@ pub fn detail(row: UserRow) -> UserDetail {
             totp_failures: if row.waiting_until.is_some() { 5 } else { 0 },
             backup_code_failures: 0,
             last_failure_at: row.waiting_until.map(|_| ago(180)),
-            failures_since: None,
-            locked_from: None,
-            last_drift_steps: None,
+            failures_since: row.waiting_until.map(|_| ago(660)),
+            locked_from: row.waiting_until.map(|_| "203.0.113.7".to_owned()),
+            last_drift_steps: has_device.then_some(if row.waiting_until.is_some() { -1 } else { 0 }),
             waiting_until: row.waiting_until,
             login_locked_until: None,
             must_enrol: row.state == FactorState::Enrol,
@@ -167,7 +168,7 @@ pub fn detail(row: UserRow) -> UserDetail {
         }],
         remembered_devices: 1,
         mails_waiting: 0,
-        mails: Vec::new(),
+        mails: mails(),
         unlocked_today: 0,
         namesakes: vec!["anna.smith@edu.example.com".to_owned()],
         audit: vec![
@@ -177,6 +178,23 @@ pub fn detail(row: UserRow) -> UserDetail {
         warnings: vec!["e-mail change pending since 2 days: check the caller with extra care".to_owned()],
         row,
     }
+}
+
+/// One of each state, the newest first.
+fn mails() -> Vec<MailRow> {
+    let mail = |kind: &str, to: &str, seconds, state, error: Option<&str>| MailRow {
+        kind: kind.to_owned(),
+        to: to.to_owned(),
+        at: ago(seconds),
+        state,
+        error: error.map(str::to_owned),
+    };
+    let (present, wanted) = ("anna.smith@corp.example.com", "a.smith@new.example.com");
+    vec![
+        mail("verify_email", wanted, 180, MailState::Queued, Some("451 try again later\u{1b}[31m")),
+        mail("verify_email", wanted, 2 * DAY, MailState::Failed, Some("550 mailbox unavailable")),
+        mail("two_factor_enabled", present, 9 * DAY, MailState::HandedOver, None),
+    ]
 }
 
 pub fn status() -> ServerStatus {

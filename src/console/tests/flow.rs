@@ -658,3 +658,20 @@ fn a_server_of_another_version_ends_the_console_with_one_line() {
     console.pass(1_100);
     assert_eq!(console.model.mismatch.as_deref(), Some("the server speaks version 2"));
 }
+
+#[test]
+fn a_second_unlock_in_a_day_suggests_to_look_for_the_cause() {
+    let hint = "unlocked 2 times in the last day: check the phone's clock, or reset the";
+    for (unlocked, is_hinted) in [(0, false), (1, false), (2, true)] {
+        let mut console = console();
+        console.keys("anna.smith@corp\nW");
+        console.model.detail.as_mut().unwrap().unlocked_today = unlocked;
+        console.dialog('u');
+        let screen = console.screen();
+        assert!(screen.contains("5 wrong codes 08:51-08:59 from 203.0.113.7, until 09:14 "), "{screen}");
+        assert!(screen.contains("phone clock about 30 s slow"), "{screen}");
+        assert_eq!(screen.contains(hint), is_hinted, "{unlocked}: {screen}");
+        console.keys("\ttyped wrong codes\ty");
+        assert_eq!(writes(&console).len(), 1, "a hint does not stand in the way");
+    }
+}

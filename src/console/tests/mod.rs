@@ -2,7 +2,7 @@
 
 mod audit;
 mod enrol;
-mod fixture;
+pub(super) mod fixture;
 mod flow;
 mod frame;
 mod home;

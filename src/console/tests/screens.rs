@@ -158,6 +158,37 @@ fn unlock_dialog() {
         console.dialog('u');
         console.keys("\ttyped\t\n");
     });
+    check("unlock_dialog_again", |console| {
+        console.keys("anna.smith@corp\nW");
+        console.model.detail.as_mut().unwrap().unlocked_today = 2;
+        console.dialog('u');
+    });
+}
+
+#[test]
+fn what_is_demanded_of_a_user_with_a_device() {
+    for (days, overview, tab) in [
+        (8, "a new device from 2026-12-01 on", "from 2026-12-01 09:02 UTC on (in 8 d)"),
+        (-1, "a new device since 2026-11-22", "since 2026-11-22 09:02 UTC (1 d ago)"),
+    ] {
+        let mut console = Console::new(COLOUR, 140, 40);
+        console.keys("anna.smith@corp\n\n");
+        console.model.detail.as_mut().unwrap().factor.enrol_from = Some(console.now.plus_seconds(days * 86_400));
+        assert!(console.screen().contains(overview), "{}", console.screen());
+        console.key(KeyCode::Right);
+        assert!(console.screen().contains(tab), "{}", console.screen());
+    }
+}
+
+#[test]
+fn the_message_line_tells_of_the_server() {
+    let mut console = Console::new(COLOUR, 140, 40);
+    console.keys("ann\n");
+    assert!(console.screen().contains("outbox 0   audit #48,213   server up 12 d\n"), "{}", console.screen());
+    console.keys("12");
+    assert!(console.screen().contains("audit #48,213   store 931 MB   server up 12 d\n"), "{}", console.screen());
+    console.lose_server();
+    assert!(!console.screen().contains("server up"), "nobody knows: {}", console.screen());
 }
 
 #[test]
@@ -215,4 +246,16 @@ fn nothing_from_users_reaches_the_terminal_raw() {
     let screen = console.screen();
     assert!(!screen.chars().any(|c| c == '\u{1b}' || c == '\u{202e}'), "{screen}");
     assert!(screen.contains("Joanna\\u{202e} Swan") && screen.contains("\\u{1b}"), "{screen}");
+}
+
+#[test]
+fn mail_dialogs() {
+    check("resend_dialog", |console| {
+        console.keys("anna.smith@corp\nW");
+        console.dialog('m');
+    });
+    check("cancel_change_dialog", |console| {
+        console.keys("anna.smith@corp\nW");
+        console.dialog('c');
+    });
 }

@@ -5,11 +5,12 @@ use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
 use super::{entry, put, signed, toned};
-use crate::app::views::{AuditRow, UserDetail};
+use crate::app::views::{AuditRow, FactorView, UserDetail};
 use crate::console::dialog::{self, namesakes, warnings};
+use crate::console::factor::{self, ago_words};
 use crate::console::keys::{Action, Place};
 use crate::console::model::{Model, Tab};
-use crate::console::text::{ago, count, cut, cut_email, date, date_time, fit, shown, time_of_day, until, wrap};
+use crate::console::text::{cut, cut_email, date, date_time, fit, shown, time_of_day, until, wrap};
 use crate::console::theme::Tone;
 use crate::domain::time::Timestamp;
 use crate::domain::user::FactorState;
@@ -153,7 +154,13 @@ fn fact(label: &'static str, tone: Tone, text: impl Into<String>) -> Fact {
 /// The state of a user in a few lines, the most important first.
 pub fn facts(model: &Model, detail: &UserDetail) -> Vec<Fact> {
     let now = model.now;
-    let mut facts = Vec::from(state_facts(model, detail));
+    let factor = &detail.factor;
+    let mut facts = vec![device(detail, now), lock(detail, now, factor::lock), backup_codes(detail)];
+    let has_device = factor.method.is_some();
+    facts.extend(factor::clock(factor).map(|text| fact("clock", Tone::Plain, text)));
+    let demand = factor::demand(factor, now).filter(|_| has_device);
+    facts.extend(demand.map(|when| fact("demand", Tone::Waiting, format!("a new device {when}"))));
+    facts.push(email(model, detail));
     let since = |at: Option<Timestamp>| at.map_or("never".to_owned(), date);
     facts.push(fact(
         "account",
@@ -170,9 +177,9 @@ pub fn facts(model: &Model, detail: &UserDetail) -> Vec<Fact> {
     facts
 }
 
-/// Device, lock, backup codes, e-mail.
-pub(super) fn state_facts(model: &Model, detail: &UserDetail) -> [Fact; 4] {
-    [device(detail, model.now), lock(detail, model.now), backup_codes(detail), email(model, detail)]
+/// Device, lock and e-mail, in short.
+pub(super) fn facts_in_short(model: &Model, detail: &UserDetail) -> [Fact; 3] {
+    [device(detail, model.now), lock(detail, model.now, factor::lock_in_short), email(model, detail)]
 }
 
 /// Columns there are for a line.
@@ -189,29 +196,22 @@ fn device(detail: &UserDetail, now: Timestamp) -> Fact {
     match factor.state {
         FactorState::On => fact("2FA", Tone::Good, format!("TOTP{enrolled}{used}")),
         FactorState::Off => fact("2FA", Tone::Off, "off"),
-        FactorState::Enrol => fact("2FA", Tone::Waiting, "told to enrol a device, not done yet"),
+        FactorState::Enrol => {
+            let when = factor::demand(factor, now).unwrap_or_default();
+            fact("2FA", Tone::Waiting, format!("must enrol a device {when}, not done yet"))
+        }
         FactorState::Locked => {
             fact("2FA", Tone::Bad, format!("TOTP{enrolled} disabled after too many wrong codes: reset it"))
         }
     }
 }
 
-fn ago_words(now: Timestamp, at: Timestamp) -> String {
-    let ago = ago(now, at);
-    if ago == "now" { "just now".to_owned() } else { format!("{ago} ago") }
-}
-
-fn lock(detail: &UserDetail, now: Timestamp) -> Fact {
+fn lock(detail: &UserDetail, now: Timestamp, words: fn(&FactorView, Timestamp) -> Option<String>) -> Fact {
     let factor = &detail.factor;
-    let failures = count((factor.totp_failures + factor.backup_code_failures) as usize, "wrong code");
-    let last = factor.last_failure_at.map_or(String::new(), |at| format!(", last {}", ago_words(now, at)));
-    let ends = |at: Timestamp| format!("until {} ({})", time_of_day(at), until(now, at));
-    if let Some(at) = factor.waiting_until.filter(|at| *at > now) {
-        fact("lock", Tone::Bad, format!("{failures}, {}{last}", ends(at)))
-    } else if let Some(at) = factor.login_locked_until.filter(|at| *at > now) {
-        fact("lock", Tone::Bad, format!("too many failed logins, {}", ends(at)))
+    if let Some(lock) = words(factor, now) {
+        fact("lock", Tone::Bad, lock)
     } else if factor.totp_failures + factor.backup_code_failures > 0 {
-        fact("lock", Tone::Care, format!("{failures} in a row{last}"))
+        fact("lock", Tone::Care, format!("{}, not locked", factor::wrong_codes(factor, now)))
     } else {
         fact("lock", Tone::Off, "not locked")
     }
@@ -281,9 +281,13 @@ fn actions(model: &Model) -> Vec<Line<'static>> {
 fn two_factor(model: &Model, detail: &UserDetail) -> Vec<Line<'static>> {
     let (tone, word) = super::users::state(&detail.row, model.now);
     let mut lines = vec![Line::from(vec![toned(model, Tone::Title, fit("state", 24, "")), signed(model, tone, &word)])];
-    lines.extend(two_factor_facts(model, detail).into_iter().map(|(label, text)| {
-        Line::from(vec![toned(model, Tone::Title, fit(label, 24, "")), Span::raw(format!("  {text}"))])
-    }));
+    let room = pane_columns(model).saturating_sub(26);
+    for (label, text) in two_factor_facts(model, detail) {
+        for (index, text) in wrap(&text, room).into_iter().enumerate() {
+            let label = fit(if index == 0 { label } else { "" }, 24, "");
+            lines.push(Line::from(vec![toned(model, Tone::Title, label), Span::raw(format!("  {text}"))]));
+        }
+    }
     lines
 }
 
@@ -298,7 +302,16 @@ pub fn two_factor_facts(model: &Model, detail: &UserDetail) -> Vec<(&'static str
         at.filter(|at| *at > model.now)
             .map_or("no".to_owned(), |at| format!("until {} UTC ({})", time_of_day(at), until(model.now, at)))
     };
-    vec![
+    let demand = |from: Timestamp| {
+        let when = date_time(from);
+        if from > model.now {
+            format!("from {when} UTC on (in {})", until(model.now, from))
+        } else {
+            format!("since {when} UTC ({})", ago_words(model.now, from))
+        }
+    };
+    let from = factor.locked_from.as_deref().map_or(String::new(), |address| format!(" from {}", shown(address)));
+    let mut facts = vec![
         ("uuid", detail.row.uuid.to_string()),
         ("method", factor.method.clone().unwrap_or_else(|| "none".to_owned())),
         ("enrolled", at(factor.enrolled_at)),
@@ -308,13 +321,22 @@ pub fn two_factor_facts(model: &Model, detail: &UserDetail) -> Vec<(&'static str
         ("backup code last used", at(factor.backup_code_used_at)),
         ("wrong TOTP codes", format!("{} in a row", factor.totp_failures)),
         ("wrong backup codes", format!("{} in a row", factor.backup_code_failures)),
-        ("last wrong code", at(factor.last_failure_at)),
+        ("last wrong code", format!("{}{from}", at(factor.last_failure_at))),
         ("codes refused", ends(factor.waiting_until)),
         ("login locked", ends(factor.login_locked_until)),
         ("remembered devices", detail.remembered_devices.to_string()),
-        ("must enrol", factor.enrol_from.map_or_else(|| "no".to_owned(), |from| format!("from {}", at(Some(from))))),
+        ("must enrol", factor.enrol_from.map_or_else(|| "no".to_owned(), demand)),
         ("last reset", at(factor.last_reset_at)),
-    ]
+    ];
+    let place = |label| facts.iter().position(|(name, _)| *name == label).map_or(0, |index| index + 1);
+    let (after_used, after_wrong) = (place("last used"), place("wrong backup codes"));
+    if let Some(since) = factor.failures_since {
+        facts.insert(after_wrong, ("first wrong code", at(Some(since))));
+    }
+    if let Some(clock) = factor::clock(factor) {
+        facts.insert(after_used, ("clock", clock));
+    }
+    facts
 }
 
 fn sessions(model: &Model, detail: &UserDetail) -> Vec<Line<'static>> {

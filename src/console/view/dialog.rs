@@ -40,6 +40,13 @@ pub(super) fn draw_name(model: &Model, frame: &mut Frame<'_>, input: &Input) {
 
 fn lines(model: &Model, dialog: &Dialog, room: usize) -> Vec<BoxLine> {
     let mut lines = who(model, dialog, room);
+    for (tone, text) in dialog.background(model.now) {
+        let texts = wrap(&text, room.saturating_sub(2)).into_iter().enumerate();
+        lines.extend(texts.map(|(index, text)| match index {
+            0 => signed(model, tone, &text).into_box(),
+            _ => toned(model, tone, format!("  {text}")).into_box(),
+        }));
+    }
     lines.push("".into());
     if dialog.deed.needs_proof() {
         lines.extend(check_lines(model, dialog, room));
@@ -143,7 +150,10 @@ fn labelled(model: &Model, dialog: &Dialog, part: Part, label: &str, input: &Inp
 
 fn step_lines(model: &Model, dialog: &Dialog, room: usize) -> Vec<BoxLine> {
     if dialog.deed != Deed::Reset {
-        return dialog.consequences().into_iter().flat_map(|text| wrap_step(&text, room)).collect();
+        let pair = dialog.side_by_side(room.saturating_sub(4));
+        let others = dialog.consequences().into_iter().skip(if pair.is_some() { 2 } else { 0 });
+        let pair = pair.into_iter().flatten().map(|line| format!("    {line}").into());
+        return pair.chain(others.flat_map(|text| wrap_step(&text, room))).collect();
     }
     let Some(steps) = dialog.steps() else { return vec!["  ...".into()] };
     let note_at = room.saturating_sub(15);

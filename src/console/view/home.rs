@@ -220,7 +220,7 @@ pub fn server(model: &Model, overview: &Overview) -> String {
     )
 }
 
-fn bytes(bytes: u64) -> String {
+pub(super) fn bytes(bytes: u64) -> String {
     match bytes {
         0..1_000_000 => format!("{} kB", bytes / 1_000),
         1_000_000..10_000_000_000 => format!("{} MB", thousands(bytes / 1_000_000)),

@@ -36,6 +36,7 @@ use super::model::{Focus, LinkState, Model, Overlay, Panel, SIZE_MIN, Screen};
 use super::text::{countdown, cut_email, end_of, fit, shown, time_of_day, width};
 use super::theme::Tone;
 use super::update::place;
+use crate::app::audit::ServerStatus;
 use crate::app::views::UserRow;
 use crate::domain::time::Timestamp;
 pub use hit::{Hit, hit};
@@ -239,9 +240,23 @@ fn message(model: &Model, frame: &mut Frame<'_>) {
     } else if model.is_wide()
         && let Some(status) = &model.status
     {
-        let (waiting, number) = (status.outbox_waiting, super::text::thousands(status.audit_newest));
-        put_right(frame, area, y, format!("outbox {waiting}   audit #{number} "));
+        put_right(frame, area, y, server(model, status));
     }
+}
+
+/// What is known of the server, on one line.
+fn server(model: &Model, status: &ServerStatus) -> String {
+    let (waiting, number) = (status.outbox_waiting, super::text::thousands(status.audit_newest));
+    // Home says the rest itself. Of a console that has not been there, nobody has asked how large the store is.
+    let is_home = model.screen == Screen::Home;
+    let overview = model.home.overview.as_ref().filter(|_| !is_home);
+    let store = overview.map_or(String::new(), |overview| format!("   store {}", home::bytes(overview.store_bytes)));
+    let up = if model.link == LinkState::Live && !is_home {
+        format!("   server up {}", super::text::ago(model.now, status.started_at))
+    } else {
+        String::new()
+    };
+    format!("outbox {waiting}   audit #{number}{store}{up} ")
 }
 
 /// The keys that matter here, as many as fit; help comes last and always.

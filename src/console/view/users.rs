@@ -314,8 +314,7 @@ fn strip(model: &Model, frame: &mut Frame<'_>, area: Rect) {
             Line::from(vec![Span::raw(" "), signed(model, Tone::Care, &text), Span::raw(" ")]),
         );
     }
-    let [device, lock, _, email] = super::detail::state_facts(model, detail);
-    for (fact, y) in [device, lock, email].into_iter().zip(area.y + 1..) {
+    for (fact, y) in super::detail::facts_in_short(model, detail).into_iter().zip(area.y + 1..) {
         put(frame, area, area.x + 1, y, fact.line(model));
     }
     if area.width >= 80 {
