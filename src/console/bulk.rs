@@ -196,6 +196,7 @@ impl Bulk {
         self.stage = Stage::Review {
             draft: draft.clone(),
             focus: Part::Cancel,
+            check: Input::new(proof.verified_by.clone().unwrap_or_default()),
             reason: Input::new(proof.reason.clone()),
             typed: Input::new(typed),
         };

@@ -317,7 +317,7 @@ impl<B: Backend, W: Write> Plain<B, W> {
                 self.say(&format!(
                     "Not known yet whether this was done: {what}. It is looked up as soon as there is a server."
                 ))?;
-                self.unknown.push(UnknownWrite { id, what });
+                self.unknown.push(UnknownWrite { id, what, asked_by: None });
                 Ok(None)
             }
             Err(failure) => {
