@@ -227,7 +227,7 @@ fn a_reset_of_many_asks_how_the_callers_were_checked() {
     console.keys("r");
     console.pass(300);
     console.keys("\tmanager\tphones of one batch\t1\t\n");
-    console.pass(10_000);
+    seconds(&mut console, 10);
     assert_eq!(started(&console)[0].proof.verified_by.as_deref(), Some("manager"));
 }
 
