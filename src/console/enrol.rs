@@ -1,6 +1,7 @@
 //! Enrolment in person: the key on the screen for a minute, and the digits that the phone makes of it. Does not draw.
 //!
-//! The key is here and nowhere else: not on the clipboard, not in a log, and gone from memory when it is hidden.
+//! The key is not on the clipboard and not in a log, and is wiped here when it is hidden. What was drawn of it is in the
+//! terminal's memory, and in that of the drawing library until the frames that follow have replaced it.
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use qrcode::{EcLevel, QrCode};

@@ -36,7 +36,7 @@ const ROLE: &str = "console";
 pub enum Request {
     /// Find a way to the operations: the running server, else the store itself.
     Connect,
-    /// The same, under this operator's name from now on.
+    /// The same, under this operator's name from now on; the running server only, where that was the way so far.
     ConnectAs(String),
     /// The running server only.
     Reconnect,
@@ -128,12 +128,15 @@ struct Shared {
 struct State {
     operator: Operator,
     link: Option<Link>,
+    /// The last way there was led through the running server. The store is not opened behind its back while it is
+    /// away for a moment.
+    was_live: bool,
 }
 
 impl LinkBackend {
     #[must_use]
     pub fn new(config: Arc<Config>, operator: Operator) -> Self {
-        Self(Arc::new(Shared { config, state: Mutex::new(State { operator, link: None }) }))
+        Self(Arc::new(Shared { config, state: Mutex::new(State { operator, link: None, was_live: false }) }))
     }
 
     /// Lets go of the store, if it is ours.
@@ -146,6 +149,7 @@ impl LinkBackend {
 
     async fn connect(&self, name: Option<String>, live_only: bool) -> Answer {
         let mut state = self.0.state.lock().await;
+        let live_only = live_only || (name.is_some() && state.was_live);
         if let Some(name) = name {
             state.operator.name = name;
         }
@@ -164,6 +168,7 @@ impl LinkBackend {
         link.run_jobs();
         let live = link.is_live();
         state.link = Some(link);
+        state.was_live = live;
         Ok(Reply::Connected { live })
     }
 

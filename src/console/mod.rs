@@ -290,7 +290,12 @@ where
         let messages = tokio::select! {
             biased;
             caught = signals.next() => match caught {
-                Caught::End(number) => return Ok(Ended::Signal(number)),
+                Caught::End(number) => {
+                    update::unseen(&mut model);
+                    // The terminal may be gone with the signal.
+                    let _ = screen.draw(&model);
+                    return Ok(Ended::Signal(number));
+                }
                 Caught::HangUp => return Ok(TERMINAL_GONE),
                 Caught::Stop => {
                     suspend(screen, &mut model)?;
@@ -322,6 +327,7 @@ where
 /// The terminal may have another size when the process goes on.
 fn suspend<S: Screen>(screen: &mut S, model: &mut Model) -> io::Result<()> {
     update::unseen(model);
+    screen.draw(model)?;
     screen.suspend()?;
     model.size = screen.size()?;
     model.dirty = true;

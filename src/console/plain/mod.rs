@@ -465,6 +465,7 @@ impl<B: Backend, W: Write> Plain<B, W> {
                 return self.say("Writes stay off.");
             }
             if let Err(failure) = self.perform(Request::ConnectAs(name.clone())).await {
+                self.lose();
                 return self.tell_failure(&failure);
             }
             self.model.operator = name;

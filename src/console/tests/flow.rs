@@ -13,8 +13,8 @@ use crate::app::permission::Rights;
 use crate::app::requests::RequestOutcome;
 use crate::console::dialog::Part;
 use crate::console::link::{Answer, Backend, Failure, Request};
-use crate::console::model::{Focus, LinkState, Model, Overlay, Panel, Screen as Place, UnknownWrite, Writes};
-use crate::console::update::{Cmd, Msg, is_idle};
+use crate::console::model::{Focus, LinkState, Model, Overlay, Panel, Screen as Place, Slot, UnknownWrite, Writes};
+use crate::console::update::{self, Cmd, Msg, is_idle};
 use crate::console::{Caught, Ended, Interrupts, Screen, drive};
 use crate::domain::user::FactorState;
 use crate::domain::user_filter::UserFilter;
@@ -283,6 +283,84 @@ fn a_lost_server_is_tried_for_ever_and_comes_back() {
     console.pass(5_000);
     assert_eq!(console.model.link, LinkState::Live);
     assert!(!console.screen().contains("stale"));
+}
+
+#[test]
+fn a_server_that_hangs_counts_as_lost_after_two_seconds() {
+    let mut console = console().at_anna();
+    console.hold = true;
+    console.pass(1_100);
+    let pause = |console: &Console| update::next_tick(&console.model).as_micros() - console.now.as_micros();
+    assert!(console.model.is_awaiting(Slot::Status) && pause(&console) > 500_000, "no tick every millisecond");
+    console.pass(1_000);
+    assert_eq!(console.model.link, LinkState::Live);
+    console.pass(1_000);
+    assert!(matches!(console.model.link, LinkState::Lost { .. }));
+    assert!(console.screen().contains("no server since"));
+}
+
+#[test]
+fn what_was_under_way_when_the_server_was_lost_can_be_asked_again() {
+    let mut lost = console().at_anna();
+    lost.hold = true;
+    lost.keys("ar");
+    lost.pass(300);
+    lost.hold = false;
+    lost.lose_server();
+    let preview = |console: &Console| match &console.model.overlay {
+        Some(Overlay::Dialog(dialog)) => (dialog.preview.is_some(), dialog.problem.is_some()),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(preview(&lost), (false, true));
+    *lost.server.broken.lock().unwrap() = None;
+    lost.pass(1_000);
+    assert_eq!(preview(&lost), (true, false));
+
+    let mut lost = console().at_anna();
+    lost.keys("3e");
+    lost.hold = true;
+    lost.keys("audit.jsonl\n");
+    lost.hold = false;
+    lost.lose_server();
+    let Some(Overlay::Export(export)) = &lost.model.overlay else { panic!("{:?}", lost.model.overlay) };
+    assert_eq!(export.problem.as_deref(), Some("the server was lost: no file was written"));
+}
+
+#[test]
+fn a_name_given_while_the_server_restarts_keeps_the_screen() {
+    let mut console = console();
+    console.model.operator.clear();
+    console.keys("\nW");
+    *console.server.broken.lock().unwrap() = Some(Failure::Lost);
+    console.keys("jdoe\n");
+    assert!(matches!(console.model.link, LinkState::Lost { .. }));
+}
+
+#[test]
+fn a_notice_is_not_called_handed_over_by_what_was_read_before_the_reset() {
+    let mut console = console().at_anna();
+    console.dialog('r');
+    let Some(Overlay::Dialog(dialog)) = &console.model.overlay else { panic!("{:?}", console.model.overlay) };
+    let reset = dialog.preview.clone().unwrap();
+    console.model.overlay = Some(Overlay::Panel(Panel::Reset { reset, took_ms: 1, at: console.now.plus_seconds(1) }));
+    console.lose_server();
+    assert!(console.screen().contains("e-mail queued"), "{}", console.screen());
+    *console.server.broken.lock().unwrap() = None;
+    console.pass(5_000);
+    assert!(console.screen().contains("e-mail handed to the mail server"));
+}
+
+#[test]
+fn a_running_job_is_followed_offline() {
+    let mut console = console();
+    console.keys("\n4");
+    console.model.link = LinkState::Offline;
+    let asked = |console: &Console| {
+        console.server.asked.lock().unwrap().iter().filter(|request| matches!(request, Request::Jobs(_))).count()
+    };
+    let before = asked(&console);
+    console.pass(1_000);
+    assert_eq!(asked(&console), before + 1);
 }
 
 #[test]

@@ -116,6 +116,11 @@ fn clicks_choose_and_open_what_is_drawn_there() {
         let column = console.screen().lines().next().unwrap().find("Audit").unwrap();
         click(&mut console, u16::try_from(column).unwrap(), 0);
         assert_eq!(console.model.screen, Screen::Audit);
+        for (name, opened) in [("Home", Screen::Home), ("Jobs", Screen::Jobs)] {
+            let Some(column) = console.screen().lines().next().unwrap().find(name) else { continue };
+            click(&mut console, u16::try_from(column).unwrap(), 0);
+            assert_eq!(console.model.screen, opened);
+        }
     }
 }
 

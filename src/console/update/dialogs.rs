@@ -15,9 +15,7 @@ use crate::console::dialog::{self, Dialog, Outcome};
 use crate::console::field;
 use crate::console::keys::Action;
 use crate::console::link::Request;
-use crate::console::model::{
-    Focus, LinkState, Model, Overlay, Panel, REASONS_KEPT, Screen, Slot, WRITES_SECONDS, Writes,
-};
+use crate::console::model::{Focus, Model, Overlay, Panel, REASONS_KEPT, Screen, Slot, WRITES_SECONDS, Writes};
 
 pub(super) fn open_actions(model: &mut Model) {
     if model.screen == Screen::Users(Focus::List) && !model.users.marks.is_empty() {
@@ -133,7 +131,6 @@ pub(super) fn name_key(model: &mut Model, event: KeyEvent) -> Cmds {
             model.operator.clone_from(&name);
             model.overlay = None;
             model.writes = Writes::On { until: model.now.plus_seconds(WRITES_SECONDS) };
-            model.link = LinkState::Connecting;
             return vec![ask(model, Slot::Connect, Request::ConnectAs(name))];
         }
         _ => {

@@ -6,10 +6,14 @@ use super::{Cmds, fail, plus_micros, toast};
 use crate::app::audit::ServerStatus;
 use crate::console::link::{Failure, Request};
 use crate::console::model::{LinkState, Model, Overlay, Slot};
+use crate::console::{bulk, export};
 
 /// The pause before the first try to reach a lost server, doubled up to the longest.
 const RETRY_FIRST_MICROS: i64 = 250_000;
 const RETRY_LONGEST_MICROS: i64 = 5_000_000;
+
+/// Said in a dialog while there is none.
+const NO_SERVER: &str = "no server: nothing can be changed";
 
 pub(super) fn status_read(model: &mut Model, status: Box<ServerStatus>) {
     let seen = |status: &ServerStatus| (status.audit_newest, status.users, status.mail_available, status.started_at);
@@ -33,7 +37,18 @@ pub(super) fn connected(model: &mut Model, live: bool) -> Cmds {
     model.stale = false;
     let mut commands = look_up(model);
     commands.extend(refresh_all(model));
+    commands.extend(preview(model));
     commands
+}
+
+/// Asks again what a dialog would do: the answer may have been lost with the server.
+fn preview(model: &mut Model) -> Cmds {
+    let Some(Overlay::Dialog(dialog)) = &mut model.overlay else { return Vec::new() };
+    if dialog.problem.as_deref() == Some(NO_SERVER) {
+        dialog.problem = None;
+    }
+    let request = dialog.preview_request().filter(|_| dialog.preview.is_none() && !dialog.sent);
+    request.map(|request| ask(model, Slot::Preview, request)).into_iter().collect()
 }
 
 pub(super) fn lose(model: &mut Model) {
@@ -43,10 +58,20 @@ pub(super) fn lose(model: &mut Model) {
         model.stale = true;
         model.awaited.retain(|awaited| awaited.slot == Slot::Write);
         super::bulk::stop(model, "no server");
-        if let Some(Overlay::Dialog(dialog)) = &mut model.overlay
-            && !dialog.sent
-        {
-            dialog.problem = Some("no server: nothing can be changed".to_owned());
+        match &mut model.overlay {
+            Some(Overlay::Dialog(dialog)) if !dialog.sent => dialog.problem = Some(NO_SERVER.to_owned()),
+            Some(Overlay::Export(export)) if matches!(export.stage, export::Stage::Writing { .. }) => {
+                export.stage = export::Stage::Asking;
+                export.problem = Some("the server was lost: no file was written".to_owned());
+            }
+            Some(Overlay::Bulk(bulk)) if matches!(bulk.stage, bulk::Stage::Drafting) => {
+                bulk.refused("the server was lost: nothing was changed".to_owned());
+            }
+            Some(Overlay::Explain(explain)) if explain.sent => {
+                explain.sent = false;
+                explain.problem = Some("the server was lost: type the code again".to_owned());
+            }
+            _ => {}
         }
     }
 }
@@ -57,6 +82,11 @@ pub(super) fn no_connection(model: &mut Model, failure: &Failure) {
         Failure::Lost | Failure::Mismatch(_) | Failure::Refused(_) => "the server does not answer".to_owned(),
     };
     let opening = std::mem::take(&mut model.opening);
+    if model.is_connected() {
+        // Known by another name from now on, the console did not come back in: the server is just going down.
+        lose(model);
+        return;
+    }
     model.link = match model.link {
         LinkState::Lost { since, tries, .. } => {
             if opening {

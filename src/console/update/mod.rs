@@ -33,7 +33,7 @@ use super::model::{
 };
 use crate::domain::time::Timestamp;
 use answer::answered;
-use ask::{ask, interrupt};
+use ask::{ask, forget, interrupt};
 use audit::filter_key;
 use browse::browse;
 use dialogs::remember_reason;
@@ -41,7 +41,7 @@ use dialogs::{dialog_key, follow_mail, menu_key, panel_key};
 use enrol::hide_key;
 use filters::filters_key;
 use help::help_key;
-use link::catch_up;
+use link::{catch_up, lose};
 use messages::{fail, sheet_key, toast};
 use mouse::mouse;
 use palette::{copy_key, palette_key};
@@ -50,6 +50,8 @@ use users::{find_key, new_search};
 
 /// Seconds between questions whether the server is still there.
 const STATUS_SECONDS: i64 = 1;
+/// Seconds after which a server that does not answer that question counts as lost.
+const SILENT_SECONDS: i64 = 2;
 /// Rows below the cursor from which on the next page is asked for.
 const PAGE_AHEAD: usize = 50;
 /// Seconds within which a second Ctrl-C quits.
@@ -173,7 +175,11 @@ pub fn next_tick(model: &Model) -> Timestamp {
         due.push(second);
     }
     match model.link {
-        LinkState::Live => due.push(model.last_status_at.plus_seconds(STATUS_SECONDS)),
+        LinkState::Live => due.push(match awaited_since(model, Slot::Status) {
+            Some(since) => since.plus_seconds(SILENT_SECONDS),
+            None => model.last_status_at.plus_seconds(STATUS_SECONDS),
+        }),
+        LinkState::Offline => due.push(second),
         LinkState::Lost { next_try_at, .. } if !model.is_awaiting(Slot::Connect) => due.push(next_try_at),
         _ => {}
     }
@@ -208,6 +214,10 @@ fn deaf_since(model: &Model) -> Option<Timestamp> {
     }
 }
 
+fn awaited_since(model: &Model, slot: Slot) -> Option<Timestamp> {
+    model.awaited.iter().find(|awaited| awaited.slot == slot).map(|awaited| awaited.since)
+}
+
 fn plus_micros(at: Timestamp, micros: i64) -> Timestamp {
     Timestamp::from_micros(at.as_micros().saturating_add(micros))
 }
@@ -232,8 +242,14 @@ fn tick(model: &mut Model, before: Timestamp) -> Cmds {
     match model.link {
         LinkState::Live => {
             let due = now.seconds_since(model.last_status_at) >= STATUS_SECONDS || now < model.last_status_at;
-            if due && !model.is_awaiting(Slot::Status) {
-                commands.push(ask(model, Slot::Status, Request::Status));
+            match awaited_since(model, Slot::Status) {
+                Some(since) if now.seconds_since(since) >= SILENT_SECONDS => {
+                    commands.push(forget(model, Slot::Status));
+                    lose(model);
+                    model.dirty = true;
+                }
+                None if due => commands.push(ask(model, Slot::Status, Request::Status)),
+                _ => {}
             }
         }
         LinkState::Lost { next_try_at, .. } if now >= next_try_at && !model.is_awaiting(Slot::Connect) => {
@@ -241,11 +257,11 @@ fn tick(model: &mut Model, before: Timestamp) -> Cmds {
         }
         _ => {}
     }
-    if !commands.is_empty() {
-        commands.extend(jobs::follow(model));
-        commands.extend(follow_mail(model));
-    }
     if before.as_seconds() != now.as_seconds() {
+        if model.is_connected() {
+            commands.extend(jobs::follow(model));
+            commands.extend(follow_mail(model));
+        }
         commands.extend(look_up(model));
     }
     commands.extend(catch_up(model));

@@ -48,6 +48,8 @@ fn click(model: &mut Model, column: u16, row: u16) -> Cmds {
     }
     model.dirty = true;
     match view::hit(model, column, row) {
+        Some(Hit::Screen(Screen::Home)) => browse(model, Some(Action::Home)),
+        Some(Hit::Screen(Screen::Jobs)) => browse(model, Some(Action::Jobs)),
         Some(Hit::Screen(Screen::Audit)) => browse(model, Some(Action::Audit)),
         Some(Hit::Screen(Screen::Users(_))) => browse(model, Some(Action::Users)),
         Some(Hit::Find) => browse(model, Some(Action::Find)),
@@ -58,6 +60,6 @@ fn click(model: &mut Model, column: u16, row: u16) -> Cmds {
             model.screen = Screen::Users(Focus::List);
             choose(model, Some(user))
         }
-        Some(Hit::Screen(_)) | None => Vec::new(),
+        None => Vec::new(),
     }
 }
