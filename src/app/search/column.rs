@@ -142,6 +142,31 @@ pub enum From {
     Share(u8),
 }
 
+impl From {
+    /// Where the window begins and ends in a list of `count` rows; `before` says how many rows lie before a place, or
+    /// with `true` up to it.
+    pub(super) fn range(&self, count: usize, limit: usize, before: impl Fn(&Place, bool) -> usize) -> (usize, usize) {
+        let last_start = count.saturating_sub(limit);
+        let (start, end) = match self {
+            Self::Start => (0, limit),
+            Self::End => (last_start, count),
+            Self::Share(percent) => {
+                let start = (count * usize::from(*percent) / 100).min(last_start);
+                (start, start + limit)
+            }
+            Self::After(place) => {
+                let start = before(place, true);
+                (start, start + limit)
+            }
+            Self::Before(place) => {
+                let end = before(place, false);
+                (end.saturating_sub(limit), end)
+            }
+        };
+        (start.min(count), end.min(count))
+    }
+}
+
 /// A window of what was found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Window {

@@ -346,30 +346,12 @@ fn place_at(behind: &[u8], id: UserId, sort: UserSort) -> Option<Place> {
 /// A window of a whole list.
 fn window(list: Vec<(Place, User)>, sort: UserSort, from: &From, limit: usize, is_exact: bool) -> Indexed {
     let count = list.len();
-    let last_start = count.saturating_sub(limit);
-    let before = |place: &Place, or_at: bool| {
+    let (start, end) = from.range(count, limit, |place, or_at| {
         list.partition_point(|(at, _)| {
             let order = at.compare(place, sort);
             order.is_lt() || or_at && order.is_eq()
         })
-    };
-    let (start, end) = match from {
-        From::Start => (0, limit),
-        From::End => (last_start, count),
-        From::Share(percent) => {
-            let start = (count * usize::from(*percent) / 100).min(last_start);
-            (start, start + limit)
-        }
-        From::After(place) => {
-            let start = before(place, true);
-            (start, start + limit)
-        }
-        From::Before(place) => {
-            let end = before(place, false);
-            (end.saturating_sub(limit), end)
-        }
-    };
-    let end = end.min(count);
+    });
     let users: Vec<(Place, User)> = list.into_iter().take(end).skip(start).collect();
     Indexed {
         before: users.first().map(|(place, _)| place.clone()).filter(|_| start > 0),

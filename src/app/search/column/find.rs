@@ -43,29 +43,11 @@ impl Column {
         };
         check(cancelled)?;
         let count = marks.iter().filter(|mark| **mark > 0).count();
-        let last_start = count.saturating_sub(limit);
-        let before = |place: &Place, or_at: bool| self.rank_of(place, or_at, &list, wanted, &marks);
-        let (start, end) = match from {
-            From::Start => (0, limit),
-            From::End => (last_start, count),
-            From::Share(percent) => {
-                let start = (count * usize::from(*percent) / 100).min(last_start);
-                (start, start + limit)
-            }
-            From::After(place) => {
-                let start = before(place, true);
-                (start, start + limit)
-            }
-            From::Before(place) => {
-                let end = before(place, false);
-                (end.saturating_sub(limit), end)
-            }
-        };
-        let end = end.min(count);
+        let (start, end) = from.range(count, limit, |place, or_at| self.rank_of(place, or_at, &list, wanted, &marks));
         check(cancelled)?;
         let rows = match list {
             List::Ranked(ranking) if wanted.sort == UserSort::EmailDescending => {
-                let mut rows = Self::in_ranking(ranking, &marks, count - end, count - start.min(count));
+                let mut rows = Self::in_ranking(ranking, &marks, count - end, count - start);
                 rows.reverse();
                 rows
             }
