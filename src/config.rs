@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 pub use check::{is_origin, parse_network};
 pub use load::{ConfigError, Loaded, Sources, load};
 
+use crate::domain::password_hash::HashParameters;
 pub use crate::domain::rate::Rate;
 use crate::domain::secret::Secret;
 
@@ -154,6 +155,14 @@ pub struct Password {
     /// 0: one for each core.
     pub max_parallel_hashes: usize,
     pub min_length: usize,
+}
+
+impl Password {
+    /// The cost of the hashes that are made.
+    #[must_use]
+    pub const fn hash_parameters(&self) -> HashParameters {
+        HashParameters { memory_kib: self.memory_kib, iterations: self.iterations, parallelism: self.parallelism }
+    }
 }
 
 #[derive(Clone, Debug, Deserialize, Serialize)]

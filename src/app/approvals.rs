@@ -219,9 +219,10 @@ impl Context<'_> {
             let batch = self.audited(put_approval(Batch::default(), &approval), note);
             if self.commit(batch).await?.is_some() {
                 let text = format!(
-                    "nothing is changed yet: another operator must approve {id} within 15 minutes, with `doorward 2fa \
-                     approve {id}` or in the console",
-                    id = approval.id
+                    "nothing is changed yet: another operator must approve {id} within {minutes} minutes, with \
+                     `doorward 2fa approve {id}` or in the console",
+                    id = approval.id,
+                    minutes = APPROVAL_SECONDS / 60
                 );
                 return Ok(Error::refused("approval_needed", text));
             }

@@ -35,11 +35,7 @@ impl Hasher {
     pub fn new(config: &config::Password) -> Self {
         let cores = thread::available_parallelism().map_or(1, usize::from);
         let threads = if config.max_parallel_hashes == 0 { cores } else { config.max_parallel_hashes };
-        let parameters = HashParameters {
-            memory_kib: config.memory_kib,
-            iterations: config.iterations,
-            parallelism: config.parallelism,
-        };
+        let parameters = config.hash_parameters();
         let (jobs, waiting) = sync_channel(threads * WAITING_PER_THREAD);
         let waiting = Arc::new(Mutex::new(waiting));
         for _ in 0..threads {

@@ -243,7 +243,8 @@ impl Operation for ExplainCode {
     }
 }
 
-/// Begins an enrolment in person, for a user without a device.
+/// Begins an enrolment in person, for a user without a device. Not for staff while a second operator is demanded: the key
+/// would be in the hands of one.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct StartEnrolment {
     pub user: UserRef,
@@ -257,6 +258,7 @@ impl Operation for StartEnrolment {
 
     async fn run(self, cx: &Context<'_>) -> Result<Self::Reply> {
         let user = cx.find_user(&self.user).await?.value;
+        cx.refuse_alone(&user)?;
         let proven = cx.prove_for_factor(&self.proof, SafetyLevel::Reason, &user)?;
         if user.second_factor.is_enabled() {
             return Err(Error::refused("already_enrolled", "this user has a device; reset it first"));
@@ -289,6 +291,7 @@ impl Operation for ConfirmEnrolment {
 
     async fn run(self, cx: &Context<'_>) -> Result<Self::Reply> {
         let user = cx.find_user(&self.user).await?.value;
+        cx.refuse_alone(&user)?;
         let proven = cx.prove_for_factor(&self.proof, SafetyLevel::Reason, &user)?;
         let id = user.id;
         let credential = in_person(id);

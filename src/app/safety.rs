@@ -9,9 +9,17 @@ use crate::domain::user::User;
 use crate::error::{Error, Result};
 
 /// Shortest reason, in letters: a word that says nothing is no reason.
-pub const REASON_LETTERS_MIN: usize = 8;
+const REASON_LETTERS_MIN: usize = 8;
+/// What is told of one that is shorter.
+pub const REASON_SHORT: &str = "the reason needs eight letters or more";
 /// Longest reason and caller check that are kept, in characters.
 const TEXT_CHARS_MAX: usize = 500;
+
+/// Whether the text says enough to be a reason; what a server's configuration asks for besides is the operation's to judge.
+#[must_use]
+pub fn is_reason(text: &str) -> bool {
+    text.chars().filter(|c| c.is_alphabetic()).count() >= REASON_LETTERS_MIN
+}
 
 /// What an operator gives with every write.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -111,7 +119,7 @@ impl Context<'_> {
 
     fn proven(&self, proof: &Proof) -> Result<Proven> {
         let reason = proof.reason.trim();
-        if reason.chars().filter(|c| c.is_alphabetic()).count() < REASON_LETTERS_MIN {
+        if !is_reason(reason) {
             return Err(Error::refused(
                 "reason_too_short",
                 "give a reason of at least eight letters; it goes into the audit trail",

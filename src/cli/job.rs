@@ -4,6 +4,7 @@ use clap::{Args, Subcommand, ValueEnum};
 
 use super::output::{complain, count, facts, moment, moment_or, table};
 use super::proof::Sure;
+use super::user::words;
 use super::{Failure, Output, sensitive, when};
 use crate::admin::Link;
 use crate::app::jobs::{
@@ -76,7 +77,7 @@ pub struct Draft {
     #[arg(long)]
     kind: Kind,
     /// Which users, as in `user list`: words and filters; empty for all
-    #[arg(long, value_name = "WORDS")]
+    #[arg(long, value_name = "WORDS", value_parser = words)]
     query: String,
     /// From when on a second factor is required
     #[arg(long, value_name = "MOMENT", value_parser = when::to_come, long_help = when_help(), required_if_eq("kind", "require"))]

@@ -19,7 +19,7 @@ use crate::domain::organization::Level;
 use crate::domain::secret::Secret;
 use crate::domain::text::for_display;
 use crate::domain::user::FactorState;
-use crate::domain::user_filter::{UserFilter, UserQuery, UserSort};
+use crate::domain::user_filter::{FILTER_WORDS, UserFilter, UserQuery, UserSort};
 
 /// Most rows that one question to the operations may ask for.
 const ROWS_AT_ONCE_MAX: usize = 500;
@@ -132,6 +132,7 @@ impl From<MemberLevel> for Level {
 pub struct List {
     /// Parts of the e-mail address or the name, and filters: role:staff 2fa:off locked codes:<=2 mail:pending
     /// mail:failed in:90d new:7d keys sessions
+    #[arg(value_parser = words)]
     query: Vec<String>,
     /// Only users whose second factor is in this state
     #[arg(long)]
@@ -381,6 +382,14 @@ impl List {
                 return Ok(found);
             }
         }
+    }
+}
+
+/// Words and filters as they are typed. What begins like a filter and is none is an error: nobody has it in a name.
+pub(super) fn words(typed: &str) -> Result<String, String> {
+    match UserQuery::parse(typed).misspelt() {
+        Some(word) => Err(format!("{word} is no filter; there are {FILTER_WORDS}")),
+        None => Ok(typed.to_owned()),
     }
 }
 

@@ -7,6 +7,7 @@ use std::path::Component;
 
 use super::{Admin, Config, Email, MailTransport, OnOff, Password, Server};
 use crate::domain::email::EmailAddress;
+use crate::domain::password_hash::{ITERATIONS_MAX, MEMORY_KIB_MAX, PARALLELISM_MAX};
 
 /// The first setting that will not do: its key and what is wrong with it.
 pub(super) fn problem(config: &Config) -> Option<(&'static str, String)> {
@@ -137,9 +138,10 @@ fn is_sender(from: &str) -> bool {
 
 fn password(password: &Password) -> Problem {
     let least = 8 * u64::from(password.parallelism.max(1));
-    within("password.parallelism", password.parallelism.into(), 1..=64)
-        .or_else(|| within("password.iterations", password.iterations.into(), 1..=100))
-        .or_else(|| within("password.memory_kib", password.memory_kib.into(), least..=4 * 1024 * 1024))
+    within("password.parallelism", password.parallelism.into(), 1..=PARALLELISM_MAX.into())
+        .or_else(|| within("password.iterations", password.iterations.into(), 1..=ITERATIONS_MAX.into()))
+        .or_else(|| within("password.memory_kib", password.memory_kib.into(), least..=MEMORY_KIB_MAX.into()))
+        .or_else(|| password.hash_parameters().check().err().map(|error| ("password.memory_kib", error.to_string())))
         .or_else(|| within("password.max_parallel_hashes", password.max_parallel_hashes as u64, 0..=1_024))
         .or_else(|| within("password.min_length", password.min_length as u64, 8..=128))
 }
@@ -285,6 +287,8 @@ mod tests {
             ("email.smtp.port", "0"),
             ("password.memory_kib", "7"),
             ("password.iterations", "0"),
+            ("password.iterations", "65"),
+            ("password.memory_kib", "262145"),
             ("password.min_length", "3"),
             ("two_factor.issuer", "a:b"),
             ("two_factor.backup_codes", "0"),
@@ -333,6 +337,9 @@ mod tests {
             complaint(&[("password.parallelism", "4"), ("password.memory_kib", "31")]).as_deref(),
             Some("password.memory_kib")
         );
+        let together = [("password.iterations", "64"), ("password.memory_kib", "65537")];
+        assert_eq!(complaint(&together).as_deref(), Some("password.memory_kib"));
+        assert_eq!(complaint(&[("password.iterations", "64"), ("password.memory_kib", "65536")]), None);
         assert_eq!(complaint(&[("admin.readers_group", "support")]).as_deref(), Some("admin.readers_group"));
         assert_eq!(complaint(&[("admin.socket_dir", "/run/doorward")]).as_deref(), Some("admin.socket_dir"));
         assert_eq!(complaint(&[("admin.group", "ops")]).as_deref(), Some("admin.socket_dir"));

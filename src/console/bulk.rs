@@ -7,10 +7,10 @@ use crossterm::event::{KeyCode, KeyEvent};
 use tui_input::Input;
 
 use super::field;
-use super::model::DIALOG_DEAF_MICROS;
-use super::text::{day, thousands};
+use super::model::is_deaf;
+use super::text::{count, day, thousands};
 use crate::app::jobs::{DraftJob, JobDraft, Selection, StartJob};
-use crate::app::safety::{Proof, REASON_LETTERS_MIN};
+use crate::app::safety::{Proof, REASON_SHORT, is_reason};
 use crate::domain::job::{JobKind, RESET_USERS_MAX};
 use crate::domain::time::Timestamp;
 
@@ -159,8 +159,7 @@ impl Bulk {
     /// Keys are dropped for a moment after the review opens.
     #[must_use]
     pub fn is_deaf(&self, now: Timestamp) -> bool {
-        let young = (0..DIALOG_DEAF_MICROS).contains(&now.as_micros().saturating_sub(self.since.as_micros()));
-        matches!(self.stage, Stage::Review { .. }) && young
+        matches!(self.stage, Stage::Review { .. }) && is_deaf(self.since, now)
     }
 
     /// Seconds until it begins.
@@ -170,6 +169,13 @@ impl Bulk {
             Stage::Countdown { until, .. } => Some(until.seconds_since(now).clamp(0, COUNTDOWN_SECONDS)),
             _ => None,
         }
+    }
+
+    /// What it is, and to how many.
+    #[must_use]
+    pub fn named(&self) -> String {
+        let title = self.deed.map_or("a job", Deed::title);
+        format!("{title}, {}", count(usize::try_from(self.count).unwrap_or(usize::MAX), "user"))
     }
 
     /// The dry run's answer.
@@ -309,8 +315,8 @@ impl Bulk {
                 self.stage = Stage::Countdown { draft, proof, until: now.plus_seconds(COUNTDOWN_SECONDS) };
                 self.since = now;
             }
-            (_, KeyCode::Tab | KeyCode::Enter) => *focus = step(parts, *focus, 1),
-            (_, KeyCode::BackTab) => *focus = step(parts, *focus, parts.len() - 1),
+            (_, KeyCode::Tab | KeyCode::Enter) => *focus = field::step(parts, *focus, 1),
+            (_, KeyCode::BackTab) => *focus = field::step(parts, *focus, parts.len() - 1),
             (Part::Reason, KeyCode::Up | KeyCode::Down) => {
                 self.recalled.step(key.code == KeyCode::Up, reasons, reason);
             }
@@ -323,8 +329,8 @@ impl Bulk {
             (Part::Typed, _) => {
                 field::edit(typed, key);
             }
-            (_, KeyCode::Down | KeyCode::Right) => *focus = step(parts, *focus, 1),
-            (_, KeyCode::Up | KeyCode::Left) => *focus = step(parts, *focus, parts.len() - 1),
+            (_, KeyCode::Down | KeyCode::Right) => *focus = field::step(parts, *focus, 1),
+            (_, KeyCode::Up | KeyCode::Left) => *focus = field::step(parts, *focus, parts.len() - 1),
             _ => {}
         }
         Step::Stay
@@ -347,8 +353,8 @@ fn missing(reason: &str, typed: &str, does: u64) -> Option<String> {
     if does == 0 {
         return Some("there is nobody to do it to".to_owned());
     }
-    if reason.chars().filter(|c| c.is_alphabetic()).count() < REASON_LETTERS_MIN {
-        return Some("the reason needs eight letters or more".to_owned());
+    if !is_reason(reason) {
+        return Some(REASON_SHORT.to_owned());
     }
     (typed.trim() != does.to_string()).then(|| format!("type the number of users, {}, without commas", thousands(does)))
 }
@@ -360,9 +366,4 @@ const fn parts(kind: JobKind) -> &'static [Part] {
     } else {
         &[Part::Cancel, Part::Reason, Part::Typed, Part::Confirm]
     }
-}
-
-fn step(parts: &[Part], from: Part, places: usize) -> Part {
-    let index = parts.iter().position(|part| *part == from).unwrap_or(0);
-    parts.get((index + places) % parts.len()).copied().unwrap_or(Part::Cancel)
 }

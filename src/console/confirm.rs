@@ -9,10 +9,12 @@ use tui_input::Input;
 use super::dialog::Outcome;
 use super::field;
 use super::link::Request;
-use super::model::DIALOG_DEAF_MICROS;
+use super::model::is_deaf;
+use super::text::shown;
+use super::view::jobs::{operation, title};
 use crate::app::approvals::{ApprovalRow, ApproveAct, RefuseAct};
 use crate::app::jobs::{JobRow, SteerJob};
-use crate::app::safety::REASON_LETTERS_MIN;
+use crate::app::safety::{REASON_SHORT, is_reason};
 use crate::domain::job::JobAct;
 use crate::domain::time::Timestamp;
 
@@ -60,7 +62,7 @@ impl Confirm {
     /// Keys are dropped for a moment after it opens.
     #[must_use]
     pub fn is_deaf(&self, now: Timestamp) -> bool {
-        (0..DIALOG_DEAF_MICROS).contains(&now.as_micros().saturating_sub(self.opened_at.as_micros()))
+        is_deaf(self.opened_at, now)
     }
 
     #[must_use]
@@ -71,6 +73,17 @@ impl Confirm {
             Question::Steer { act: JobAct::Stop, .. } => "Stop the job",
             Question::Approve(_) => "Approve",
             Question::Refuse(_) => "Refuse",
+        }
+    }
+
+    /// What it is, and to what.
+    #[must_use]
+    pub fn named(&self) -> String {
+        match &self.question {
+            Question::Steer { job, .. } => format!("{}, {}", self.title(), title(job)),
+            Question::Approve(row) | Question::Refuse(row) => {
+                format!("{} {}, {}", self.title(), operation(&row.operation), shown(&row.email))
+            }
         }
     }
 
@@ -113,8 +126,7 @@ impl Confirm {
     /// What is still missing before it can be sent.
     #[must_use]
     pub fn missing(&self) -> Option<&'static str> {
-        let letters = self.reason.value().chars().filter(|c| c.is_alphabetic()).count();
-        (self.needs_reason() && letters < REASON_LETTERS_MIN).then_some("the reason needs eight letters or more")
+        (self.needs_reason() && !is_reason(self.reason.value())).then_some(REASON_SHORT)
     }
 
     pub fn key(&mut self, key: KeyEvent, reasons: &VecDeque<String>) -> Outcome {
@@ -154,8 +166,7 @@ impl Confirm {
         } else {
             &[Part::Cancel, Part::Confirm]
         };
-        let index = parts.iter().position(|part| *part == self.focus).unwrap_or(0);
-        self.focus = parts.get((index + places) % parts.len()).copied().unwrap_or(Part::Cancel);
+        self.focus = field::step(parts, self.focus, places);
     }
 
     /// Pasted text goes into the reason or nowhere.

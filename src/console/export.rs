@@ -6,6 +6,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde::Serialize;
 use tui_input::Input;
@@ -30,7 +31,8 @@ pub const EXISTS: &str = "file_exists";
 pub enum What {
     Audit(AuditFilter),
     Matching(UserQuery),
-    Users(Vec<UserId>),
+    /// Shared: each page is asked for with all of them.
+    Users(Arc<[UserId]>),
 }
 
 /// One page to be written.

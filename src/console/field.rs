@@ -80,6 +80,13 @@ fn request(key: KeyEvent) -> Option<InputRequest> {
     })
 }
 
+/// The part of a window so many places after `from`, and round again.
+#[must_use]
+pub fn step<T: Copy + PartialEq>(parts: &[T], from: T, places: usize) -> T {
+    let index = parts.iter().position(|part| *part == from).unwrap_or(0);
+    parts.get((index + places) % parts.len().max(1)).copied().unwrap_or(from)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -61,6 +61,10 @@ impl Display for UserFilter {
     }
 }
 
+/// What filters there are, for people.
+pub const FILTER_WORDS: &str =
+    "role:staff|user 2fa:on|off|enrol|locked locked codes:<=2 mail:pending|failed in:90d new:7d keys sessions";
+
 /// The word is none of those that filter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not a filter")]
@@ -159,6 +163,15 @@ impl UserQuery {
         query
     }
 
+    /// The first word that begins like a filter and is none, as `role:nonsense`. It is among the words to search for,
+    /// where hardly anybody means it.
+    #[must_use]
+    pub fn misspelt(&self) -> Option<&str> {
+        const STARTS: [&str; 6] = ["role", "2fa", "codes", "mail", "in", "new"];
+        let is_start = |word: &str| word.split_once(':').is_some_and(|(start, _)| STARTS.contains(&start));
+        self.words.split(' ').find(|word| is_start(word))
+    }
+
     /// Adds a filter in the place of one of its kind.
     pub fn add(&mut self, filter: UserFilter) {
         self.filters.retain(|other| !other.same_kind(filter));
@@ -233,5 +246,14 @@ mod tests {
         let words: Vec<String> = query.filters.iter().map(ToString::to_string).collect();
         assert_eq!(words.join(" "), "role:user in:9d locked 2fa:locked");
         assert_eq!(UserQuery::parse(" "), UserQuery::default());
+    }
+
+    #[test]
+    fn what_begins_like_a_filter_is_told() {
+        for (typed, misspelt) in
+            [("anna role:nonsense", Some("role:nonsense")), ("in:9w", Some("in:9w")), ("role:staff a:b locked", None)]
+        {
+            assert_eq!(UserQuery::parse(typed).misspelt(), misspelt, "{typed}");
+        }
     }
 }

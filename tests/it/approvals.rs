@@ -145,6 +145,12 @@ fn nobody_gets_around_the_second_operator() {
         body["user"] = GRACE.into();
         assert_eq!(server.operate_as("jdoe", operation, &body).unwrap_err(), "second_operator_needed", "{body}");
     }
+    // A device that one operator puts in place is a factor of that operator's; without one it is the user's to enrol.
+    server.staff("new@example.com");
+    for operation in ["start_enrolment", "confirm_enrolment"] {
+        let body = json!({"user": "new@example.com", "code": "123456", "proof": {"reason": REASON}});
+        assert_eq!(server.operate_as("jdoe", operation, &body).unwrap_err(), "second_operator_needed", "{operation}");
+    }
     // What opens nothing needs nobody; and others than staff are changed as ever.
     server.operate_as("jdoe", "set_user", &json!({"user": GRACE, "first_name": "Grace", "is_staff": true})).unwrap();
     server.user("ada@example.com");

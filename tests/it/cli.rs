@@ -76,6 +76,8 @@ fn wrong_usage_is_two() {
         vec!["user", "show"],
         vec!["user", "list", "--state", "nonsense"],
         vec!["user", "list", "--limit", "0"],
+        vec!["user", "list", "role:nonsense"],
+        vec!["job", "draft", "--kind", "remind", "--query", "2fa:none"],
         vec!["user", "create", "--email", "a@example.com", "--password", "in the arguments"],
         vec!["2fa", "reset", "ada@example.com"],
         vec!["2fa", "codes", "ada@example.com", "--revoke"],

@@ -11,15 +11,15 @@ use tui_input::Input;
 
 use super::field;
 use super::link::Request;
-use super::model::DIALOG_DEAF_MICROS;
-use super::text::day;
+use super::model::is_deaf;
+use super::text::{day, shown};
 use crate::app::demand::DemandReEnrolment;
 use crate::app::email::{CancelEmailChangeOf, ResendVerification};
 use crate::app::operator_keys::{RevokeAllApiKeys, RevokeApiKey};
 use crate::app::reset::{
     ExplainCode, ResetTwoFactor, RevokeBackupCodes, StartEnrolment, TwoFactorReset, UnlockTwoFactor,
 };
-use crate::app::safety::{Proof, REASON_LETTERS_MIN};
+use crate::app::safety::{Proof, REASON_SHORT, is_reason};
 use crate::app::sessions::RevokeSessions;
 use crate::app::views::{UserDetail, UserRef};
 use crate::domain::secret::Secret;
@@ -127,10 +127,10 @@ impl Dialog {
         }
     }
 
-    /// Keys are dropped for a moment after it opens. A clock that was set back does not prolong it.
+    /// Keys are dropped for a moment after it opens.
     #[must_use]
     pub fn is_deaf(&self, now: Timestamp) -> bool {
-        (0..DIALOG_DEAF_MICROS).contains(&now.as_micros().saturating_sub(self.opened_at.as_micros()))
+        is_deaf(self.opened_at, now)
     }
 
     /// The parts there are, in the order of Tab; it begins at Cancel.
@@ -193,8 +193,8 @@ impl Dialog {
         if proof && self.check.is_some_and(CallerCheck::needs_text) && self.check_text.value().trim().is_empty() {
             return Some("say who vouched, or what else was checked");
         }
-        if self.reason.value().chars().filter(|c| c.is_alphabetic()).count() < REASON_LETTERS_MIN {
-            return Some("the reason needs eight letters or more");
+        if !is_reason(self.reason.value()) {
+            return Some(REASON_SHORT);
         }
         if self.deed == Deed::Demand && !self.from.value().trim().is_empty() && self.from_day().is_none() {
             return Some("a day as in 2026-12-01, or nothing for now");
@@ -292,6 +292,12 @@ impl Dialog {
         }
     }
 
+    /// What it is, and to whom.
+    #[must_use]
+    pub fn named(&self) -> String {
+        format!("{}, {}", self.deed.title(), shown(&self.detail.row.email))
+    }
+
     /// Whom it is about.
     #[must_use]
     pub fn user(&self) -> UserRef {
@@ -315,9 +321,7 @@ impl Dialog {
     }
 
     fn step(&mut self, places: usize) {
-        let parts = self.parts();
-        let index = parts.iter().position(|part| *part == self.focus).unwrap_or(0);
-        self.focus = parts.get((index + places) % parts.len().max(1)).copied().unwrap_or(Part::Cancel);
+        self.focus = field::step(&self.parts(), self.focus, places);
     }
 
     /// Enter never confirms by itself: it leaves at Cancel, goes on from a field, and sends from the button of a dialog

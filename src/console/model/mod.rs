@@ -6,6 +6,7 @@ mod home;
 mod jobs;
 mod marks;
 mod messages;
+mod unknown;
 mod users;
 mod window;
 
@@ -33,6 +34,7 @@ pub use home::Home;
 pub use jobs::{JobRef, Jobs};
 pub use marks::Marks;
 pub use messages::{MESSAGES_KEPT, Message, Toast};
+pub use unknown::UnknownWrite;
 pub use users::{FILTERS, Goal, SORTS, Users};
 pub use window::{End, WINDOW_PAGE_ROWS, Window};
 
@@ -293,15 +295,11 @@ pub enum Slot {
     Write,
 }
 
-/// A write of which it is not known whether it was done.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct UnknownWrite {
-    /// The id of its request.
-    pub id: String,
-    /// What it was, and to whom: `Reset 2FA, anna.smith@corp.example.com`.
-    pub what: String,
-    /// The id of the request that looks it up.
-    pub asked_by: Option<String>,
+/// Whether what opened at `since` still drops keys: they were meant for what was there before. A clock that was set back
+/// does not prolong it.
+#[must_use]
+pub fn is_deaf(since: Timestamp, now: Timestamp) -> bool {
+    (0..DIALOG_DEAF_MICROS).contains(&now.as_micros().saturating_sub(since.as_micros()))
 }
 
 #[derive(Clone, Debug)]

@@ -51,7 +51,7 @@ impl<B: Backend, W: Write> Plain<B, W> {
         if !self.yes(&sure).await? {
             return self.say(NOTHING);
         }
-        let answer = self.write(named(&dialog), dialog.request()).await?;
+        let answer = self.write(dialog.named(), dialog.request()).await?;
         match answer {
             Some(answer) => self.acted(&dialog, answer).await,
             None => Ok(()),
@@ -99,7 +99,11 @@ impl<B: Backend, W: Write> Plain<B, W> {
             let answered = match part {
                 Part::Check => self.ask_check(dialog).await?,
                 Part::CheckText => self.ask_text(part, "Who, or what", dialog).await?,
-                Part::Reason => self.ask_reason(dialog).await?,
+                Part::Reason => {
+                    let reason = self.ask_reason("Why").await?;
+                    dialog.reason = reason.as_deref().unwrap_or_default().into();
+                    reason.is_some()
+                }
                 Part::Sessions => {
                     dialog.end_sessions = self.yes("Sign out the sessions?").await?;
                     true
@@ -148,18 +152,6 @@ impl<B: Backend, W: Write> Plain<B, W> {
         }
     }
 
-    async fn ask_reason(&mut self, dialog: &mut Dialog) -> io::Result<bool> {
-        loop {
-            if !self.ask_text(Part::Reason, "Why, for the audit trail, eight letters or more", dialog).await? {
-                return Ok(false);
-            }
-            if dialog.reason.value().chars().filter(|c| c.is_alphabetic()).count() >= 8 {
-                return Ok(true);
-            }
-            self.say("The reason needs eight letters or more.")?;
-        }
-    }
-
     async fn ask_text(&mut self, part: Part, question: &str, dialog: &mut Dialog) -> io::Result<bool> {
         let Some(answer) = self.question(question).await? else { return Ok(false) };
         dialog.focus = part;
@@ -203,7 +195,7 @@ impl<B: Backend, W: Write> Plain<B, W> {
                 continue;
             }
             let confirm = ConfirmEnrolment { user: dialog.user(), code: Secret::from(code), proof: dialog.proof() };
-            let answer = self.write(named(dialog), Request::ConfirmEnrolment(confirm)).await?;
+            let answer = self.write(dialog.named(), Request::ConfirmEnrolment(confirm)).await?;
             let Some(answer) = answer else { return Ok(()) };
             match answer {
                 Err(error) if error.code() == "token_invalid" => {
@@ -225,11 +217,6 @@ impl<B: Backend, W: Write> Plain<B, W> {
         self.tell_failure(&Failure::Refused(error))?;
         self.say(NOTHING)
     }
-}
-
-/// What it is, and to whom.
-fn named(dialog: &Dialog) -> String {
-    format!("{}, {}", dialog.deed.title(), shown(&dialog.detail.row.email))
 }
 
 fn done(number: Option<u64>) -> String {

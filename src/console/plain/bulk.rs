@@ -43,7 +43,7 @@ impl<B: Backend, W: Write> Plain<B, W> {
                 return self.say(NOTHING);
             }
         }
-        let Some(reason) = self.question("Why, for the audit trail, eight letters or more").await? else {
+        let Some(reason) = self.ask_reason("Why").await? else {
             return self.say(NOTHING);
         };
         let Some(typed) = self.question(&format!("Type the number of users, {}", draft.does)).await? else {

@@ -128,6 +128,7 @@ const ROWS: &[Row] = &[
     row("pause", "NUMBER", "pause a job; resume NUMBER and stop NUMBER as well"),
     row("resume", "NUMBER", "let a paused job go on"),
     row("stop", "NUMBER", "end a job; what is done stays done"),
+    row("approvals", "", "what waits for a second operator, and the jobs; the same as jobs"),
     row("approve", "ID", "carry out what another operator asked for"),
     row("refuse", "ID", "refuse it, with a reason"),
     row("writes", "on|off", "allow changes for ten minutes, or forbid them"),

@@ -139,7 +139,7 @@ impl<B: Backend, W: Write> Plain<B, W> {
             }
             Request::Approve(ApproveAct { id: row.id })
         } else {
-            let Some(reason) = self.question("Why not, for the audit trail, eight letters or more").await? else {
+            let Some(reason) = self.ask_reason("Why not").await? else {
                 return self.say(NOTHING);
             };
             Request::Refuse(RefuseAct { id: row.id, reason })

@@ -43,7 +43,10 @@ pub(super) struct Trail {
 
 impl<B: Backend, W: Write> Plain<B, W> {
     pub(super) async fn find(&mut self, words: &str) -> io::Result<()> {
-        let query: UserQuery = UserQuery::parse(words);
+        let query = UserQuery::parse(words);
+        if let Some(word) = query.misspelt() {
+            return self.say(&format!("{} is no filter: filters tells them.", shown(word)));
+        }
         self.found = Found { query, ..Found::default() };
         self.found_page(ListFrom::Start).await
     }

@@ -25,6 +25,7 @@ use super::theme::{Colours, Theme};
 use super::{NO_CONNECTION, Options, SIGNALLED, is_nameless};
 use crate::admin::link::{Link, Operator};
 use crate::app::requests::LookUpRequest;
+use crate::app::safety::is_reason;
 use crate::clock;
 use crate::config::Config;
 use crate::domain::time::Timestamp;
@@ -94,8 +95,6 @@ pub(super) struct Plain<B, W> {
     found: look::Found,
     trail: look::Trail,
     jobs: jobs::Listed,
-    /// Writes whose answers never came, to be looked up.
-    unknown: Vec<UnknownWrite>,
     /// Where the time comes from; tests have their own.
     pub(super) clock: fn() -> Timestamp,
     /// Whether lines come from a person, who sees what is typed.
@@ -131,7 +130,6 @@ impl<B: Backend, W: Write> Plain<B, W> {
             found: look::Found::default(),
             trail: look::Trail::default(),
             jobs: jobs::Listed::default(),
-            unknown: Vec::new(),
             clock: clock::now,
             echoes: io::stdin().is_terminal(),
         }
@@ -167,7 +165,7 @@ impl<B: Backend, W: Write> Plain<B, W> {
             }
         }
         let mut news = self.look_up().await;
-        let unknown = self.unknown.iter();
+        let unknown = self.model.unknown.iter();
         news.extend(unknown.map(|unknown| format!("Still not known whether this was done: {}.", unknown.what)));
         self.say_all(&news)?;
         self.say("Good-bye.")?;
@@ -262,6 +260,17 @@ impl<B: Backend, W: Write> Plain<B, W> {
         }
     }
 
+    /// Asks `why`, until the answer is a reason; `None` as for any question.
+    async fn ask_reason(&mut self, why: &str) -> io::Result<Said> {
+        loop {
+            let said = self.question(&format!("{why}, for the audit trail, eight letters or more")).await?;
+            if said.as_deref().is_none_or(is_reason) {
+                return Ok(said);
+            }
+            self.say("The reason needs eight letters or more.")?;
+        }
+    }
+
     // ------------------------------------------------------------------------------------------------------- the link
 
     fn now(&mut self) {
@@ -314,10 +323,9 @@ impl<B: Backend, W: Write> Plain<B, W> {
             Ok(reply) => Ok(Some(Ok(reply))),
             Err(Failure::Refused(error)) => Ok(Some(Err(error))),
             Err(Failure::Lost) => {
-                self.say(&format!(
-                    "Not known yet whether this was done: {what}. It is looked up as soon as there is a server."
-                ))?;
-                self.unknown.push(UnknownWrite { id, what, asked_by: None });
+                let unknown = UnknownWrite::new(id, what);
+                self.say(&unknown.lost())?;
+                self.model.unknown.push_back(unknown);
                 Ok(None)
             }
             Err(failure) => {
@@ -331,15 +339,15 @@ impl<B: Backend, W: Write> Plain<B, W> {
     /// What became of the writes whose answers were lost, where it can be known by now.
     async fn look_up(&mut self) -> Vec<String> {
         let mut news = Vec::new();
-        for unknown in std::mem::take(&mut self.unknown) {
+        for unknown in std::mem::take(&mut self.model.unknown) {
             let request = Request::LookUp(LookUpRequest { request_id: unknown.id.clone() });
             let told = match self.ask(request).await {
-                Ok(Reply::LookedUp(outcome)) => tell::outcome(&outcome, &unknown.what),
+                Ok(Reply::LookedUp(outcome)) => unknown.told(&outcome),
                 _ => None,
             };
             match told {
-                Some(text) => news.push(text),
-                None => self.unknown.push(unknown),
+                Some(Ok(text) | Err(text)) => news.push(text),
+                None => self.model.unknown.push_back(unknown),
             }
         }
         news

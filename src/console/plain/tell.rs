@@ -2,14 +2,12 @@
 
 use super::command::Part;
 use crate::app::overview::Overview;
-use crate::app::requests::RequestOutcome;
 use crate::app::views::{UserDetail, UserRow};
 use crate::console::dialog;
 use crate::console::factor::ago_words;
 use crate::console::model::Model;
 use crate::console::text::{shown, thousands};
 use crate::console::view;
-use crate::domain::audit::Outcome;
 use crate::domain::time::Timestamp;
 
 /// A user of the list.
@@ -88,22 +86,6 @@ fn keys(detail: &UserDetail) -> Vec<String> {
         format!("{}. {}, {mask}, {used}, scopes {}.", index + 1, shown(&key.label), shown(&key.scopes.join(" ")))
     })
     .collect()
-}
-
-/// What became of a write whose answer was lost; `None` while it is still under way.
-pub(super) fn outcome(outcome: &RequestOutcome, what: &str) -> Option<String> {
-    match outcome {
-        RequestOutcome::UnderWay => None,
-        RequestOutcome::Unknown => {
-            Some(format!("It was not done, and nothing was changed: {what}. Do it again if it is still wanted."))
-        }
-        RequestOutcome::Done(entries) => {
-            let is_done = entries.iter().all(|entry| entry.record.outcome == Outcome::Done);
-            let word = if is_done { "It was done" } else { "It was refused" };
-            let number = entries.last().map_or(0, |entry| entry.number);
-            Some(format!("{word}: {what}. Audit #{}.", thousands(number)))
-        }
-    }
 }
 
 /// The figures.

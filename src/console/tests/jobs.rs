@@ -327,6 +327,17 @@ fn a_job_is_paused_after_a_question() {
 }
 
 #[test]
+fn a_lost_answer_names_what_was_asked() {
+    let mut console = at_jobs(COLOUR, 140, 40);
+    console.keys("ap");
+    console.pass(300);
+    *console.server.broken.lock().unwrap() = Some(Failure::Lost);
+    console.keys("\ty");
+    let said = "Not known yet whether this was done: Pause the job, remind to enrol.";
+    assert!(console.screen().contains(said), "{}", console.screen());
+}
+
+#[test]
 fn what_cannot_be_done_says_why() {
     let mut console = at_jobs(COLOUR, 80, 24);
     console.keys("ar");

@@ -147,6 +147,13 @@ fn nobody_found_says_how_many_there_are_without_the_filter() {
 }
 
 #[test]
+fn what_begins_like_a_filter_and_is_none_says_so() {
+    let mut console = Console::new(COLOUR, 80, 24);
+    console.keys("role:nonsense\n");
+    assert!(console.screen().contains("role:nonsense is no filter and was searched as text"), "{}", console.screen());
+}
+
+#[test]
 fn orders_and_filters_are_asked_for() {
     let mut console = Console::new(COLOUR, 80, 24);
     console.keys("\nsl");

@@ -365,6 +365,26 @@ async fn many_are_dealt_with_by_number_and_after_ten_seconds() {
 }
 
 #[tokio::test]
+async fn a_reason_is_asked_for_until_it_is_one() {
+    for lines in [
+        &["find role:staff", "remind", "12345678", "cancel"][..],
+        &["refuse a1b2", "no", "cancel"],
+        &["find anna.smith@corp", "unlock 1", "", "cancel"],
+    ] {
+        let plainly = Plainly::default();
+        let text = said_by(plainly.clone(), writing(), lines).await;
+        has(&text, &["The reason needs eight letters or more.", "Nothing was changed."]);
+        assert!(plainly.writes.lock().unwrap().is_empty(), "{lines:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_begins_like_a_filter_and_is_none_says_so() {
+    let text = said_by(Plainly::default(), writing(), &["find role:nonsense"]).await;
+    has(&text, &["role:nonsense is no filter: filters tells them."]);
+}
+
+#[tokio::test]
 async fn a_lost_server_is_told_and_tried_again() {
     let server = Server::default();
     *server.broken.lock().unwrap() = Some(Failure::Lost);

@@ -57,7 +57,7 @@ pub(super) fn bulk_key(model: &mut Model, event: KeyEvent) -> Cmds {
         }
         Step::Export => {
             let what = match &bulk.selection {
-                Selection::Users(users) => What::Users(users.clone()),
+                Selection::Users(users) => What::Users(users.as_slice().into()),
                 Selection::Matching { query, filters } => {
                     What::Matching(UserQuery { words: query.clone(), filters: filters.clone() })
                 }

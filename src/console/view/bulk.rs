@@ -1,18 +1,15 @@
 //! The flow for many users: what, from when, the dry run, how sure, the countdown.
 
 use ratatui::Frame;
-use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
-use super::dialog::underlined;
+use super::dialog::{LABEL_COLUMNS, buttons, labelled, underlined};
 use super::{BoxLine, boxed, centred, field_text, put_lines, signed, toned};
 use crate::app::jobs::JobDraft;
 use crate::console::bulk::{Bulk, Deed, Part, Stage};
 use crate::console::model::Model;
-use crate::console::text::{cut, fit, shown, thousands, width, wrap};
+use crate::console::text::{cut, shown, thousands, wrap};
 use crate::console::theme::Tone;
-
-const LABEL_COLUMNS: usize = 19;
 
 pub(super) fn draw(model: &Model, frame: &mut Frame<'_>, bulk: &Bulk) {
     let columns = frame.area().width.min(80);
@@ -55,12 +52,15 @@ fn lines(model: &Model, bulk: &Bulk, room: usize) -> Vec<BoxLine> {
             let mut lines = dry_run(model, draft, room);
             lines.push("".into());
             if draft.kind.wants_check() {
-                lines.push(field(model, "Callers checked by", check, *focus == Part::Check, room));
+                lines.push(labelled(model, "Callers checked by", check, *focus == Part::Check, room));
             }
-            lines.push(field(model, "Why (audit, 8+)", reason, *focus == Part::Reason, room));
+            lines.push(labelled(model, "Why (audit, 8+)", reason, *focus == Part::Reason, room));
             let label = format!("Type {}", draft.does);
-            lines.push(field(model, &label, typed, *focus == Part::Typed, room.min(LABEL_COLUMNS + 12)));
-            lines.push(buttons(model, bulk, *focus, room));
+            lines.push(labelled(model, &label, typed, *focus == Part::Typed, room.min(LABEL_COLUMNS + 12)));
+            let note = "ten seconds follow in which Esc stops it";
+            let chosen = [Part::Cancel, Part::Confirm].map(|part| *focus == part);
+            let buttons = buttons(model, note, &format!("[ {} ]", title(bulk)), chosen, room);
+            lines.push(BoxLine { focused: chosen.contains(&true), ..buttons });
             lines
         }
         Stage::Countdown { draft, .. } => {
@@ -106,28 +106,4 @@ fn dry_run(model: &Model, draft: &JobDraft, room: usize) -> Vec<BoxLine> {
         lines.extend(wrap(&text, room.saturating_sub(2)).into_iter().map(|line| format!("  {line}").into()));
     }
     lines
-}
-
-fn field(model: &Model, label: &str, input: &tui_input::Input, focused: bool, room: usize) -> BoxLine {
-    let (text, at) = field_text(input, room.saturating_sub(LABEL_COLUMNS).max(1));
-    let style = if focused { model.theme.style(Tone::Title) } else { Style::new() };
-    BoxLine {
-        line: Line::from(vec![Span::styled(fit(label, LABEL_COLUMNS, ""), style), underlined(text)]),
-        focused,
-        cursor: focused.then_some(LABEL_COLUMNS + at),
-    }
-}
-
-fn buttons(model: &Model, bulk: &Bulk, focus: Part, room: usize) -> BoxLine {
-    let confirm = format!("[ {} ]", title(bulk));
-    let style = |part| if focus == part { model.theme.chosen() } else { Style::new() };
-    let note = "ten seconds follow in which Esc stops it";
-    let rest = room.saturating_sub(width(&confirm) + 12);
-    let line = Line::from(vec![
-        toned(model, Tone::Quiet, fit(note, rest, "")),
-        Span::styled("[ Cancel ]", style(Part::Cancel)),
-        Span::raw("  "),
-        Span::styled(confirm, style(Part::Confirm)),
-    ]);
-    BoxLine { line, focused: matches!(focus, Part::Confirm | Part::Cancel), cursor: None }
 }

@@ -1,17 +1,14 @@
 //! The question before a job is steered or a second operator decides.
 
 use ratatui::Frame;
-use ratatui::style::Style;
-use ratatui::text::{Line, Span};
+use ratatui::text::Line;
 
-use super::dialog::underlined;
-use super::{BoxLine, boxed, centred, field_text, put_lines, signed, toned};
+use super::dialog::{buttons, labelled};
+use super::{BoxLine, boxed, centred, put_lines, signed, toned};
 use crate::console::confirm::{Confirm, Part, Question};
 use crate::console::model::Model;
-use crate::console::text::{cut, fit, shown, width, wrap};
+use crate::console::text::{cut, shown, wrap};
 use crate::console::theme::Tone;
-
-const LABEL_COLUMNS: usize = 19;
 
 pub(super) fn draw(model: &Model, frame: &mut Frame<'_>, confirm: &Confirm) {
     let columns = frame.area().width.min(80);
@@ -26,14 +23,7 @@ fn lines(model: &Model, confirm: &Confirm, room: usize) -> Vec<BoxLine> {
     let mut lines = about(model, confirm, room);
     lines.push("".into());
     if confirm.needs_reason() {
-        let (text, at) = field_text(&confirm.reason, room.saturating_sub(LABEL_COLUMNS).max(1));
-        let focused = confirm.focus == Part::Reason;
-        let style = if focused { model.theme.style(Tone::Title) } else { Style::new() };
-        lines.push(BoxLine {
-            line: Line::from(vec![Span::styled(fit("Why (audit, 8+)", LABEL_COLUMNS, ""), style), underlined(text)]),
-            focused,
-            cursor: focused.then_some(LABEL_COLUMNS + at),
-        });
+        lines.push(labelled(model, "Why (audit, 8+)", &confirm.reason, confirm.focus == Part::Reason, room));
         lines.push("".into());
     }
     lines.push(Line::from(toned(model, Tone::Title, "This will:")).into());
@@ -41,7 +31,9 @@ fn lines(model: &Model, confirm: &Confirm, room: usize) -> Vec<BoxLine> {
         lines.extend(wrap(&shown(&text), room.saturating_sub(4)).into_iter().map(|line| format!("  - {line}").into()));
     }
     lines.push("".into());
-    lines.push(buttons(model, confirm, room));
+    let text = if confirm.sent { "[ under way ]".to_owned() } else { format!("[ y  {} ]", confirm.title()) };
+    let chosen = [Part::Cancel, Part::Confirm].map(|part| confirm.focus == part);
+    lines.push(buttons(model, "", &text, chosen, room));
     lines.push(match &confirm.problem {
         Some(problem) => {
             let text = cut(&shown(problem), room.saturating_sub(2), model.theme.ellipsis());
@@ -71,16 +63,4 @@ fn about(model: &Model, confirm: &Confirm, room: usize) -> Vec<BoxLine> {
         }
     }
     lines
-}
-
-fn buttons(model: &Model, confirm: &Confirm, room: usize) -> BoxLine {
-    let text = if confirm.sent { "[ under way ]".to_owned() } else { format!("[ y  {} ]", confirm.title()) };
-    let style = |part| if confirm.focus == part { model.theme.chosen() } else { Style::new() };
-    let line = Line::from(vec![
-        Span::raw(" ".repeat(room.saturating_sub(width(&text) + 14))),
-        Span::styled("[ Cancel ]", style(Part::Cancel)),
-        Span::raw("  "),
-        Span::styled(text, style(Part::Confirm)),
-    ]);
-    BoxLine { line, focused: confirm.focus == Part::Confirm, cursor: None }
 }

@@ -1,7 +1,7 @@
 //! The dialogs that make sure before anything is changed.
 
 use ratatui::Frame;
-use ratatui::style::Modifier;
+use ratatui::style::{Modifier, Style};
 use ratatui::text::{Line, Span};
 use tui_input::Input;
 
@@ -11,7 +11,7 @@ use crate::console::model::Model;
 use crate::console::text::{cut, cut_email, fit, shown, width, wrap};
 use crate::console::theme::Tone;
 
-const LABEL_COLUMNS: usize = 19;
+pub(super) const LABEL_COLUMNS: usize = 19;
 
 pub(super) fn draw(model: &Model, frame: &mut Frame<'_>, dialog: &Dialog) {
     let columns = frame.area().width.min(80);
@@ -51,16 +51,10 @@ fn lines(model: &Model, dialog: &Dialog, room: usize) -> Vec<BoxLine> {
     if dialog.deed.needs_proof() {
         lines.extend(check_lines(model, dialog, room));
     }
-    lines.push(labelled(model, dialog, Part::Reason, "Why (audit, 8+)", &dialog.reason, room));
+    lines.push(labelled(model, "Why (audit, 8+)", &dialog.reason, dialog.focus == Part::Reason, room));
     if dialog.deed == Deed::Demand {
-        lines.push(labelled(
-            model,
-            dialog,
-            Part::From,
-            "From (day, or now)",
-            &dialog.from,
-            room.min(LABEL_COLUMNS + 12),
-        ));
+        let room = room.min(LABEL_COLUMNS + 12);
+        lines.push(labelled(model, "From (day, or now)", &dialog.from, dialog.focus == Part::From, room));
     }
     lines.push("".into());
     lines.push(toned(model, Tone::Title, "This will, at once and for good:").into_box());
@@ -69,7 +63,13 @@ fn lines(model: &Model, dialog: &Dialog, room: usize) -> Vec<BoxLine> {
     if dialog.deed.needs_proof() {
         lines.push(typed_line(model, dialog, room));
     }
-    lines.push(buttons(model, dialog, room));
+    let confirm = match (dialog.sent, dialog.deed.needs_proof()) {
+        (true, _) => "[ under way ]".to_owned(),
+        (false, true) => format!("[ {} ]", dialog.deed.button()),
+        (false, false) => format!("[ y  {} ]", dialog.deed.button()),
+    };
+    let chosen = [Part::Cancel, Part::Confirm].map(|part| dialog.focus == part);
+    lines.push(buttons(model, "", &confirm, chosen, room));
     lines.push(last_line(model, dialog, room));
     lines
 }
@@ -113,7 +113,7 @@ fn check_lines(model: &Model, dialog: &Dialog, room: usize) -> Vec<BoxLine> {
                 dialog.focus == Part::Check && (chosen || (dialog.check.is_none() && *check == CallerCheck::InPerson));
             let mark = if chosen { "(*) " } else { "( ) " };
             let text = format!("{mark}{}", check.label());
-            let style = if on_it { model.theme.chosen() } else { ratatui::style::Style::new() };
+            let style = if on_it { model.theme.chosen() } else { Style::new() };
             spans.push(Span::styled(text, style));
             line_focused |= on_it;
             if chosen && check.needs_text() {
@@ -134,18 +134,30 @@ fn check_lines(model: &Model, dialog: &Dialog, room: usize) -> Vec<BoxLine> {
 }
 
 pub(super) fn underlined(text: String) -> Span<'static> {
-    Span::styled(text, ratatui::style::Style::new().add_modifier(Modifier::UNDERLINED))
+    Span::styled(text, Style::new().add_modifier(Modifier::UNDERLINED))
 }
 
-fn labelled(model: &Model, dialog: &Dialog, part: Part, label: &str, input: &Input, room: usize) -> BoxLine {
-    let focused = dialog.focus == part;
+/// A field behind its label.
+pub(super) fn labelled(model: &Model, label: &str, input: &Input, focused: bool, room: usize) -> BoxLine {
     let (text, at) = field_text(input, room.saturating_sub(LABEL_COLUMNS).max(1));
-    let style = if focused { model.theme.style(Tone::Title) } else { ratatui::style::Style::new() };
+    let style = if focused { model.theme.style(Tone::Title) } else { Style::new() };
     BoxLine {
         line: Line::from(vec![Span::styled(fit(label, LABEL_COLUMNS, ""), style), underlined(text)]),
         focused,
         cursor: focused.then_some(LABEL_COLUMNS + at),
     }
+}
+
+/// Cancel and the button that does it, at the right after a note; `chosen` says which of the two has the keyboard.
+pub(super) fn buttons(model: &Model, note: &str, confirm: &str, chosen: [bool; 2], room: usize) -> BoxLine {
+    let style = |chosen| if chosen { model.theme.chosen() } else { Style::new() };
+    let line = Line::from(vec![
+        toned(model, Tone::Quiet, fit(note, room.saturating_sub(width(confirm) + 14), "")),
+        Span::styled("[ Cancel ]", style(chosen[0])),
+        Span::raw("  "),
+        Span::styled(confirm.to_owned(), style(chosen[1])),
+    ]);
+    BoxLine { line, focused: chosen[1], cursor: None }
 }
 
 fn step_lines(model: &Model, dialog: &Dialog, room: usize) -> Vec<BoxLine> {
@@ -199,23 +211,6 @@ fn typed_line(model: &Model, dialog: &Dialog, room: usize) -> BoxLine {
         focused,
         cursor: focused.then_some(width(label) + at),
     }
-}
-
-fn buttons(model: &Model, dialog: &Dialog, room: usize) -> BoxLine {
-    let confirm = match (dialog.sent, dialog.deed.needs_proof()) {
-        (true, _) => "[ under way ]".to_owned(),
-        (false, true) => format!("[ {} ]", dialog.deed.button()),
-        (false, false) => format!("[ y  {} ]", dialog.deed.button()),
-    };
-    let style = |part| if dialog.focus == part { model.theme.chosen() } else { ratatui::style::Style::new() };
-    let blank = room.saturating_sub(width(&confirm) + 14);
-    let line = Line::from(vec![
-        Span::raw(" ".repeat(blank)),
-        Span::styled("[ Cancel ]", style(Part::Cancel)),
-        Span::raw("  "),
-        Span::styled(confirm, style(Part::Confirm)),
-    ]);
-    BoxLine { line, focused: dialog.focus == Part::Confirm, cursor: None }
 }
 
 /// What stands in the way, else the command that does the same.

@@ -270,7 +270,7 @@ pub(super) fn state(row: &UserRow, now: Timestamp) -> (Tone, String) {
 
 fn nobody(model: &Model) -> String {
     let users = &model.users;
-    let words = users.query().words;
+    let query = users.query();
     let key = |action| model.keys.binding(Place::List, action).map(|bound| bound.first()).unwrap_or_default();
     let filters: Vec<String> = users.filters.iter().map(ToString::to_string).collect();
     let with = if filters.is_empty() { String::new() } else { format!(" with {}", filters.join(" ")) };
@@ -281,11 +281,15 @@ fn nobody(model: &Model) -> String {
         }
         None => format!("{} drops the filter.", key(Action::DropFilter)),
     };
-    match (words.is_empty(), filters.is_empty()) {
+    if let Some(word) = query.misspelt() {
+        let (word, key) = (shown(word), key(Action::Filter));
+        return format!("{word} is no filter and was searched as text; {key} outside Find lists the filters.");
+    }
+    match (query.words.is_empty(), filters.is_empty()) {
         (true, true) if users.find.value().is_empty() => "No users yet. `doorward user create` makes one.".to_owned(),
         (_, true) => format!("No user matches {}. Esc in Find clears it.", shown(users.find.value())),
         (true, false) => format!("No user{with}. {drop}"),
-        (false, false) => format!("No user matches {}{with}. {drop}", shown(&words)),
+        (false, false) => format!("No user matches {}{with}. {drop}", shown(&query.words)),
     }
 }
 
