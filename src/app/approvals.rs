@@ -12,7 +12,7 @@ use super::reset_link::SendTwoFactorResetLink;
 use super::safety::{Proof, Proven, SafetyLevel};
 use super::sessions::RevokeSessions;
 use super::{Context, Operation, Permission, Tries, random};
-use crate::domain::approval::{APPROVAL_SECONDS, Approval};
+use crate::domain::approval::{APPROVAL_SECONDS, Act, Approval};
 use crate::domain::audit::Event;
 use crate::domain::job::AskedBy;
 use crate::domain::text;
@@ -25,12 +25,35 @@ use crate::store::Batch;
 /// Acts that wait at once; more are a sign of a script that went wrong.
 const WAITING_MAX: usize = 200;
 
+/// An operation that can wait for a second operator.
+pub(super) trait Approvable: Operation {
+    const ACT: Act;
+}
+
+macro_rules! approvable {
+    ($($act:ident),+) => {
+        $(impl Approvable for $act {
+            const ACT: Act = Act::$act;
+        })+
+    };
+}
+
+approvable!(
+    ResetTwoFactor,
+    RevokeBackupCodes,
+    DemandReEnrolment,
+    RevokeSessions,
+    RevokeAllApiKeys,
+    SendTwoFactorResetLink,
+    SetUserActive
+);
+
 /// What waits for a second operator.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ApprovalRow {
     pub id: String,
-    /// The operation's name, such as `reset_two_factor`.
-    pub operation: String,
+    /// Its operation's name.
+    pub operation: Act,
     /// To whom it would be done.
     pub email: String,
     pub asked_by: String,
@@ -93,8 +116,8 @@ impl Operation for ApproveAct {
         }
         let approved = Context { approved: Some(&approval), ..*cx };
         let request = approval.value.request.as_str();
-        match approval.value.operation.as_str() {
-            ResetTwoFactor::NAME => {
+        match approval.value.act {
+            Act::ResetTwoFactor => {
                 let reset = read::<ResetTwoFactor>(request)?.run(&approved).await?;
                 Ok(Done {
                     email: reset.email,
@@ -102,13 +125,12 @@ impl Operation for ApproveAct {
                     audit_number: reset.audit_number.unwrap_or_default(),
                 })
             }
-            RevokeBackupCodes::NAME => read::<RevokeBackupCodes>(request)?.run(&approved).await,
-            RevokeSessions::NAME => read::<RevokeSessions>(request)?.run(&approved).await,
-            RevokeAllApiKeys::NAME => read::<RevokeAllApiKeys>(request)?.run(&approved).await,
-            DemandReEnrolment::NAME => read::<DemandReEnrolment>(request)?.run(&approved).await,
-            SendTwoFactorResetLink::NAME => read::<SendTwoFactorResetLink>(request)?.run(&approved).await,
-            SetUserActive::NAME => read::<SetUserActive>(request)?.run(&approved).await,
-            other => Err(Error::internal(format!("{other} is nothing to approve"))),
+            Act::RevokeBackupCodes => read::<RevokeBackupCodes>(request)?.run(&approved).await,
+            Act::RevokeSessions => read::<RevokeSessions>(request)?.run(&approved).await,
+            Act::RevokeAllApiKeys => read::<RevokeAllApiKeys>(request)?.run(&approved).await,
+            Act::DemandReEnrolment => read::<DemandReEnrolment>(request)?.run(&approved).await,
+            Act::SendTwoFactorResetLink => read::<SendTwoFactorResetLink>(request)?.run(&approved).await,
+            Act::SetUserActive => read::<SetUserActive>(request)?.run(&approved).await,
         }
     }
 }
@@ -136,7 +158,7 @@ impl Operation for RefuseAct {
         let receipt = cx.commit(batch).await?.ok_or_else(lapsed)?;
         Ok(Done {
             email: target.email.as_str().to_owned(),
-            summary: format!("{} is turned down; nothing was changed", approval.value.operation),
+            summary: format!("{} is turned down; nothing was changed", approval.value.act.as_str()),
             audit_number: receipt.appended.last().copied().unwrap_or_default(),
         })
     }
@@ -145,14 +167,14 @@ impl Operation for RefuseAct {
 impl Context<'_> {
     /// The proof for level 3, and the second operator where one is needed: then the act waits, and this is refused with
     /// `approval_needed`.
-    pub(super) async fn prove_fully<O: Operation>(&self, act: &O, proof: &Proof, user: &User) -> Result<Proven> {
+    pub(super) async fn prove_fully<O: Approvable>(&self, act: &O, proof: &Proof, user: &User) -> Result<Proven> {
         let proven = self.prove(proof, SafetyLevel::Person, user)?;
         self.seconded(act, proven, user).await
     }
 
     /// A proof that a second operator has to approve where one is needed: then the act waits, and this is refused with
     /// `approval_needed`.
-    pub(super) async fn seconded<O: Operation>(&self, act: &O, proven: Proven, user: &User) -> Result<Proven> {
+    pub(super) async fn seconded<O: Approvable>(&self, act: &O, proven: Proven, user: &User) -> Result<Proven> {
         if self.approved.is_some() || !self.needs_approval(user) {
             return Ok(proven);
         }
@@ -175,7 +197,7 @@ impl Context<'_> {
     }
 
     /// The same for what is done to the second factor, which nobody does to the own one.
-    pub(super) async fn prove_fully_for_factor<O: Operation>(
+    pub(super) async fn prove_fully_for_factor<O: Approvable>(
         &self,
         act: &O,
         proof: &Proof,
@@ -191,7 +213,7 @@ impl Context<'_> {
     }
 
     /// Has the act wait; the error says under which id.
-    async fn ask_for_approval<O: Operation>(&self, act: &O, proven: &Proven, user: &User) -> Result<Error> {
+    async fn ask_for_approval<O: Approvable>(&self, act: &O, proven: &Proven, user: &User) -> Result<Error> {
         let failed = |error: serde_json::Error| Error::internal(error.to_string());
         let mut request = serde_json::to_value(act).map_err(failed)?;
         // An address may be somebody else's by then.
@@ -206,7 +228,7 @@ impl Context<'_> {
             tries.next().await?;
             let approval = Approval {
                 id: text::hex(&random::bytes::<4>()?),
-                operation: O::NAME.to_owned(),
+                act: O::ACT,
                 request: request.to_string(),
                 user: user.id,
                 email: user.email.as_str().to_owned(),
@@ -253,7 +275,7 @@ impl Context<'_> {
 
 /// Which act it is, for the trail.
 fn about(note: Note, approval: &Approval) -> Note {
-    note.detail("approval", &approval.id).detail("operation", &approval.operation)
+    note.detail("approval", &approval.id).detail("operation", approval.act.as_str())
 }
 
 /// Who asked, for the trail and for people.
@@ -271,7 +293,7 @@ fn row(approval: Approval) -> ApprovalRow {
         options,
         asked_by: shown(&approval.asked_by),
         id: approval.id,
-        operation: approval.operation,
+        operation: approval.act,
         email: approval.email,
         reason: approval.reason,
         asked_at: approval.asked_at,
@@ -297,7 +319,7 @@ fn told(approval: &Approval) -> (Option<String>, Vec<String>) {
     if says("active", true) {
         options.push("reactivates".to_owned());
     }
-    let demand = (approval.operation == DemandReEnrolment::NAME).then(|| read::<DemandReEnrolment>(&approval.request));
+    let demand = (approval.act == Act::DemandReEnrolment).then(|| read::<DemandReEnrolment>(&approval.request));
     if let Some(Ok(DemandReEnrolment { from: Some(from), .. })) = demand {
         options.push(format!("from {}", from.to_rfc3339_z()));
     }

@@ -160,7 +160,7 @@ impl Operation for InspectUser {
             mails_waiting: cx.records().mails_waiting(user.id).await?,
             mails: cx.records().mail_notes(user.id, MAILS_SHOWN).await?,
             unlocked_today: unlocked_lately(&audit, cx.now),
-            warnings: cx.warnings(&user, &namesakes),
+            warnings: cx.warnings(&user),
             namesakes,
             audit: audit.into_iter().map(Into::into).collect(),
         })
@@ -321,14 +321,11 @@ impl Context<'_> {
         Ok(self.records().users(&ids).await?.into_iter().map(|user| user.email.into()).collect())
     }
 
-    /// The facts that betray an attack.
-    fn warnings(&self, user: &User, namesakes: &[String]) -> Vec<String> {
+    /// The facts that betray an attack, besides users of the same name.
+    fn warnings(&self, user: &User) -> Vec<String> {
         let lately = |at: Option<Timestamp>| at.is_some_and(|at| self.now.seconds_since(at) < LATELY_SECONDS);
         let factor = &user.second_factor;
         let mut warnings = Vec::new();
-        for email in namesakes {
-            warnings.push(format!("another {} exists: {email}", user.full_name()));
-        }
         if user.pending_email.is_some() {
             warnings.push("an e-mail change is pending: check the caller with extra care".to_owned());
         }

@@ -305,7 +305,7 @@ fn approvals_text(waiting: &[ApprovalRow]) -> String {
     let rows = waiting.iter().map(|row| {
         [
             row.id.clone(),
-            row.operation.clone(),
+            row.operation.as_str().to_owned(),
             row.email.clone(),
             row.asked_by.clone(),
             moment(row.expires_at),

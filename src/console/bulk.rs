@@ -124,12 +124,8 @@ pub enum Step {
     Leave,
     /// Have the server look what would be done.
     Draft(DraftJob),
-    /// Begin.
-    Start(StartJob),
     /// Ask for a file instead.
     Export,
-    /// Why the chosen line cannot be done.
-    Refused(Deed, String),
 }
 
 impl Bulk {
@@ -236,33 +232,15 @@ impl Bulk {
         }
         self.problem = None;
         match &self.stage {
-            Stage::Menu { .. } => self.menu_key(key, now, writes),
             Stage::Date { .. } => self.date_key(key),
             Stage::Review { .. } => self.review_key(key, now, reasons, writes),
-            Stage::Drafting | Stage::Countdown { .. } | Stage::Starting => Step::Stay,
+            Stage::Menu { .. } | Stage::Drafting | Stage::Countdown { .. } | Stage::Starting => Step::Stay,
         }
     }
 
-    fn menu_key(&mut self, key: KeyEvent, now: Timestamp, writes: Option<&str>) -> Step {
-        let Stage::Menu { row } = &mut self.stage else { return Step::Stay };
-        let last = Deed::ALL.len() - 1;
-        let deed = match key.code {
-            KeyCode::Down | KeyCode::Char('j') => {
-                *row = (*row + 1).min(last);
-                None
-            }
-            KeyCode::Up | KeyCode::Char('k') => {
-                *row = row.saturating_sub(1);
-                None
-            }
-            KeyCode::Enter => Deed::ALL.get(*row).copied(),
-            KeyCode::Char(letter) => Deed::ALL.into_iter().find(|deed| deed.letter() == letter),
-            _ => None,
-        };
-        let Some(deed) = deed else { return Step::Stay };
-        if let Some(why) = self.refusal(deed, writes) {
-            return Step::Refused(deed, why);
-        }
+    /// A line of the menu that nothing speaks against.
+    pub fn choose(&mut self, deed: Deed, now: Timestamp) -> Step {
+        self.problem = None;
         self.deed = Some(deed);
         match deed {
             Deed::Export => Step::Export,
@@ -334,6 +312,12 @@ impl Bulk {
             _ => {}
         }
         Step::Stay
+    }
+
+    /// Whether a field of text has the keyboard.
+    #[must_use]
+    pub const fn is_typing(&self) -> bool {
+        matches!(self.stage, Stage::Date { .. } | Stage::Review { focus: Part::Check | Part::Reason | Part::Typed, .. })
     }
 
     /// Pasted text goes into a field of text or nowhere.

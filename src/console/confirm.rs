@@ -8,14 +8,14 @@ use tui_input::Input;
 
 use super::dialog::Outcome;
 use super::field;
+use super::jobs::{operation, state, title};
 use super::link::Request;
-use super::model::is_deaf;
+use super::model::{JobRef, Model, is_deaf};
 use super::text::shown;
-use super::view::jobs::{operation, title};
 use crate::app::approvals::{ApprovalRow, ApproveAct, RefuseAct};
 use crate::app::jobs::{JobRow, SteerJob};
 use crate::app::safety::{REASON_SHORT, is_reason};
-use crate::domain::job::JobAct;
+use crate::domain::job::{JobAct, JobState};
 use crate::domain::time::Timestamp;
 
 /// What is to be done.
@@ -82,7 +82,7 @@ impl Confirm {
         match &self.question {
             Question::Steer { job, .. } => format!("{}, {}", self.title(), title(job)),
             Question::Approve(row) | Question::Refuse(row) => {
-                format!("{} {}, {}", self.title(), operation(&row.operation), shown(&row.email))
+                format!("{} {}, {}", self.title(), operation(row.operation), shown(&row.email))
             }
         }
     }
@@ -175,4 +175,58 @@ impl Confirm {
             field::paste(&mut self.reason, text);
         }
     }
+}
+
+// -------------------------------------------------------------------------------------------------------------- menu
+
+/// A line of the menu.
+pub struct Item {
+    pub letter: char,
+    pub label: &'static str,
+    pub question: Question,
+    /// Why it cannot be done now; shown, never hidden.
+    pub refused: Option<String>,
+}
+
+/// What can be done to an approval or a job; nothing once it is gone.
+#[must_use]
+pub fn items(model: &Model, on: &JobRef) -> Vec<Item> {
+    let writes = model.writes_refused();
+    let id = match on {
+        JobRef::Approval(id) => id,
+        JobRef::Job(id) => return job_items(model, id, writes.as_deref()),
+    };
+    let row = model.jobs.approvals.iter().find(|row| row.id == *id);
+    row.map(|row| approval_items(model, row, writes)).unwrap_or_default()
+}
+
+fn approval_items(model: &Model, row: &ApprovalRow, writes: Option<String>) -> Vec<Item> {
+    let own = (row.asked_by == model.operator).then(|| "asked for by you: another operator decides".to_owned());
+    vec![
+        Item {
+            letter: 'o',
+            label: "approve, and do it at once...",
+            question: Question::Approve(row.clone()),
+            refused: writes.clone().or(own),
+        },
+        Item { letter: 'x', label: "refuse...", question: Question::Refuse(row.clone()), refused: writes },
+    ]
+}
+
+fn job_items(model: &Model, id: &str, writes: Option<&str>) -> Vec<Item> {
+    let Some(job) = model.jobs.job(id) else { return Vec::new() };
+    let item = |letter, label, act, possible: &[JobState]| {
+        let refused = (!possible.contains(&job.state)).then(|| state(job.state).1.to_owned());
+        Item {
+            letter,
+            label,
+            question: Question::Steer { act, job: job.clone() },
+            refused: writes.map(str::to_owned).or(refused.map(|state| format!("it is {state}"))),
+        }
+    };
+    vec![
+        item('p', "pause...", JobAct::Pause, &[JobState::Running]),
+        item('r', "resume...", JobAct::Resume, &[JobState::Paused]),
+        item('x', "stop for good...", JobAct::Stop, &[JobState::Running, JobState::Paused]),
+    ]
 }

@@ -22,8 +22,31 @@ pub fn values(model: &Model) -> Vec<Value> {
     match model.screen {
         Screen::Audit => model.audit.rows().get(model.audit.chosen_index()).map(entry).unwrap_or_default(),
         Screen::Users(focus) => user(model, focus),
-        Screen::Home | Screen::Jobs => Vec::new(),
+        Screen::Home => attention(model).unwrap_or_default(),
+        Screen::Jobs => job(model),
     }
+}
+
+/// The line under the cursor: who they are as Find takes it, and how many.
+fn attention(model: &Model) -> Option<Vec<Value>> {
+    let item = model.home.overview.as_ref()?.attention.get(model.home.row)?;
+    let filters: Vec<String> = item.filters.iter().map(ToString::to_string).collect();
+    Some(vec![value('f', "filter", filters.join(" ")), value('n', "number", item.count.to_string())])
+}
+
+fn job(model: &Model) -> Vec<Value> {
+    let jobs = &model.jobs;
+    if let Some(open) = &jobs.open {
+        let result = open.result(open.cursor);
+        let email = result.map(|result| value('e', "e-mail", &result.email));
+        let audit = result.and_then(|result| result.audit_number);
+        let audit = audit.map(|number| value('a', "audit number", number.to_string()));
+        return [email, audit].into_iter().flatten().chain([value('i', "id of the job", &open.row.id)]).collect();
+    }
+    if let Some(row) = jobs.chosen_approval() {
+        return vec![value('i', "id", &row.id), value('e', "e-mail", &row.email)];
+    }
+    jobs.chosen_job().map(|row| vec![value('i', "id of the job", &row.id)]).unwrap_or_default()
 }
 
 fn user(model: &Model, focus: Focus) -> Vec<Value> {

@@ -42,8 +42,6 @@ pub enum Page {
     First { replace: bool },
     /// One of the others, from this place on.
     Next(String),
-    /// None: it was stopped, and what was written goes.
-    Drop,
 }
 
 #[derive(Clone, Debug)]
@@ -89,7 +87,13 @@ impl Export {
     /// The page as it is asked for.
     #[must_use]
     pub fn page(&self, page: Page) -> ExportPage {
-        ExportPage { what: self.what.clone(), path: path(self.path.value()), page }
+        ExportPage { what: self.what.clone(), path: self.file(), page }
+    }
+
+    /// Where it is to be.
+    #[must_use]
+    pub fn file(&self) -> PathBuf {
+        path(self.path.value())
     }
 }
 
@@ -106,10 +110,6 @@ fn path(text: &str) -> PathBuf {
 pub async fn write(link: &Link, request: ExportPage) -> Result<Exported> {
     let ExportPage { what, path, page } = request;
     let from = match &page {
-        Page::Drop => {
-            blocking(move || remove(&part(&path))).await?;
-            return Ok(Exported { rows: 0, next: None });
-        }
         Page::First { replace } => {
             let (path, replace) = (path.clone(), *replace);
             blocking(move || begin(&path, replace)).await?;
@@ -121,6 +121,12 @@ pub async fn write(link: &Link, request: ExportPage) -> Result<Exported> {
     let is_last = next.is_none();
     blocking(move || append(&path, &lines, is_last)).await?;
     Ok(Exported { rows, next })
+}
+
+/// Takes away what was written of a file that will not be whole. Needs no way to the operations.
+pub async fn discard(path: PathBuf) -> Result<Exported> {
+    blocking(move || remove(&part(&path))).await?;
+    Ok(Exported { rows: 0, next: None })
 }
 
 async fn blocking(work: impl FnOnce() -> io::Result<()> + Send + 'static) -> Result<()> {

@@ -3,6 +3,7 @@
 //! The loop knows [`Backend`] only, so tests drive the real loop with answers of their own.
 
 use std::future::Future;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use tokio::sync::Mutex;
@@ -10,6 +11,7 @@ use tokio::sync::Mutex;
 use super::export::{self, ExportPage, Exported};
 use crate::admin::client::is_link_lost;
 use crate::admin::link::{Link, LinkError, Operator};
+use crate::app::Operation;
 use crate::app::approvals::{ApprovalRow, ApproveAct, ListApprovals, RefuseAct};
 use crate::app::audit::{AuditPage, ListAudit, ReadStatus, ServerStatus};
 use crate::app::demand::DemandReEnrolment;
@@ -60,6 +62,8 @@ pub enum Request {
     ConfirmEnrolment(ConfirmEnrolment),
     Demand(DemandReEnrolment),
     Export(ExportPage),
+    /// The file will not be whole: what was written of it goes.
+    DiscardExport(PathBuf),
     Jobs(ListJobs),
     Job(ReadJob),
     DraftJob(DraftJob),
@@ -175,6 +179,10 @@ impl LinkBackend {
     async fn link(&self) -> Result<Link, Failure> {
         self.0.state.lock().await.link.clone().ok_or(Failure::Lost)
     }
+
+    async fn call<O: Operation>(&self, id: &str, operation: O) -> Result<O::Reply, Failure> {
+        self.link().await?.call_as(id, operation).await.map_err(failure)
+    }
 }
 
 fn way_failure(error: &LinkError) -> Failure {
@@ -202,47 +210,43 @@ fn is_mismatch(error: &Error) -> bool {
 impl Backend for LinkBackend {
     async fn perform(&self, id: &str, request: Request) -> Answer {
         match request {
-            Request::Connect => return self.connect(None, false).await,
-            Request::ConnectAs(name) => return self.connect(Some(name), false).await,
-            Request::Reconnect => return self.connect(None, true).await,
-            _ => {}
-        }
-        let link = self.link().await?;
-        let reply = match request {
-            Request::Connect | Request::ConnectAs(_) | Request::Reconnect => return Err(Failure::Lost),
-            Request::Status => link.call_as(id, ReadStatus {}).await.map(|status| Reply::Status(Box::new(status))),
-            Request::Find(operation) => link.call_as(id, operation).await.map(Reply::Users),
-            Request::Count(operation) => link.call_as(id, operation).await.map(Reply::Count),
-            Request::LookUp(operation) => link.call_as(id, operation).await.map(Reply::LookedUp),
-            Request::Inspect(operation) => {
-                link.call_as(id, operation).await.map(|detail| Reply::User(Box::new(detail)))
-            }
-            Request::Audit(operation) => link.call_as(id, operation).await.map(Reply::Audit),
-            Request::Reset(operation) => link.call_as(id, operation).await.map(Reply::Reset),
-            Request::Unlock(operation) => link.call_as(id, operation).await.map(Reply::Done),
-            Request::RevokeCodes(operation) => link.call_as(id, operation).await.map(Reply::Done),
-            Request::ResendVerification(operation) => link.call_as(id, operation).await.map(Reply::Done),
-            Request::CancelEmailChange(operation) => link.call_as(id, operation).await.map(Reply::Done),
-            Request::RevokeSessions(operation) => link.call_as(id, operation).await.map(Reply::Done),
-            Request::RevokeKey(operation) => link.call_as(id, operation).await.map(Reply::Done),
-            Request::RevokeAllKeys(operation) => link.call_as(id, operation).await.map(Reply::Done),
+            Request::Connect => self.connect(None, false).await,
+            Request::ConnectAs(name) => self.connect(Some(name), false).await,
+            Request::Reconnect => self.connect(None, true).await,
+            Request::Status => self.call(id, ReadStatus {}).await.map(|status| Reply::Status(Box::new(status))),
+            Request::Find(operation) => self.call(id, operation).await.map(Reply::Users),
+            Request::Count(operation) => self.call(id, operation).await.map(Reply::Count),
+            Request::LookUp(operation) => self.call(id, operation).await.map(Reply::LookedUp),
+            Request::Inspect(operation) => self.call(id, operation).await.map(|user| Reply::User(Box::new(user))),
+            Request::Audit(operation) => self.call(id, operation).await.map(Reply::Audit),
+            Request::Reset(operation) => self.call(id, operation).await.map(Reply::Reset),
+            Request::Unlock(operation) => self.call(id, operation).await.map(Reply::Done),
+            Request::RevokeCodes(operation) => self.call(id, operation).await.map(Reply::Done),
+            Request::ResendVerification(operation) => self.call(id, operation).await.map(Reply::Done),
+            Request::CancelEmailChange(operation) => self.call(id, operation).await.map(Reply::Done),
+            Request::RevokeSessions(operation) => self.call(id, operation).await.map(Reply::Done),
+            Request::RevokeKey(operation) => self.call(id, operation).await.map(Reply::Done),
+            Request::RevokeAllKeys(operation) => self.call(id, operation).await.map(Reply::Done),
             Request::Overview(operation) => {
-                link.call_as(id, operation).await.map(|overview| Reply::Overview(Box::new(overview)))
+                self.call(id, operation).await.map(|overview| Reply::Overview(Box::new(overview)))
             }
-            Request::Explain(operation) => link.call_as(id, operation).await.map(Reply::Explained),
-            Request::StartEnrolment(operation) => link.call_as(id, operation).await.map(Reply::EnrolmentStarted),
-            Request::ConfirmEnrolment(operation) => link.call_as(id, operation).await.map(Reply::Done),
-            Request::Demand(operation) => link.call_as(id, operation).await.map(Reply::Done),
-            Request::Jobs(operation) => link.call_as(id, operation).await.map(Reply::Jobs),
-            Request::Job(operation) => link.call_as(id, operation).await.map(|job| Reply::Job(Box::new(job))),
-            Request::DraftJob(operation) => link.call_as(id, operation).await.map(Reply::Draft),
-            Request::StartJob(operation) => link.call_as(id, operation).await.map(Reply::Steered),
-            Request::Approvals(operation) => link.call_as(id, operation).await.map(Reply::Approvals),
-            Request::Approve(operation) => link.call_as(id, operation).await.map(Reply::Done),
-            Request::Refuse(operation) => link.call_as(id, operation).await.map(Reply::Done),
-            Request::SteerJob(operation) => link.call_as(id, operation).await.map(Reply::Steered),
-            Request::Export(page) => export::write(&link, page).await.map(Reply::Exported),
-        };
-        reply.map_err(failure)
+            Request::Explain(operation) => self.call(id, operation).await.map(Reply::Explained),
+            Request::StartEnrolment(operation) => self.call(id, operation).await.map(Reply::EnrolmentStarted),
+            Request::ConfirmEnrolment(operation) => self.call(id, operation).await.map(Reply::Done),
+            Request::Demand(operation) => self.call(id, operation).await.map(Reply::Done),
+            Request::Jobs(operation) => self.call(id, operation).await.map(Reply::Jobs),
+            Request::Job(operation) => self.call(id, operation).await.map(|job| Reply::Job(Box::new(job))),
+            Request::DraftJob(operation) => self.call(id, operation).await.map(Reply::Draft),
+            Request::StartJob(operation) => self.call(id, operation).await.map(Reply::Steered),
+            Request::Approvals(operation) => self.call(id, operation).await.map(Reply::Approvals),
+            Request::Approve(operation) => self.call(id, operation).await.map(Reply::Done),
+            Request::Refuse(operation) => self.call(id, operation).await.map(Reply::Done),
+            Request::SteerJob(operation) => self.call(id, operation).await.map(Reply::Steered),
+            Request::Export(page) => {
+                let written = export::write(&self.link().await?, page).await;
+                written.map(Reply::Exported).map_err(failure)
+            }
+            Request::DiscardExport(file) => export::discard(file).await.map(Reply::Exported).map_err(failure),
+        }
     }
 }

@@ -13,6 +13,7 @@ pub mod explain;
 pub mod export;
 pub mod factor;
 pub mod field;
+pub mod jobs;
 pub mod keys;
 pub mod link;
 pub mod lookalike;

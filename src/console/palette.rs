@@ -63,7 +63,7 @@ fn all(model: &Model, place: Place, user: Option<UserId>) -> Vec<Entry> {
         }
     }
     if matches!(place, Place::List | Place::Detail) && user.is_some() && user == model.users.chosen {
-        let actions = model.keys.binding(place, Action::Actions).map(|bound| bound.first()).unwrap_or_default();
+        let actions = model.keys.first(place, Action::Actions);
         entries.extend(dialog::items(model).into_iter().map(|item| Entry {
             key: format!("{actions} {}", item.letter),
             name: item.label,

@@ -1,5 +1,7 @@
 //! Something that one operator asked for and another must approve (console.md §4).
 
+use serde::{Deserialize, Serialize};
+
 use super::id::UserId;
 use super::job::AskedBy;
 use super::time::Timestamp;
@@ -7,13 +9,64 @@ use super::time::Timestamp;
 /// How long it waits, in seconds.
 pub const APPROVAL_SECONDS: i64 = 15 * 60;
 
+/// What can wait for a second operator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Act {
+    ResetTwoFactor,
+    RevokeBackupCodes,
+    DemandReEnrolment,
+    RevokeSessions,
+    RevokeAllApiKeys,
+    SendTwoFactorResetLink,
+    SetUserActive,
+}
+
+impl Act {
+    pub const ALL: [Self; 7] = [
+        Self::ResetTwoFactor,
+        Self::RevokeBackupCodes,
+        Self::DemandReEnrolment,
+        Self::RevokeSessions,
+        Self::RevokeAllApiKeys,
+        Self::SendTwoFactorResetLink,
+        Self::SetUserActive,
+    ];
+
+    /// The operation's name.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::ResetTwoFactor => "reset_two_factor",
+            Self::RevokeBackupCodes => "revoke_backup_codes",
+            Self::DemandReEnrolment => "demand_re_enrolment",
+            Self::RevokeSessions => "revoke_sessions",
+            Self::RevokeAllApiKeys => "revoke_all_api_keys",
+            Self::SendTwoFactorResetLink => "send_two_factor_reset_link",
+            Self::SetUserActive => "set_user_active",
+        }
+    }
+
+    /// Whether it changes at once what somebody signs in with.
+    #[must_use]
+    pub const fn changes_credential(self) -> bool {
+        match self {
+            Self::ResetTwoFactor
+            | Self::RevokeBackupCodes
+            | Self::DemandReEnrolment
+            | Self::RevokeSessions
+            | Self::RevokeAllApiKeys => true,
+            Self::SendTwoFactorResetLink | Self::SetUserActive => false,
+        }
+    }
+}
+
 /// An act that waits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Approval {
     /// Short, to be read out.
     pub id: String,
-    /// The operation's name.
-    pub operation: String,
+    pub act: Act,
     /// The operation itself, as JSON.
     pub request: String,
     /// To whom it would be done.
@@ -40,6 +93,13 @@ mod tests {
     use super::*;
 
     #[test]
+    fn acts_are_named_like_their_operations() {
+        for act in Act::ALL {
+            assert_eq!(serde_json::to_value(act).unwrap(), act.as_str());
+        }
+    }
+
+    #[test]
     fn another_operator_has_another_name() {
         let by = |uid, name: &str| AskedBy { uid, name: name.to_owned() };
         for (asker, approver, expected) in [
@@ -55,7 +115,7 @@ mod tests {
         ] {
             let approval = Approval {
                 id: String::new(),
-                operation: String::new(),
+                act: Act::ResetTwoFactor,
                 request: String::new(),
                 user: UserId(uuid::Uuid::nil()),
                 email: String::new(),

@@ -2,7 +2,7 @@
 
 use super::codec::{self, Decode, Encode};
 use super::{Records, Result, Versioned, decode_entry, keys, put};
-use crate::domain::approval::Approval;
+use crate::domain::approval::{Act, Approval};
 use crate::domain::id::UserId;
 use crate::domain::job::AskedBy;
 use crate::domain::time::Timestamp;
@@ -52,7 +52,7 @@ impl From<&Approval> for ApprovalV1 {
     fn from(approval: &Approval) -> Self {
         Self {
             id: approval.id.clone(),
-            operation: approval.operation.clone(),
+            operation: approval.act.as_str().to_owned(),
             request: approval.request.clone(),
             user: *approval.user.as_bytes(),
             email: approval.email.clone(),
@@ -64,11 +64,13 @@ impl From<&Approval> for ApprovalV1 {
     }
 }
 
-impl From<ApprovalV1> for Approval {
-    fn from(stored: ApprovalV1) -> Self {
-        Self {
+impl TryFrom<ApprovalV1> for Approval {
+    type Error = ();
+
+    fn try_from(stored: ApprovalV1) -> std::result::Result<Self, ()> {
+        Ok(Self {
             id: stored.id,
-            operation: stored.operation,
+            act: Act::ALL.into_iter().find(|act| act.as_str() == stored.operation).ok_or(())?,
             request: stored.request,
             user: UserId(uuid::Uuid::from_bytes(stored.user)),
             email: stored.email,
@@ -76,6 +78,6 @@ impl From<ApprovalV1> for Approval {
             reason: stored.reason,
             asked_at: Timestamp::from_micros(stored.asked_at),
             expires_at: Timestamp::from_micros(stored.expires_at),
-        }
+        })
     }
 }

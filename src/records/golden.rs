@@ -15,7 +15,7 @@ use super::codec::{Record, decode, encode};
 use super::days::Adoption;
 use super::{FrozenUsers, OutboxRecord, Reminder};
 use crate::domain::api_key::ApiKey;
-use crate::domain::approval::Approval;
+use crate::domain::approval::{Act, Approval};
 use crate::domain::audit::{AuditActor, AuditRecord, AuditTarget, Event, Outcome};
 use crate::domain::backoff::{Failures, LoginFailures};
 use crate::domain::email::EmailAddress;
@@ -374,7 +374,7 @@ fn approvals() {
         "approval",
         &Approval {
             id: "0a1b2c3d".to_owned(),
-            operation: "reset_two_factor".to_owned(),
+            act: Act::ResetTwoFactor,
             request: "{\"user\":\"ada\"}".to_owned(),
             user: id(1),
             email: "ada@example.com".to_owned(),

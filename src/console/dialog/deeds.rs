@@ -90,7 +90,7 @@ pub struct Item {
 #[must_use]
 pub fn items(model: &Model) -> Vec<Item> {
     let detail = model.chosen_detail();
-    let general = model.writes_refused().map(str::to_owned);
+    let general = model.writes_refused();
     let general = general.or_else(|| detail.is_none().then(|| "being read".to_owned()));
     deeds(model)
         .into_iter()

@@ -168,14 +168,10 @@ pub fn namesakes(detail: &UserDetail) -> Option<String> {
     }
 }
 
-/// The other facts that should make an operator careful, in the server's words; [`namesakes`] are not repeated.
+/// The other facts that should make an operator careful, in the server's words.
 #[must_use]
 pub fn warnings(detail: &UserDetail) -> Vec<String> {
-    let is_namesake = |warning: &str| {
-        warning.starts_with("another ") && detail.namesakes.iter().any(|email| warning.ends_with(email.as_str()))
-    };
-    let told = detail.warnings.iter().filter(|warning| !is_namesake(warning)).map(|warning| shown(warning));
-    look_alike(&detail.row.email).into_iter().chain(told).collect()
+    look_alike(&detail.row.email).into_iter().chain(detail.warnings.iter().map(|warning| shown(warning))).collect()
 }
 
 /// That the domain of an address is not what it seems.

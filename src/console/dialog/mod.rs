@@ -168,6 +168,12 @@ impl Dialog {
         }
     }
 
+    /// Whether a field of text has the keyboard.
+    #[must_use]
+    pub const fn is_typing(&self) -> bool {
+        matches!(self.focus, Part::CheckText | Part::Reason | Part::Typed | Part::From)
+    }
+
     /// The part before the `@`, which must be typed.
     #[must_use]
     pub fn local_part(&self) -> &str {

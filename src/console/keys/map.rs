@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use super::{Action, BINDINGS, Binding, EVERYWHERE, Place};
+use crate::console::field;
 
 /// A key, and what is held with it. Shift counts only where the character does not say it.
 pub type Key = (KeyCode, KeyModifiers);
@@ -56,7 +57,7 @@ pub struct Clash {
 pub enum Unusable {
     /// There is no such key.
     Unknown,
-    /// Ctrl-C, Esc, Enter and Tab leave, cancel and confirm: nothing else may.
+    /// Ctrl-C cancels and quits, wherever it is pressed: nothing else may have it.
     Kept,
 }
 
@@ -77,11 +78,18 @@ impl Keymap {
         self.bindings(place).find(|bound| bound.binding.action == action)
     }
 
-    /// What `event` does at `place`. In fields letters type; who handles a field decides whether it is empty.
+    /// How the first key of an action at a place is written.
+    #[must_use]
+    pub fn first(&self, place: Place, action: Action) -> String {
+        self.binding(place, action).map(|bound| bound.first()).unwrap_or_default()
+    }
+
+    /// What `event` does at `place`. What a field takes is the field's, so letters type; who handles a field decides
+    /// whether it is empty.
     #[must_use]
     pub fn action(&self, place: Place, event: KeyEvent) -> Option<Action> {
         let key = (event.code, event.modifiers.difference(KeyModifiers::SHIFT));
-        let types = is_field(place) && matches!(key, (KeyCode::Char(_), KeyModifiers::NONE));
+        let types = is_field(place) && field::takes(event);
         self.bindings(place)
             .filter(|bound| !types || matches!(bound.binding.action, Action::Help | Action::Palette))
             .find(|bound| bound.keys().contains(&key))

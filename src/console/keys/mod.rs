@@ -153,7 +153,7 @@ const fn named(code: KeyCode) -> Key {
     (code, KeyModifiers::NONE)
 }
 
-const BROWSE: &[Place] = &[Place::List, Place::Detail, Place::Home, Place::Audit, Place::Jobs, Place::Jobs];
+const BROWSE: &[Place] = &[Place::List, Place::Detail, Place::Home, Place::Audit, Place::Jobs];
 const MOVE: &[Place] = &[
     Place::List,
     Place::Detail,
@@ -197,7 +197,7 @@ macro_rules! bindings {
 
 static BINDINGS: &[Binding] = bindings! {
     Retry in &[Place::Absent], [plain('r')], "r", "retry", "try to reach the server again";
-    OpenStore in &[Place::Absent, Place::List, Place::Detail, Place::Home, Place::Audit, Place::Jobs, Place::Jobs], [plain('o')], "o", "",
+    OpenStore in &[Place::Absent, Place::List, Place::Detail, Place::Home, Place::Audit, Place::Jobs], [plain('o')], "o", "",
         "without a server: open the store directly";
     Open in &[Place::List], [named(KeyCode::Enter)], "Enter", "open", "open the user";
     Open in &[Place::Audit], [named(KeyCode::Enter)], "Enter", "in full", "show the entry in full";
@@ -216,7 +216,7 @@ static BINDINGS: &[Binding] = bindings! {
         "what can be done to this user: reset 2FA, unlock, ...";
     Writes in &[Place::List, Place::Detail], [plain('W')], "W", "writes on/off", "turn writes on for ten minutes, or off";
     Writes in &[Place::Home, Place::Audit, Place::Jobs, Place::Menu], [plain('W')], "W", "", "turn writes on for ten minutes, or off";
-    Find in &[Place::List, Place::Detail, Place::Home], [plain('/')], "/", "find", "type to search e-mail and name; also role:staff, 2fa:off";
+    Find in &[Place::List, Place::Detail, Place::Home, Place::Jobs], [plain('/')], "/", "find", "type to search e-mail and name; also role:staff, 2fa:off";
     Filter in &[Place::Audit], [plain('/'), plain('f')], "/", "filter", "filter: who, whom, what, when, as in by:jdoe on:anna@... event:two_factor since:7d operators";
     DropFilter in &[Place::Audit], [plain('x')], "x", "", "drop the filter";
     Export in &[Place::Audit], [plain('e')], "e", "export", "write the filtered entries to a file, as JSON lines";
@@ -237,8 +237,8 @@ static BINDINGS: &[Binding] = bindings! {
     Up in MOVE, [named(KeyCode::Up), plain('k')], "Up k", "", "previous row";
     PageDown in MOVE, [named(KeyCode::PageDown), control('d')], "PgDn Ctrl-D", "", "a page down";
     PageUp in MOVE, [named(KeyCode::PageUp), control('u')], "PgUp Ctrl-U", "", "a page up";
-    First in BROWSE, [named(KeyCode::Home), plain('g')], "Home g", "", "first row";
-    Last in BROWSE, [named(KeyCode::End), plain('G')], "End G", "", "last row";
+    First in MOVE, [named(KeyCode::Home), plain('g')], "Home g", "", "first row";
+    Last in MOVE, [named(KeyCode::End), plain('G')], "End G", "", "last row";
     NextField in &[Place::Dialog], [named(KeyCode::Tab)], "Tab", "next field", "next field";
     PreviousField in &[Place::Dialog], [named(KeyCode::BackTab)], "Shift-Tab", "", "previous field";
     Toggle in &[Place::Dialog], [plain(' ')], "Space", "toggle", "switch the line under the cursor on or off";
@@ -251,7 +251,7 @@ static BINDINGS: &[Binding] = bindings! {
     Back in &[Place::List, Place::Detail, Place::Home, Place::Audit, Place::Jobs, Place::Menu, Place::Help, Place::Palette], [named(KeyCode::Esc)], "Esc", "back",
         "back, close, dismiss a message";
     Home in &[Place::List, Place::Detail, Place::Audit, Place::Jobs], [plain('1')], "1", "", "adoption, and who needs attention";
-    Users in &[Place::Detail, Place::Home, Place::Audit, Place::Jobs, Place::Jobs], [plain('2')], "2", "users", "the users";
+    Users in &[Place::Detail, Place::Home, Place::Audit, Place::Jobs], [plain('2')], "2", "users", "the users";
     Users in &[Place::List], [plain('2')], "2", "", "the users";
     Audit in &[Place::List, Place::Detail, Place::Home, Place::Jobs, Place::Panel], [plain('3')], "3", "audit", "the audit trail";
     Palette in BROWSE, [plain(':')], ":", "commands", "all commands, found by typing; also :50% and :messages";
@@ -263,7 +263,8 @@ static BINDINGS: &[Binding] = bindings! {
     Suspend in EVERYWHERE, [control('z')], "Ctrl-Z", "", "suspend; fg comes back";
     Interrupt in EVERYWHERE, [control('c')], "Ctrl-C", "", "cancel what is open; twice at rest: quit";
     Help in &[Place::Find, Place::AuditFilter], [plain('?')], "?", "help", "this help, while the field is empty; type to filter it";
-    Help in &[Place::List, Place::Detail, Place::Home, Place::Audit, Place::Jobs, Place::Absent], [plain('?')], "?", "help", "this help; type to filter it";
+    Help in &[Place::List, Place::Detail, Place::Home, Place::Audit, Place::Jobs, Place::Menu, Place::Panel, Place::Sheet, Place::Absent], [plain('?')], "?", "help", "this help; type to filter it";
+    Help in &[Place::Dialog], [plain('?')], "?", "help", "this help, outside fields of text";
     Quit in &[Place::List, Place::Detail, Place::Home, Place::Audit, Place::Jobs, Place::Absent], [plain('q')], "q", "", "quit";
 };
 

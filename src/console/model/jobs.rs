@@ -1,7 +1,7 @@
 //! The Jobs screen.
 
 use crate::app::approvals::ApprovalRow;
-use crate::app::jobs::{JobDetail, JobRow};
+use crate::app::jobs::{JobDetail, JobOutcome, JobResult, JobRow};
 
 /// One of what the screen lists.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,11 +18,70 @@ pub struct Jobs {
     pub rows: Option<Vec<JobRow>>,
     /// The approval or job under the cursor.
     pub chosen: Option<String>,
-    /// The job that is looked into, and the row of its results under the cursor.
-    pub open: Option<JobDetail>,
-    pub result: usize,
+    /// The job that is looked into.
+    pub open: Option<OpenJob>,
     /// Why there is no list.
     pub problem: Option<String>,
+}
+
+/// A job that is looked into. Its results are numbered without a gap, so some are held by number, however many there are.
+#[derive(Debug)]
+pub struct OpenJob {
+    pub row: JobRow,
+    /// Results before those that are held.
+    pub first: usize,
+    pub results: Vec<JobResult>,
+    /// The result under the cursor, from 0, held or not.
+    pub cursor: usize,
+}
+
+impl OpenJob {
+    #[must_use]
+    pub fn new(detail: JobDetail) -> Self {
+        let mut open = Self { row: detail.row.clone(), first: 0, results: Vec::new(), cursor: 0 };
+        open.take(detail);
+        open
+    }
+
+    /// Results there are.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        usize::try_from(self.row.users).unwrap_or(usize::MAX)
+    }
+
+    #[must_use]
+    pub fn result(&self, index: usize) -> Option<&JobResult> {
+        self.results.get(index.checked_sub(self.first)?)
+    }
+
+    #[must_use]
+    pub fn end(&self) -> usize {
+        self.first + self.results.len()
+    }
+
+    /// Takes results that were read: into those that are held, where they are a part of them, else in their place.
+    pub fn take(&mut self, detail: JobDetail) {
+        self.row = detail.row;
+        let Some(number) = detail.results.first().map(|result| result.number) else { return };
+        let first = usize::try_from(number).unwrap_or(1).saturating_sub(1);
+        let held = first.checked_sub(self.first).map(|start| start..start + detail.results.len());
+        if let Some(held) = held.filter(|held| held.end <= self.results.len()) {
+            self.results.splice(held, detail.results);
+        } else {
+            (self.first, self.results) = (first, detail.results);
+        }
+    }
+
+    /// Of the results that are held, those that have been there since they were read: where they begin and end. A job
+    /// goes through its users in their order.
+    #[must_use]
+    pub fn changed(&self) -> Option<(usize, usize)> {
+        let waiting = self.results.iter().position(|result| result.outcome == JobOutcome::Waiting)?;
+        let dealt_with = self.row.done + self.row.skipped + self.row.failed;
+        let end = usize::try_from(dealt_with).unwrap_or(usize::MAX).min(self.end());
+        let start = self.first + waiting;
+        (start < end).then_some((start, end))
+    }
 }
 
 impl Jobs {

@@ -14,13 +14,13 @@ use std::collections::{BTreeSet, VecDeque};
 
 use tui_input::Input;
 
-use super::bulk::Bulk;
-use super::confirm::Confirm;
+use super::bulk::{Bulk, Stage};
+use super::confirm::{self, Confirm};
 use super::dialog::Dialog;
 use super::enrol::Enrol;
 use super::explain::Explain;
-use super::export::Export;
-use super::keys::{Keymap, Place};
+use super::export::{self, Export};
+use super::keys::{Action, Keymap, Place};
 use super::theme::Theme;
 use crate::app::audit::ServerStatus;
 use crate::app::permission::Rights;
@@ -31,7 +31,7 @@ use crate::domain::time::Timestamp;
 pub use audit::Audit;
 pub use detail::Tab;
 pub use home::Home;
-pub use jobs::{JobRef, Jobs};
+pub use jobs::{JobRef, Jobs, OpenJob};
 pub use marks::Marks;
 pub use messages::{MESSAGES_KEPT, Message, Toast};
 pub use unknown::UnknownWrite;
@@ -88,6 +88,8 @@ pub struct Model {
     pub home: Home,
     pub jobs: Jobs,
     pub overlay: Option<Overlay>,
+    /// Lies over everything else while it is open.
+    pub help: Option<Help>,
     pub toast: Option<Toast>,
     /// What failed; stays until dismissed.
     pub failure: Option<String>,
@@ -98,8 +100,6 @@ pub struct Model {
     pub serial: u64,
     /// Reasons given, newest first.
     pub reasons: VecDeque<String>,
-    /// Data shown may be old: the link was lost since it was read.
-    pub stale: bool,
     /// The store is to be opened in the place of the lost server: what stands in the way is shown.
     pub opening: bool,
     /// The server's data changed while it was not the moment to show it.
@@ -148,6 +148,16 @@ pub enum Writes {
     Forbidden,
 }
 
+/// Why nothing can be changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    NoServer,
+    ReadOnly,
+    LooksOnly,
+    /// Until the operator turns them on.
+    WritesOff,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Screen {
     Home,
@@ -157,12 +167,12 @@ pub enum Screen {
 }
 
 impl Screen {
-    /// The screens there are, as the header names them with their digits.
-    pub const ALL: &[(Self, &'static str)] = &[
-        (Self::Home, "Home 1"),
-        (Self::Users(Focus::List), "Users 2"),
-        (Self::Audit, "Audit 3"),
-        (Self::Jobs, "Jobs 4"),
+    /// The screens there are, as the header names them, and what shows them.
+    pub const ALL: &[(Self, &'static str, Action)] = &[
+        (Self::Home, "Home", Action::Home),
+        (Self::Users(Focus::List), "Users", Action::Users),
+        (Self::Audit, "Audit", Action::Audit),
+        (Self::Jobs, "Jobs", Action::Jobs),
     ];
 
     /// Whether both are the same screen, wherever in it the keyboard is.
@@ -180,14 +190,18 @@ pub enum Focus {
     Detail,
 }
 
+/// What the keys of a place do.
+#[derive(Debug)]
+pub struct Help {
+    pub place: Place,
+    pub filter: Input,
+    /// The first line that is shown.
+    pub row: usize,
+}
+
 /// What lies over the screen and has the keyboard.
 #[derive(Debug)]
 pub enum Overlay {
-    Help {
-        place: Place,
-        filter: Input,
-        row: usize,
-    },
     Filters {
         row: usize,
     },
@@ -336,13 +350,13 @@ impl Model {
             home: Home::default(),
             jobs: Jobs::default(),
             overlay: None,
+            help: None,
             toast: None,
             failure: None,
             messages: VecDeque::new(),
             awaited: Vec::new(),
             serial: 0,
             reasons: VecDeque::new(),
-            stale: false,
             opening: false,
             outdated: false,
             changes: 0,
@@ -365,6 +379,71 @@ impl Model {
     #[must_use]
     pub fn is_wide(&self) -> bool {
         self.size.0 >= WIDE_COLUMNS
+    }
+
+    /// Whether what is shown may be old: the link was lost since it was read.
+    #[must_use]
+    pub fn is_stale(&self) -> bool {
+        matches!(self.link, LinkState::Lost { .. })
+    }
+
+    /// Where the keyboard's attention is.
+    #[must_use]
+    pub fn place(&self) -> Place {
+        if self.help.is_some() {
+            return Place::Help;
+        }
+        match &self.overlay {
+            Some(
+                Overlay::Filters { .. }
+                | Overlay::Sorts { .. }
+                | Overlay::Actions { .. }
+                | Overlay::Copy { .. }
+                | Overlay::JobActions { .. },
+            ) => Place::Menu,
+            Some(Overlay::Bulk(bulk)) if matches!(bulk.stage, Stage::Menu { .. }) => Place::Menu,
+            Some(Overlay::Palette { .. }) => Place::Palette,
+            Some(Overlay::Messages { .. } | Overlay::Entry { .. } | Overlay::Alone(_)) => Place::Sheet,
+            Some(
+                Overlay::Dialog(_)
+                | Overlay::Name(_)
+                | Overlay::Enrol(_)
+                | Overlay::Explain(_)
+                | Overlay::Export(_)
+                | Overlay::Confirm(_)
+                | Overlay::Bulk(_),
+            ) => Place::Dialog,
+            Some(Overlay::Panel(_)) => Place::Panel,
+            None if matches!(self.link, LinkState::Absent(_)) => Place::Absent,
+            None => match self.screen {
+                Screen::Users(Focus::Find) => Place::Find,
+                Screen::Users(Focus::List) => Place::List,
+                Screen::Users(Focus::Detail) => Place::Detail,
+                Screen::Home => Place::Home,
+                Screen::Audit if self.audit.typing => Place::AuditFilter,
+                Screen::Audit => Place::Audit,
+                Screen::Jobs => Place::Jobs,
+            },
+        }
+    }
+
+    /// Whether a letter goes into a field of text, so that it means nothing else. The empty fields of the screens and the
+    /// palette hold nothing that `?` could be a part of.
+    #[must_use]
+    pub fn is_typing(&self) -> bool {
+        match &self.overlay {
+            Some(Overlay::Dialog(dialog)) => dialog.is_typing(),
+            Some(Overlay::Confirm(confirm)) => confirm.focus == confirm::Part::Reason,
+            Some(Overlay::Bulk(bulk)) => bulk.is_typing(),
+            Some(Overlay::Export(export)) => export.stage == export::Stage::Asking,
+            Some(Overlay::Name(_) | Overlay::Enrol(_) | Overlay::Explain(_) | Overlay::Palette { .. }) => true,
+            Some(_) => false,
+            None => match self.place() {
+                Place::Find => !self.users.find.value().is_empty(),
+                Place::AuditFilter => !self.audit.input.value().is_empty(),
+                _ => false,
+            },
+        }
     }
 
     /// Whether requests can be answered.
@@ -397,18 +476,29 @@ impl Model {
 
     /// Why nothing can be changed at the moment.
     #[must_use]
-    pub fn writes_refused(&self) -> Option<&'static str> {
+    pub fn refusal(&self) -> Option<Refusal> {
         if !self.is_connected() {
-            Some("no server")
+            Some(Refusal::NoServer)
         } else if self.writes == Writes::Forbidden {
-            Some("started with --read-only")
+            Some(Refusal::ReadOnly)
         } else if self.may_look_only() {
-            Some("your group may look only")
+            Some(Refusal::LooksOnly)
         } else if self.writes_left().is_none() {
-            Some("writes are off: W")
+            Some(Refusal::WritesOff)
         } else {
             None
         }
+    }
+
+    /// The same in words.
+    #[must_use]
+    pub fn writes_refused(&self) -> Option<String> {
+        self.refusal().map(|refusal| match refusal {
+            Refusal::NoServer => "no server".to_owned(),
+            Refusal::ReadOnly => "started with --read-only".to_owned(),
+            Refusal::LooksOnly => "your group may look only".to_owned(),
+            Refusal::WritesOff => format!("writes are off: {}", self.keys.first(Place::List, Action::Writes)),
+        })
     }
 
     /// Tenths of a second the oldest visible question has waited, once that is long enough to show.

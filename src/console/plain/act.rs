@@ -9,7 +9,7 @@ use crate::app::views::UserRef;
 use crate::console::dialog::{CallerCheck, Deed, Dialog, Part, items, namesakes, warnings};
 use crate::console::enrol::grouped;
 use crate::console::link::{Backend, Failure, Reply, Request};
-use crate::console::model::{Focus, Panel, Screen, Tab};
+use crate::console::model::{Focus, Panel, Refusal, Screen, Tab};
 use crate::console::text::{shown, wrap};
 use crate::console::view;
 use crate::domain::secret::Secret;
@@ -35,7 +35,8 @@ impl<B: Backend, W: Write> Plain<B, W> {
             return self.say("There is no such thing to do.");
         };
         if let Some(why) = item.refused {
-            let why = if why == "writes are off: W" { "writes are off: `writes on` allows them" } else { &why };
+            let is_off = self.model.refusal() == Some(Refusal::WritesOff) && item.deed != Deed::Explain;
+            let why = if is_off { "writes are off: `writes on` allows them" } else { &why };
             return self.say(&format!("{}: {why}.", item.deed.title()));
         }
         let mut dialog = Dialog::new(item.deed, detail, self.model.now);

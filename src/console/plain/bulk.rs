@@ -9,9 +9,9 @@ use super::command::BulkWord;
 use crate::app::jobs::{DraftJob, JobDraft, Selection, StartJob};
 use crate::app::safety::Proof;
 use crate::console::bulk::COUNTDOWN_SECONDS;
+use crate::console::jobs::title;
 use crate::console::link::{Backend, Reply, Request};
 use crate::console::text::{day, shown, thousands};
-use crate::console::view::jobs::title;
 use crate::domain::job::JobKind;
 
 impl<B: Backend, W: Write> Plain<B, W> {

@@ -7,9 +7,10 @@ use super::act::NOTHING;
 use super::command::{JobWord, Whom};
 use crate::app::approvals::{ApprovalRow, ApproveAct, ListApprovals, RefuseAct};
 use crate::app::jobs::{JobRow, ListJobs, ReadJob, SteerJob};
+use crate::console::jobs::{operation, outcome, state, summary, title};
 use crate::console::link::{Backend, Reply, Request};
+use crate::console::model::Refusal;
 use crate::console::text::{ago, shown, until};
-use crate::console::view::jobs::{operation, outcome, state, summary, title};
 use crate::domain::job::JobAct;
 
 /// Results of a job told at once.
@@ -44,7 +45,7 @@ impl<B: Backend, W: Write> Plain<B, W> {
         let told = if told.is_empty() { told } else { format!(" ({})", shown(&told)) };
         format!(
             "{}{told}, {}, asked by {}, \"{}\", {} left; approve {} or refuse {}",
-            operation(&row.operation),
+            operation(row.operation),
             shown(&row.email),
             shown(&row.asked_by),
             shown(&row.reason),
@@ -132,7 +133,7 @@ impl<B: Backend, W: Write> Plain<B, W> {
         }
         self.say(&format!("{}.", self.approval(&row)))?;
         let word = if approve { "approve" } else { "refuse" };
-        let what = format!("{word} {}, {}", operation(&row.operation), shown(&row.email));
+        let what = format!("{word} {}, {}", operation(row.operation), shown(&row.email));
         let request = if approve {
             if !self.yes("Carry it out at once?").await? {
                 return self.say(NOTHING);
@@ -155,9 +156,11 @@ impl<B: Backend, W: Write> Plain<B, W> {
 
     /// Whether something can be changed now; says why not.
     pub(super) fn may_write(&mut self) -> io::Result<bool> {
+        if self.model.refusal() == Some(Refusal::WritesOff) {
+            return self.say("Writes are off: `writes on` allows them.").map(|()| false);
+        }
         match self.model.writes_refused() {
             None => Ok(true),
-            Some("writes are off: W") => self.say("Writes are off: `writes on` allows them.").map(|()| false),
             Some(why) => self.say(&format!("Not now: {why}.")).map(|()| false),
         }
     }

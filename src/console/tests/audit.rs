@@ -210,3 +210,24 @@ fn what_is_new_each_second_does_not_grow_without_bound() {
     assert_eq!(audit.next, audit.rows().last().map(|row| row.number), "the rest is read again when it is wanted");
     assert_eq!(audit.chosen_index(), 0, "the cursor follows the newest");
 }
+
+#[test]
+fn nothing_stays_of_a_file_that_will_not_be_whole() {
+    let dropped = |console: &Console| {
+        let asked = console.server.asked.lock().unwrap();
+        asked.iter().filter(|request| matches!(request, Request::DiscardExport(_))).count()
+    };
+    let mut console = audit();
+    console.hold = true;
+    console.keys("eaudit.jsonl\n");
+    console.hold = false;
+    console.lose_server();
+    assert_eq!(dropped(&console), 1, "the link goes");
+    assert!(console.screen().contains("no file was written"), "{}", console.screen());
+    let mut console = audit();
+    console.keys("eforbidden\n");
+    assert_eq!(dropped(&console), 1, "a page is refused");
+    let mut console = audit();
+    console.keys("etaken\n");
+    assert_eq!(dropped(&console), 0, "nothing was begun");
+}

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use crate::app::approvals::ApprovalRow;
 use crate::app::audit::{AuditPage, ServerStatus};
 use crate::app::directory::{FindUsers, Hits, ListFrom, UserRows};
-use crate::app::jobs::{DraftJob, JobDetail, JobDraft, JobOutcome, JobResult, JobRow, Selection};
+use crate::app::jobs::{DraftJob, JobDetail, JobDraft, JobOutcome, JobResult, JobRow, ReadJob, Selection};
 use crate::app::overview::{Adoption, Attention, AttentionKind, Overview};
 use crate::app::permission::Rights;
 use crate::app::requests::RequestOutcome;
@@ -24,6 +24,7 @@ use crate::console::model::{LinkState, Model};
 use crate::console::theme::{Colours, Theme};
 use crate::console::update::{self, Cmd, Msg};
 use crate::console::view;
+use crate::domain::approval::Act;
 use crate::domain::audit::{AuditActor, AuditRecord, AuditTarget, Event, Outcome};
 use crate::domain::id::UserId;
 use crate::domain::job::{JobAct, JobKind, JobState};
@@ -225,6 +226,7 @@ pub struct Server {
     pub outcome: Arc<Mutex<RequestOutcome>>,
     /// What waits for a second operator.
     pub approvals: Arc<Mutex<Vec<ApprovalRow>>>,
+    pub jobs: Arc<Mutex<Vec<JobRow>>>,
     /// Mails that wait for a user once a reset was done.
     pub mails_after_write: Arc<AtomicUsize>,
     /// Every request fails with this.
@@ -239,6 +241,7 @@ impl Default for Server {
             status: Arc::new(Mutex::new(status())),
             outcome: Arc::new(Mutex::new(RequestOutcome::Unknown)),
             approvals: Arc::new(Mutex::new(approvals())),
+            jobs: Arc::new(Mutex::new(jobs())),
             mails_after_write: Arc::default(),
             broken: Arc::default(),
         }
@@ -287,11 +290,12 @@ impl Server {
             Request::StartEnrolment(_) => Ok(Reply::EnrolmentStarted(enrolment())),
             Request::Demand(_) => done("a new device is demanded from now on"),
             Request::Export(page) => write(&page),
+            Request::DiscardExport(_) => Ok(Reply::Exported(Exported { rows: 0, next: None })),
             Request::Approvals(_) => Ok(Reply::Approvals(self.approvals.lock().unwrap().clone())),
             Request::Approve(_) => done("carried out, as mrossi asked"),
             Request::Refuse(_) => done("refused; nothing was done"),
-            Request::Jobs(_) => Ok(Reply::Jobs(jobs())),
-            Request::Job(read) => Ok(Reply::Job(Box::new(job_detail(&read.id)))),
+            Request::Jobs(_) => Ok(Reply::Jobs(self.jobs.lock().unwrap().clone())),
+            Request::Job(read) => Ok(Reply::Job(Box::new(job_detail(&read, &self.jobs.lock().unwrap())))),
             Request::DraftJob(draft) => Ok(Reply::Draft(drafted(&draft))),
             Request::StartJob(_) => Ok(Reply::Steered(jobs().remove(0))),
             Request::SteerJob(steer) => {
@@ -332,7 +336,6 @@ fn write(page: &ExportPage) -> Answer {
         }
         (Page::First { .. }, _) => Ok(Reply::Exported(Exported { rows: 500, next: Some("500".to_owned()) })),
         (Page::Next(_), _) => Ok(Reply::Exported(Exported { rows: 20, next: None })),
-        (Page::Drop, _) => Ok(Reply::Exported(Exported { rows: 0, next: None })),
     }
 }
 
@@ -382,7 +385,7 @@ impl Server {
 pub fn approvals() -> Vec<ApprovalRow> {
     vec![ApprovalRow {
         id: "a1b2".to_owned(),
-        operation: "reset_two_factor".to_owned(),
+        operation: Act::ResetTwoFactor,
         email: "lena.koch@corp.example.com".to_owned(),
         asked_by: "mrossi".to_owned(),
         reason: "lost phone, HD-4711".to_owned(),
@@ -413,7 +416,9 @@ pub fn jobs() -> Vec<JobRow> {
     vec![job("8", JobKind::RemindToEnrol, JobState::Running, 93), job("7", require, JobState::Done, 207)]
 }
 
-fn job_detail(id: &str) -> JobDetail {
+/// The results of a job that were asked for: the first three are told in full, all that were not dealt with wait.
+fn job_detail(read: &ReadJob, jobs: &[JobRow]) -> JobDetail {
+    let row = jobs.iter().find(|row| row.id == read.id).unwrap().clone();
     let result = |number, email: &str, outcome, note: Option<&str>, audit_number| JobResult {
         number,
         email: email.to_owned(),
@@ -421,16 +426,19 @@ fn job_detail(id: &str) -> JobDetail {
         note: note.map(str::to_owned),
         audit_number,
     };
-    JobDetail {
-        row: jobs().into_iter().find(|row| row.id == id).unwrap(),
-        results: vec![
-            result(0, "anna.smith@corp.example.com", JobOutcome::Done, None, Some(48_300)),
-            result(1, "joanna.storm@corp.example.com", JobOutcome::Skipped, Some("reminded today"), None),
-            result(2, "tom\u{1b}[31m@edu.example.com", JobOutcome::Failed, Some("550 mailbox unavailable"), None),
-            result(3, "susanna.sol@edu.example.com", JobOutcome::Waiting, None, None),
-        ],
-        next: None,
-    }
+    let dealt_with = row.done + row.skipped + row.failed;
+    let any = |number: u64| match number {
+        1 => result(1, "anna.smith@corp.example.com", JobOutcome::Done, None, Some(48_300)),
+        2 => result(2, "joanna.storm@corp.example.com", JobOutcome::Skipped, Some("reminded today"), None),
+        3 => result(3, "tom\u{1b}[31m@edu.example.com", JobOutcome::Failed, Some("550 mailbox unavailable"), None),
+        number => {
+            let outcome = if number <= dealt_with { JobOutcome::Done } else { JobOutcome::Waiting };
+            result(number, &format!("user{number}@edu.example.com"), outcome, None, None)
+        }
+    };
+    let first = read.after.unwrap_or(0);
+    let end = (first + read.limit as u64).min(row.users);
+    JobDetail { results: (first + 1..=end).map(any).collect(), next: (end < row.users).then_some(end), row }
 }
 
 fn drafted(draft: &DraftJob) -> JobDraft {

@@ -4,8 +4,9 @@ use crossterm::event::{KeyCode, KeyEvent, KeyModifiers, MouseButton, MouseEvent,
 
 use super::fixture::{COLOUR, Console};
 use crate::console::keys::{Action, Keymap, Place};
+use crate::console::link::Request;
 use crate::console::model::{Focus, MESSAGES_KEPT, Overlay, Screen, Tab};
-use crate::console::update::{Cmd, Msg, place};
+use crate::console::update::{Cmd, Msg};
 
 fn console() -> Console {
     Console::new(COLOUR, 80, 24)
@@ -36,14 +37,14 @@ fn the_palette_does_what_keys_do() {
     console.keys(":audit\n");
     assert_eq!(console.model.screen, Screen::Audit, "from Find too, while it is empty");
     console.keys(":messages\n");
-    assert_eq!(place(&console.model), Place::Sheet);
+    assert_eq!(console.model.place(), Place::Sheet);
     console.key(KeyCode::Esc);
     console.keys(":mouse\n");
     assert!(console.model.mouse);
     console.keys("2:50%\n");
     assert_eq!(console.model.users.chosen_index(), Some(2));
     console.keys(":qqqqq\n");
-    assert_eq!(place(&console.model), Place::Palette, "nothing is done when nothing matches");
+    assert_eq!(console.model.place(), Place::Palette, "nothing is done when nothing matches");
 }
 
 #[test]
@@ -203,4 +204,157 @@ fn an_idle_console_draws_nothing() {
         console.pass(1_000);
         assert!(!console.model.dirty, "at {:?}", console.now);
     }
+}
+
+fn press(console: &mut Console, code: KeyCode, modifiers: KeyModifiers) {
+    console.send(Msg::Key(KeyEvent::new(code, modifiers)));
+}
+
+#[test]
+fn a_letter_of_a_menu_is_the_letter_alone() {
+    for (keys, letters) in [("\n4Wa", "oxpr"), ("\nW j a", "mderx"), ("\nWa", "rum"), ("\nf", "sno"), ("\ns", "dn")] {
+        for letter in letters.chars() {
+            for modifiers in [KeyModifiers::CONTROL, KeyModifiers::ALT] {
+                let mut console = console();
+                console.keys(keys);
+                let before = format!("{:?}", console.model.overlay);
+                press(&mut console, KeyCode::Char(letter), modifiers);
+                assert_eq!(console.screen().lines().count(), 24);
+                assert!(!matches!(console.model.overlay, None | Some(Overlay::Confirm(_) | Overlay::Dialog(_))));
+                let after = format!("{:?}", console.model.overlay);
+                let menu = |text: &str| text.split_whitespace().next().map(str::to_owned);
+                assert_eq!(menu(&after), menu(&before), "{keys:?} {letter} {modifiers}");
+            }
+        }
+    }
+}
+
+#[test]
+fn every_menu_is_moved_in_with_the_keys_there_are() {
+    for keys in ["\n4a", "\n a", "\na", "\nf", "\ns", "\ny"] {
+        let mut console = console();
+        console.model.keys.set(Action::Down, vec![(KeyCode::F(5), KeyModifiers::NONE)]);
+        console.keys("\n");
+        console.model.users.marks = crate::console::model::Marks::default();
+        console.keys(keys.trim_start_matches('\n'));
+        let row = |console: &Console| {
+            console.screen().lines().position(|line| line.contains("| > ") || line.contains("│ > "))
+        };
+        let first = row(&console);
+        assert!(first.is_some(), "{keys:?}\n{}", console.screen());
+        console.key(KeyCode::F(5));
+        let second = row(&console);
+        assert!(second > first, "{keys:?}\n{}", console.screen());
+        press(&mut console, KeyCode::Char('d'), KeyModifiers::CONTROL);
+        assert!(row(&console) >= second, "{keys:?}\n{}", console.screen());
+        press(&mut console, KeyCode::Char('u'), KeyModifiers::CONTROL);
+        assert_eq!(row(&console), first, "{keys:?}\n{}", console.screen());
+        console.key(KeyCode::Esc);
+        assert!(console.model.overlay.is_none(), "{keys:?}");
+    }
+}
+
+#[test]
+fn help_is_everywhere_but_in_what_is_typed_and_comes_back_to_where_it_was() {
+    for keys in ["\n4a", "\nWau", "\na", "\nW j a", "\n:messages\n", "\ny", "\n3\n"] {
+        let mut console = console();
+        console.keys(keys);
+        console.pass(300);
+        let before = console.screen();
+        console.keys("?");
+        assert!(console.screen().contains("Help: "), "{keys:?}\n{}", console.screen());
+        press(&mut console, KeyCode::End, KeyModifiers::NONE);
+        console.key(KeyCode::Esc);
+        assert_eq!(console.screen(), before, "{keys:?}");
+    }
+    let mut console = console().at_anna();
+    console.dialog('u');
+    console.keys("\tlocked?");
+    assert!(console.model.help.is_none() && console.screen().contains("locked?"), "{}", console.screen());
+}
+
+#[test]
+fn the_wheel_stops_at_the_end_of_messages_and_help() {
+    let mut console = console();
+    console.keys("\nWWWW:messages\n");
+    let wheel = |console: &mut Console, kind| {
+        console.send(Msg::Mouse(MouseEvent { kind, column: 1, row: 5, modifiers: KeyModifiers::NONE }));
+    };
+    (0..40).for_each(|_| wheel(&mut console, MouseEventKind::ScrollDown));
+    (0..2).for_each(|_| wheel(&mut console, MouseEventKind::ScrollUp));
+    assert!(matches!(console.model.overlay, Some(Overlay::Messages { row: 0 })), "{:?}", console.model.overlay);
+    console.key(KeyCode::Esc);
+    console.keys("?");
+    let top = console.screen();
+    (0..40).for_each(|_| wheel(&mut console, MouseEventKind::ScrollDown));
+    let end = console.screen();
+    assert_ne!(end, top);
+    wheel(&mut console, MouseEventKind::ScrollUp);
+    assert_ne!(console.screen(), end, "the first notch back is seen");
+}
+
+#[test]
+fn what_is_chosen_on_home_and_jobs_can_be_copied() {
+    let mut console = console();
+    console.keys("\n1jjyf");
+    assert_eq!(copied(&console), Some("role:staff 2fa:off"));
+    console.keys("4kyi");
+    assert_eq!(copied(&console), Some("a1b2"));
+    console.keys("jyi");
+    assert_eq!(copied(&console), Some("8"));
+    console.keys("\nye");
+    assert_eq!(copied(&console), Some("anna.smith@corp.example.com"));
+    let mut console = Console::unconnected(COLOUR, 80, 24);
+    console.keys("\n1y");
+    assert!(console.screen().contains("there is nothing to copy"), "{}", console.screen());
+}
+
+#[test]
+fn slash_finds_from_home_and_jobs() {
+    for screen in ["1", "4"] {
+        let mut console = console();
+        console.keys(&format!("\n{screen}/joanna"));
+        assert_eq!(console.model.screen, Screen::Users(Focus::Find));
+        assert!(console.screen().contains("Find: joanna"), "{}", console.screen());
+    }
+}
+
+#[test]
+fn only_what_is_shown_is_read_again() {
+    let read = |console: &Console| {
+        let asked = console.server.asked.lock().unwrap();
+        asked.iter().filter(|request| matches!(request, Request::Find(_) | Request::Inspect(_))).count()
+    };
+    for screen in ["1", "3", "4"] {
+        let mut console = console();
+        console.keys(&format!("\n{screen}"));
+        let before = read(&console);
+        press(&mut console, KeyCode::Char('r'), KeyModifiers::CONTROL);
+        assert_eq!(read(&console), before, "{screen}");
+        console.keys("2");
+        assert_eq!(read(&console), before + 2, "what happened meanwhile is read when it is shown");
+    }
+}
+
+#[test]
+fn texts_name_the_keys_there_are() {
+    let mut console = console();
+    for (action, key) in [(Action::Writes, 9), (Action::Jobs, 8), (Action::Quit, 7), (Action::Retry, 6)] {
+        console.model.keys.set(action, vec![(KeyCode::F(key), KeyModifiers::NONE)]);
+    }
+    console.keys("\nar");
+    assert!(console.screen().contains("writes are off: F9"), "{}", console.screen());
+    console.key(KeyCode::Esc);
+    assert!(console.screen().contains("Jobs F8"), "{}", console.screen());
+    let column = console.screen().lines().next().unwrap().find("Jobs F8").unwrap();
+    click(&mut console, u16::try_from(column + 6).unwrap(), 0);
+    assert_eq!(console.model.screen, Screen::Jobs);
+    console.model.link = crate::console::model::LinkState::Absent("no store".to_owned());
+    assert!(console.screen().contains("F6  try the server again"), "{}", console.screen());
+    console.send(Msg::Resize(40, 10));
+    assert!(console.screen().contains("F7 quits"), "{}", console.screen());
+    console.keys("q");
+    assert!(!console.model.quit);
+    console.key(KeyCode::F(7));
+    assert!(console.model.quit);
 }

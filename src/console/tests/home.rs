@@ -81,3 +81,12 @@ fn the_figures_follow_what_happens() {
     console.pass(1_100);
     assert_eq!(read(&console), before + 1);
 }
+
+#[test]
+fn nobody_is_no_share() {
+    let mut console = home(COLOUR, 80, 24);
+    let overview = console.model.home.overview.as_mut().unwrap();
+    overview.roles.iter_mut().for_each(|role| (role.with, role.of) = (0, 0));
+    let screen = console.screen();
+    assert!(screen.contains("no users yet") && !screen.contains("0 of 0") && !screen.contains("100 %"), "{screen}");
+}

@@ -3,12 +3,13 @@
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use super::fixture::{ASCII, COLOUR, Console, MONO, jobs};
-use crate::app::jobs::Selection;
+use crate::app::jobs::{JobOutcome, Selection};
 use crate::console::bulk::Stage;
 use crate::console::link::{Failure, Request};
 use crate::console::model::{Overlay, Panel, Screen};
 use crate::console::theme::Theme;
 use crate::console::update::{Cmd, Msg};
+use crate::domain::approval::Act;
 use crate::domain::job::{JobAct, JobKind};
 use crate::error::Error;
 
@@ -356,6 +357,9 @@ fn a_job_is_looked_into_and_left() {
     for text in ["93 done, 6 skipped, 1 failed of 214", "audit #48,300", "reminded today", "tom\\u{1b}"] {
         assert!(screen.contains(text), "{text}\n{screen}");
     }
+    console.keys("G");
+    let screen = console.screen();
+    assert!(screen.contains("◌ waiting   user214@edu.example.com"), "{screen}");
     console.key(KeyCode::Esc);
     assert!(console.model.jobs.open.is_none() && console.model.screen == Screen::Jobs);
     console.key(KeyCode::Esc);
@@ -396,4 +400,84 @@ fn screens() {
         insta::assert_snapshot!(format!("jobs_error_{columns}x{rows}"), console.screen());
     }
     assert_eq!(jobs().len(), 2);
+}
+
+#[test]
+fn a_refusal_is_seen_beside_what_was_read_before() {
+    for screen in ["1", "4", "4\n"] {
+        let mut console = Console::new(COLOUR, 80, 24);
+        console.keys(&format!("\n{screen}"));
+        let refused = Failure::Refused(Error::refused("busy", "the server is too busy"));
+        *console.server.broken.lock().unwrap() = Some(refused);
+        console.send(Msg::Key(KeyEvent::new(KeyCode::Char('r'), KeyModifiers::CONTROL)));
+        console.model.failure = None;
+        assert!(console.screen().contains("the server is too busy"), "{screen:?}\n{}", console.screen());
+        *console.server.broken.lock().unwrap() = None;
+        console.send(Msg::Key(KeyEvent::new(KeyCode::Char('r'), KeyModifiers::CONTROL)));
+        assert!(!console.screen().contains("the server is too busy"), "{screen:?}\n{}", console.screen());
+    }
+}
+
+/// What was asked of jobs' results: from where on, and how many.
+fn results_asked(console: &Console) -> Vec<(u64, usize)> {
+    let asked = console.server.asked.lock().unwrap();
+    let reads = asked.iter().filter_map(|request| match request {
+        Request::Job(read) => Some((read.after.unwrap_or(0), read.limit)),
+        _ => None,
+    });
+    reads.collect()
+}
+
+#[test]
+fn results_are_read_as_far_as_they_are_looked_at() {
+    let mut console = at_jobs(COLOUR, 80, 24);
+    console.server.jobs.lock().unwrap()[0].users = 1_000_000;
+    console.keys("\n");
+    assert_eq!(results_asked(&console), [(0, 200)]);
+    (0..149).for_each(|_| console.keys("j"));
+    assert_eq!(results_asked(&console).len(), 1);
+    console.keys("jj");
+    assert_eq!(results_asked(&console)[1..], [(51, 200)]);
+    console.keys("G");
+    assert!(console.screen().contains("user1000000@edu.example.com"), "{}", console.screen());
+    console.keys("k");
+    assert!(console.screen().contains("user999999@edu.example.com"), "{}", console.screen());
+    console.keys("g");
+    assert!(console.screen().contains("anna.smith@corp.example.com"), "{}", console.screen());
+    assert_eq!(results_asked(&console)[2..], [(999_899, 200), (0, 200)]);
+}
+
+#[test]
+fn a_running_job_is_read_again_where_something_is_new() {
+    let mut console = at_jobs(COLOUR, 80, 24);
+    console.keys("\n");
+    seconds(&mut console, 3);
+    assert_eq!(results_asked(&console), [(0, 200)], "nothing is new");
+    console.server.jobs.lock().unwrap()[0].done += 5;
+    seconds(&mut console, 3);
+    assert_eq!(results_asked(&console), [(0, 200), (100, 5)]);
+    assert!(console.screen().contains("98 done"), "{}", console.screen());
+    let open = console.model.jobs.open.as_ref().unwrap();
+    assert_eq!(open.results.iter().filter(|result| result.outcome == JobOutcome::Waiting).count(), 95);
+    let numbers: Vec<u64> = open.results.iter().map(|result| result.number).collect();
+    assert_eq!(numbers, (1..=200).collect::<Vec<u64>>());
+    console.server.jobs.lock().unwrap()[0].done += 500;
+    seconds(&mut console, 1);
+    assert_eq!(results_asked(&console)[2..], [(105, 95)], "no further than what is held");
+    seconds(&mut console, 3);
+    assert_eq!(results_asked(&console).len(), 3);
+}
+
+#[test]
+fn whoever_approves_what_changes_a_credential_sees_the_result() {
+    for act in Act::ALL {
+        let mut console = at_jobs(COLOUR, 80, 24);
+        console.server.approvals.lock().unwrap()[0].operation = act;
+        console.send(Msg::Key(KeyEvent::new(KeyCode::Char('r'), KeyModifiers::CONTROL)));
+        console.keys("kao");
+        console.pass(300);
+        console.keys("\ty");
+        let is_shown = matches!(console.model.overlay, Some(Overlay::Panel(Panel::Done { .. })));
+        assert_eq!(is_shown, act.changes_credential(), "{act:?}");
+    }
 }

@@ -321,6 +321,7 @@ async fn jobs_are_told_and_steered() {
         "not her voice at all",
         "approve x",
         "job 1",
+        "no",
         "pause 1",
         "no",
         "stop 1",

@@ -67,10 +67,7 @@ pub(super) fn answered(model: &mut Model, slot: Slot, serial: u64, answer: Answe
             overview_read(model, overview);
             Vec::new()
         }
-        Ok(Reply::Jobs(rows)) => {
-            jobs::jobs_read(model, rows);
-            Vec::new()
-        }
+        Ok(Reply::Jobs(rows)) => jobs::jobs_read(model, rows),
         Ok(Reply::Approvals(rows)) => {
             jobs::approvals_read(model, rows);
             Vec::new()
@@ -103,7 +100,7 @@ pub(super) fn answered(model: &mut Model, slot: Slot, serial: u64, answer: Answe
                 Some(Overlay::Dialog(dialog)) => changes_credential(&dialog.deed),
                 Some(Overlay::Enrol(_)) => true,
                 Some(Overlay::Confirm(confirm)) => {
-                    matches!(&confirm.question, Question::Approve(row) if row.operation == "reset_two_factor")
+                    matches!(&confirm.question, Question::Approve(row) if row.operation.changes_credential())
                 }
                 _ => false,
             };
@@ -135,13 +132,13 @@ pub(super) fn changes_credential(deed: &Deed) -> bool {
 fn failed(model: &mut Model, awaited: Awaited, failure: Failure) -> Cmds {
     match (failure, awaited.slot) {
         (Failure::Mismatch(text), _) => model.mismatch = Some(text),
-        (failure @ (Failure::Lost | Failure::NoWay(_)), Slot::Connect) => no_connection(model, &failure),
+        (failure @ (Failure::Lost | Failure::NoWay(_)), Slot::Connect) => return no_connection(model, &failure),
         (Failure::Lost, Slot::Write) => {
             unanswered(model, awaited.id);
             model.overlay = None;
-            lose(model);
+            return lose(model);
         }
-        (Failure::Lost, _) => lose(model),
+        (Failure::Lost, _) => return lose(model),
         (Failure::NoWay(why), _) => fail(model, why),
         (Failure::Refused(error), Slot::Write) if error.code() == "approval_needed" => {
             if let Some(Overlay::Dialog(dialog)) = &model.overlay {
@@ -178,7 +175,7 @@ fn failed(model: &mut Model, awaited: Awaited, failure: Failure) -> Cmds {
         }
         (Failure::Refused(error), Slot::Export) => {
             let text = error_text(&error, "no file was written", &awaited.id);
-            export::refused(model, &error, text);
+            return export::refused(model, &error, text);
         }
         (Failure::Refused(error), Slot::Audit | Slot::MoreAudit) if !matches!(error, Error::Internal { .. }) => {
             model.audit.problem = Some(error_text(&error, "nothing was changed", &awaited.id));

@@ -34,15 +34,16 @@ pub(super) const fn is_read(slot: Slot) -> bool {
 /// Reads again what is on the screen.
 pub(super) fn refresh(model: &mut Model) -> Cmds {
     (model.outdated, model.changes) = (false, 0);
-    let mut commands = find_again(model);
-    commands.extend(inspect(model));
     match model.screen {
-        Screen::Audit => commands.extend(read_audit(model)),
-        Screen::Home => commands.extend(read_overview(model)),
-        Screen::Jobs => commands.extend(read_jobs(model)),
-        Screen::Users(_) => {}
+        Screen::Users(_) => {
+            let mut commands = find_again(model);
+            commands.extend(inspect(model));
+            commands
+        }
+        Screen::Audit => read_audit(model),
+        Screen::Home => read_overview(model),
+        Screen::Jobs => read_jobs(model),
     }
-    commands
 }
 
 pub(super) fn refresh_all(model: &mut Model) -> Cmds {
@@ -57,6 +58,9 @@ pub(super) fn refresh_all(model: &mut Model) -> Cmds {
 const OF_OVERLAYS: [Slot; 4] = [Slot::Write, Slot::Preview, Slot::Explain, Slot::Draft];
 
 pub(super) fn interrupt(model: &mut Model) -> Cmds {
+    if model.help.take().is_some() {
+        return Vec::new();
+    }
     if matches!(model.overlay, Some(Overlay::Export(_))) {
         return stop(model);
     }

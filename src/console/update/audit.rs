@@ -4,7 +4,6 @@ use crossterm::event::{KeyCode, KeyEvent};
 
 use super::ask::{ask, forget};
 use super::browse::moved;
-use super::help::open_help;
 use super::{Cmds, PAGE_AHEAD};
 use crate::app::audit::ListAudit;
 use crate::console::audit_filter;
@@ -57,17 +56,13 @@ pub(super) fn open_entry(model: &mut Model) {
 }
 
 pub(super) fn filter_key(model: &mut Model, event: KeyEvent, action: Option<Action>) -> Cmds {
-    if action == Some(Action::Help) && model.audit.input.value().is_empty() {
-        open_help(model);
-        return Vec::new();
-    }
-    match event.code {
-        KeyCode::Esc if model.failure.take().is_some() => {}
-        KeyCode::Esc => {
+    match (event.code, action) {
+        (KeyCode::Esc, _) | (_, Some(Action::Back)) if model.failure.take().is_some() => {}
+        (KeyCode::Esc, _) | (_, Some(Action::Back)) => {
             model.audit.typing = false;
             model.audit.problem = None;
         }
-        KeyCode::Enter | KeyCode::Down | KeyCode::Tab => return apply(model),
+        (_, Some(Action::ToList)) => return apply(model),
         _ => {
             field::edit(&mut model.audit.input, event);
         }

@@ -14,7 +14,7 @@ use super::marks::{mark, mark_all, mark_range, unmark};
 use super::messages::open_messages;
 use super::mouse::toggle_mouse;
 use super::palette::{open_copy, open_palette};
-use super::users::{drop_filter, first, last, step_list};
+use super::users::{drop_filter, first, last, open_users, step_list};
 use crate::console::keys::Action;
 use crate::console::model::{Focus, Model, Screen, Tab};
 
@@ -26,7 +26,7 @@ pub(super) fn browse(model: &mut Model, action: Option<Action>) -> Cmds {
         Action::Actions if model.screen == Screen::Jobs => open_menu(model),
         Action::Open => return open(model),
         Action::Actions => open_actions(model),
-        Action::Find => model.screen = Screen::Users(Focus::Find),
+        Action::Find => return open_users(model, Focus::Find),
         Action::Filter if model.screen == Screen::Audit => model.audit.typing = true,
         Action::DropFilter if model.screen == Screen::Audit => return clear_filter(model),
         Action::Export => export_audit(model),
@@ -42,18 +42,15 @@ pub(super) fn browse(model: &mut Model, action: Option<Action>) -> Cmds {
         Action::Palette => open_palette(model),
         Action::Messages => open_messages(model),
         Action::Mouse => return toggle_mouse(model),
-        Action::Down => return step(model, 1),
-        Action::Up => return step(model, -1),
-        Action::PageDown => return step(model, page(model)),
-        Action::PageUp => return step(model, -page(model)),
         Action::First if model.screen == Screen::Users(Focus::List) => return first(model),
         Action::Last if model.screen == Screen::Users(Focus::List) => return last(model),
-        Action::First => return step(model, isize::MIN / 2),
-        Action::Last => return step(model, isize::MAX / 2),
+        Action::Down | Action::Up | Action::PageDown | Action::PageUp | Action::First | Action::Last => {
+            return steps(Some(action), page(model)).map(|rows| step(model, rows)).unwrap_or_default();
+        }
         Action::NextTab => switch_tab(model, 1),
         Action::PreviousTab => switch_tab(model, Tab::ALL.len() - 1),
         Action::Back => return back(model),
-        Action::Users => model.screen = Screen::Users(Focus::List),
+        Action::Users => return open_users(model, Focus::List),
         Action::Audit => return open_audit(model),
         Action::Writes => toggle_writes(model),
         Action::Refresh => return refresh_all(model),
@@ -90,22 +87,28 @@ pub(super) fn back(model: &mut Model) -> Cmds {
     if model.failure.take().is_some() || model.toast.take().is_some() || model.users.range_from.take().is_some() {
         return Vec::new();
     }
-    if model.screen == Screen::Jobs {
-        let was_open = model.jobs.open.is_some();
-        let commands = leave_job(model);
-        if was_open {
-            return commands;
-        }
-        model.screen = Screen::Users(Focus::List);
-        return commands;
+    if model.screen == Screen::Jobs && model.jobs.open.is_some() {
+        return leave_job(model);
     }
-    model.screen = Screen::Users(Focus::List);
-    Vec::new()
+    open_users(model, Focus::List)
 }
 
 /// Rows of a page, less one to keep a line in sight.
 pub(super) fn page(model: &Model) -> isize {
     isize::try_from(model.size.1).unwrap_or(24).saturating_sub(8).max(1)
+}
+
+/// Rows that a key moves the cursor by, wherever there is one.
+pub(super) fn steps(action: Option<Action>, page: isize) -> Option<isize> {
+    Some(match action? {
+        Action::Down => 1,
+        Action::Up => -1,
+        Action::PageDown => page,
+        Action::PageUp => -page,
+        Action::First => isize::MIN / 2,
+        Action::Last => isize::MAX / 2,
+        _ => return None,
+    })
 }
 
 pub(super) fn step(model: &mut Model, rows: isize) -> Cmds {
@@ -120,10 +123,7 @@ pub(super) fn step(model: &mut Model, rows: isize) -> Cmds {
             step_home(model, rows);
             Vec::new()
         }
-        Screen::Jobs => {
-            step_jobs(model, rows);
-            Vec::new()
-        }
+        Screen::Jobs => step_jobs(model, rows),
     }
 }
 

@@ -1,6 +1,6 @@
 //! The flow for many users.
 
-use crossterm::event::{KeyCode, KeyEvent};
+use crossterm::event::KeyEvent;
 
 use super::ask::{ask, forget};
 use super::{Cmds, remember_reason, toast};
@@ -37,12 +37,27 @@ pub(super) fn bulk_key(model: &mut Model, event: KeyEvent) -> Cmds {
     if bulk.is_deaf(now) {
         return Vec::new();
     }
-    if matches!(bulk.stage, Stage::Menu { .. }) && event.code == KeyCode::Char('W') {
-        super::dialogs::toggle_writes(model);
+    let was_counting = matches!(bulk.stage, Stage::Countdown { .. });
+    let step = bulk.key(event, now, &model.reasons, writes.as_deref());
+    follow(model, step, was_counting)
+}
+
+/// A line of the menu.
+pub(super) fn choose(model: &mut Model, index: usize) -> Cmds {
+    let (now, writes) = (model.now, model.writes_refused());
+    let Some(Overlay::Bulk(bulk)) = &mut model.overlay else { return Vec::new() };
+    let Some(deed) = Deed::ALL.get(index).copied() else { return Vec::new() };
+    if let Some(why) = bulk.refusal(deed, writes.as_deref()) {
+        toast(model, &format!("{}: {why}", deed.title()));
         return Vec::new();
     }
-    let was_counting = matches!(bulk.stage, Stage::Countdown { .. });
-    match bulk.key(event, now, &model.reasons, writes) {
+    let step = bulk.choose(deed, now);
+    follow(model, step, false)
+}
+
+fn follow(model: &mut Model, step: Step, was_counting: bool) -> Cmds {
+    let Some(Overlay::Bulk(bulk)) = &mut model.overlay else { return Vec::new() };
+    match step {
         Step::Stay => Vec::new(),
         Step::Leave => {
             model.overlay = None;
@@ -50,11 +65,6 @@ pub(super) fn bulk_key(model: &mut Model, event: KeyEvent) -> Cmds {
             vec![forget(model, Slot::Draft)]
         }
         Step::Draft(draft) => vec![ask(model, Slot::Draft, Request::DraftJob(draft))],
-        Step::Start(start) => vec![ask(model, Slot::Write, Request::StartJob(start))],
-        Step::Refused(deed, why) => {
-            toast(model, &format!("{}: {why}", Deed::title(deed)));
-            Vec::new()
-        }
         Step::Export => {
             let what = match &bulk.selection {
                 Selection::Users(users) => What::Users(users.as_slice().into()),
@@ -101,7 +111,7 @@ pub(super) fn tick(model: &mut Model) -> Cmds {
     }
     model.dirty = true;
     if let Some(why) = refused {
-        bulk.stop(why, now);
+        bulk.stop(&why, now);
         return Vec::new();
     }
     let Some(start) = bulk.tick(now) else { return Vec::new() };

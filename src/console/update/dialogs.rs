@@ -1,10 +1,10 @@
 //! Menus of letters, dialogs, results: everything that leads to a write, and the switch that allows it.
 
-use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+use crossterm::event::{KeyCode, KeyEvent};
 use tui_input::Input;
 
 use super::ask::{ask, forget};
-use super::browse::{browse, moved};
+use super::browse::browse;
 use super::bulk::{bulk_key, open_bulk};
 use super::detail::inspect;
 use super::enrol::{enrol_key, explain_key, open_explain};
@@ -23,42 +23,6 @@ pub(super) fn open_actions(model: &mut Model) {
     }
     if let Some(user) = model.users.chosen {
         model.overlay = Some(Overlay::Actions { row: 0, user });
-    }
-}
-
-pub(super) fn menu_key(model: &mut Model, event: KeyEvent, action: Option<Action>) -> Cmds {
-    let letter = match event.code {
-        KeyCode::Char(letter) if dialog_letter(event) => Some(letter),
-        _ => None,
-    };
-    let by_cursor = action == Some(Action::Open);
-    if let Some(Overlay::Actions { row, .. }) = &model.overlay {
-        let mut items = dialog::items(model).into_iter().enumerate();
-        let chosen = items.find(|(index, item)| Some(item.letter) == letter || (by_cursor && index == row));
-        if let Some((_, item)) = chosen {
-            return do_item(model, item);
-        }
-    }
-    if action == Some(Action::Writes) {
-        toggle_writes(model);
-    } else {
-        menu_move(model, action);
-    }
-    Vec::new()
-}
-
-pub(super) fn dialog_letter(event: KeyEvent) -> bool {
-    event.modifiers.difference(KeyModifiers::SHIFT).is_empty()
-}
-
-pub(super) fn menu_move(model: &mut Model, action: Option<Action>) {
-    let count = dialog::items(model).len();
-    let Some(Overlay::Actions { row, .. }) = &mut model.overlay else { return };
-    match action {
-        Some(Action::Down) => *row = moved(*row, 1, count),
-        Some(Action::Up) => *row = moved(*row, -1, count),
-        Some(Action::Back) => model.overlay = None,
-        _ => {}
     }
 }
 

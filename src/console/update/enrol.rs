@@ -39,7 +39,7 @@ pub(super) fn enrol_key(model: &mut Model, event: KeyEvent) -> Cmds {
         }
         Step::Send => {
             if let Some(why) = refused {
-                enrol.refused(why.to_owned(), false);
+                enrol.refused(why, false);
                 return Vec::new();
             }
             let code = Secret::from(enrol.digits.as_str());

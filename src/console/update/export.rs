@@ -53,32 +53,50 @@ pub(super) fn exported(model: &mut Model, page: &Exported) -> Cmds {
         let page = export.page(Page::Next(next.clone()));
         return vec![ask(model, Slot::Export, Request::Export(page))];
     }
-    let path = export.page(Page::Drop).path;
+    let path = export.file();
     model.overlay = None;
     toast(model, &format!("{} written to {}", count(rows, "line"), shown(&path.display().to_string())));
     Vec::new()
 }
 
-/// Leaves while it is written: nothing of it stays.
+/// Leaves; nothing of what is written stays.
 pub(super) fn stop(model: &mut Model) -> Cmds {
-    let Some(Overlay::Export(export)) = &model.overlay else { return Vec::new() };
-    let drop = export.page(Page::Drop);
-    let is_writing = matches!(export.stage, Stage::Writing { .. });
+    let commands = discard(model);
     model.overlay = None;
-    if !is_writing {
+    if !commands.is_empty() {
+        toast(model, "stopped: no file was written");
+    }
+    commands
+}
+
+/// The server was lost.
+pub(super) fn lost(model: &mut Model) -> Cmds {
+    let commands = discard(model);
+    if let Some(Overlay::Export(export)) = model.overlay.as_mut().filter(|_| !commands.is_empty()) {
+        export.problem = Some("the server was lost: no file was written".to_owned());
+    }
+    commands
+}
+
+/// Ends the writing, if it is under way, and takes away what was written.
+fn discard(model: &mut Model) -> Cmds {
+    let Some(Overlay::Export(export)) = &mut model.overlay else { return Vec::new() };
+    if !matches!(export.stage, Stage::Writing { .. }) {
         return Vec::new();
     }
-    toast(model, "stopped: no file was written");
-    vec![forget(model, Slot::Export), ask(model, Slot::Export, Request::Export(drop))]
+    export.stage = Stage::Asking;
+    let file = export.file();
+    vec![forget(model, Slot::Export), ask(model, Slot::Export, Request::DiscardExport(file))]
 }
 
 /// The page could not be written, or not be read.
-pub(super) fn refused(model: &mut Model, error: &Error, text: String) {
-    let Some(Overlay::Export(export)) = &mut model.overlay else { return };
+pub(super) fn refused(model: &mut Model, error: &Error, text: String) -> Cmds {
+    let commands = if error.code() == EXISTS { Vec::new() } else { discard(model) };
+    let Some(Overlay::Export(export)) = &mut model.overlay else { return commands };
     if error.code() == EXISTS {
         export.stage = Stage::Exists;
     } else {
-        export.stage = Stage::Asking;
         export.problem = Some(text);
     }
+    commands
 }

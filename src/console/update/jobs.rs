@@ -1,21 +1,23 @@
 //! The Jobs screen: what waits for a second operator, jobs, and the question before one is steered.
 
-use crossterm::event::{KeyCode, KeyEvent};
+use crossterm::event::KeyEvent;
 
 use super::ask::{ask, forget};
 use super::browse::moved;
-use super::{Cmds, remember_reason, toast};
+use super::{Cmd, Cmds, remember_reason, toast};
 use crate::app::approvals::{ApprovalRow, ListApprovals};
 use crate::app::jobs::{JobDetail, JobRow, ListJobs, ReadJob};
-use crate::console::confirm::{Confirm, Question};
+use crate::console::confirm::{Confirm, Item};
 use crate::console::dialog::Outcome;
+use crate::console::jobs::{state, title};
 use crate::console::link::Request;
-use crate::console::model::{JobRef, Marks, Model, Overlay, Screen, Slot};
-use crate::console::view::jobs::{state, title};
-use crate::domain::job::{JobAct, JobState};
+use crate::console::model::{Marks, Model, OpenJob, Overlay, Screen, Slot};
+use crate::domain::job::JobState;
 
-/// Results of a job that are read at once.
-const RESULTS: usize = 500;
+/// Results of a job that are read at once, and held.
+const RESULTS: usize = 200;
+/// Results on either side of the cursor that are to be held.
+const RESULTS_AHEAD: usize = 50;
 
 pub(super) fn open_jobs(model: &mut Model) -> Cmds {
     model.screen = Screen::Jobs;
@@ -33,23 +35,36 @@ pub(super) fn leave_job(model: &mut Model) -> Cmds {
     if model.is_awaiting(Slot::Job) { vec![forget(model, Slot::Job)] } else { Vec::new() }
 }
 
-/// Jobs, approvals, and the job that is open.
+/// Jobs and approvals. What is new in the job that is open is read when its figures are here.
 pub(super) fn read_jobs(model: &mut Model) -> Cmds {
     if !model.is_connected() {
         return Vec::new();
     }
-    let mut commands = vec![
+    vec![
         ask(model, Slot::Jobs, Request::Jobs(ListJobs {})),
         ask(model, Slot::Approvals, Request::Approvals(ListApprovals {})),
-    ];
-    if let Some(id) = model.jobs.open.as_ref().map(|open| open.row.id.clone()) {
-        commands.push(read_job(model, id));
-    }
-    commands
+    ]
 }
 
-fn read_job(model: &mut Model, id: String) -> super::Cmd {
-    ask(model, Slot::Job, Request::Job(ReadJob { id, after: None, limit: RESULTS }))
+/// Reads so many results behind the first ones.
+fn read_job(model: &mut Model, id: String, after: usize, limit: usize) -> Cmd {
+    ask(model, Slot::Job, Request::Job(ReadJob { id, after: Some(after as u64), limit }))
+}
+
+/// Reads the results around the cursor, if they are not held, else those that have changed.
+fn read_results(model: &mut Model) -> Cmds {
+    let Some(open) = model.jobs.open.as_ref().filter(|_| !model.is_awaiting(Slot::Job)) else { return Vec::new() };
+    let start = open.cursor.saturating_sub(RESULTS_AHEAD);
+    let end = (open.cursor + RESULTS_AHEAD).min(open.count());
+    let (after, limit) = if start < open.first || open.end() < end {
+        (open.cursor.saturating_sub(RESULTS / 2), RESULTS)
+    } else if let Some((start, end)) = open.changed() {
+        (start, end - start)
+    } else {
+        return Vec::new();
+    };
+    let id = open.row.id.clone();
+    vec![read_job(model, id, after, limit)]
 }
 
 /// While one runs, its figures are read again each second.
@@ -59,10 +74,16 @@ pub(super) fn follow(model: &mut Model) -> Cmds {
     if model.screen == Screen::Jobs && running && free { read_jobs(model) } else { Vec::new() }
 }
 
-pub(super) fn jobs_read(model: &mut Model, rows: Vec<JobRow>) {
+pub(super) fn jobs_read(model: &mut Model, rows: Vec<JobRow>) -> Cmds {
+    if let Some(open) = &mut model.jobs.open
+        && let Some(row) = rows.iter().find(|row| row.id == open.row.id)
+    {
+        open.row = row.clone();
+    }
     model.jobs.rows = Some(rows);
     model.jobs.problem = None;
     model.jobs.settle();
+    read_results(model)
 }
 
 pub(super) fn approvals_read(model: &mut Model, rows: Vec<ApprovalRow>) {
@@ -72,19 +93,22 @@ pub(super) fn approvals_read(model: &mut Model, rows: Vec<ApprovalRow>) {
 
 pub(super) fn job_read(model: &mut Model, detail: JobDetail) {
     if model.screen == Screen::Jobs {
-        model.jobs.result = model.jobs.result.min(detail.results.len().saturating_sub(1));
-        model.jobs.open = Some(detail);
+        match model.jobs.open.as_mut().filter(|open| open.row.id == detail.row.id) {
+            Some(open) => open.take(detail),
+            None => model.jobs.open = Some(OpenJob::new(detail)),
+        }
     }
 }
 
-pub(super) fn step_jobs(model: &mut Model, rows: isize) {
-    if let Some(open) = &model.jobs.open {
-        model.jobs.result = moved(model.jobs.result, rows, open.results.len());
-        return;
+pub(super) fn step_jobs(model: &mut Model, rows: isize) -> Cmds {
+    if let Some(open) = &mut model.jobs.open {
+        open.cursor = moved(open.cursor, rows, open.count());
+        return if model.is_connected() { read_results(model) } else { Vec::new() };
     }
     let ids = model.jobs.ids();
     let index = model.jobs.chosen_index().map_or(0, |index| moved(index, rows, ids.len()));
     model.jobs.chosen = ids.get(index).map(|id| (*id).to_owned());
+    Vec::new()
 }
 
 /// Looks into the job under the cursor.
@@ -93,63 +117,10 @@ pub(super) fn open_job(model: &mut Model) -> Cmds {
         return Vec::new();
     }
     let Some(id) = model.jobs.chosen_job().map(|row| row.id.clone()) else { return Vec::new() };
-    model.jobs.result = 0;
-    vec![read_job(model, id)]
+    vec![read_job(model, id, 0, RESULTS)]
 }
 
 // -------------------------------------------------------------------------------------------------------------- menu
-
-/// A line of the menu.
-pub struct Item {
-    pub letter: char,
-    pub label: &'static str,
-    pub question: Question,
-    /// Why it cannot be done now; shown, never hidden.
-    pub refused: Option<String>,
-}
-
-/// What can be done to an approval or a job; nothing once it is gone.
-#[must_use]
-pub fn items(model: &Model, on: &JobRef) -> Vec<Item> {
-    let writes = model.writes_refused().map(str::to_owned);
-    let id = match on {
-        JobRef::Approval(id) => id,
-        JobRef::Job(id) => return job_items(model, id, writes.as_deref()),
-    };
-    let row = model.jobs.approvals.iter().find(|row| row.id == *id);
-    row.map(|row| approval_items(model, row, writes)).unwrap_or_default()
-}
-
-fn approval_items(model: &Model, row: &ApprovalRow, writes: Option<String>) -> Vec<Item> {
-    let own = (row.asked_by == model.operator).then(|| "asked for by you: another operator decides".to_owned());
-    vec![
-        Item {
-            letter: 'o',
-            label: "approve, and do it at once...",
-            question: Question::Approve(row.clone()),
-            refused: writes.clone().or(own),
-        },
-        Item { letter: 'x', label: "refuse...", question: Question::Refuse(row.clone()), refused: writes },
-    ]
-}
-
-fn job_items(model: &Model, id: &str, writes: Option<&str>) -> Vec<Item> {
-    let Some(job) = model.jobs.job(id) else { return Vec::new() };
-    let item = |letter, label, act, possible: &[JobState]| {
-        let refused = (!possible.contains(&job.state)).then(|| state(job.state).1.to_owned());
-        Item {
-            letter,
-            label,
-            question: Question::Steer { act, job: job.clone() },
-            refused: writes.map(str::to_owned).or(refused.map(|state| format!("it is {state}"))),
-        }
-    };
-    vec![
-        item('p', "pause...", JobAct::Pause, &[JobState::Running]),
-        item('r', "resume...", JobAct::Resume, &[JobState::Paused]),
-        item('x', "stop for good...", JobAct::Stop, &[JobState::Running, JobState::Paused]),
-    ]
-}
 
 pub(super) fn open_menu(model: &mut Model) {
     match model.jobs.chosen_ref() {
@@ -158,32 +129,7 @@ pub(super) fn open_menu(model: &mut Model) {
     }
 }
 
-pub(super) fn menu_key(model: &mut Model, event: KeyEvent) -> Cmds {
-    let Some(Overlay::JobActions { on, .. }) = &model.overlay else { return Vec::new() };
-    let items = items(model, on);
-    let Some(Overlay::JobActions { row, .. }) = &mut model.overlay else { return Vec::new() };
-    let chosen = match event.code {
-        KeyCode::Esc => {
-            model.overlay = None;
-            return Vec::new();
-        }
-        KeyCode::Down | KeyCode::Char('j') => {
-            *row = moved(*row, 1, items.len());
-            return Vec::new();
-        }
-        KeyCode::Up | KeyCode::Char('k') => {
-            *row = moved(*row, -1, items.len());
-            return Vec::new();
-        }
-        KeyCode::Char('W') => {
-            super::dialogs::toggle_writes(model);
-            return Vec::new();
-        }
-        KeyCode::Enter => items.into_iter().nth(*row),
-        KeyCode::Char(letter) => items.into_iter().find(|item| item.letter == letter),
-        _ => None,
-    };
-    let Some(item) = chosen else { return Vec::new() };
+pub(super) fn do_item(model: &mut Model, item: Item) -> Cmds {
     match item.refused {
         Some(why) => toast(model, &why),
         None => model.overlay = Some(Overlay::Confirm(Box::new(Confirm::new(item.question, model.now)))),
@@ -236,7 +182,7 @@ pub(super) fn steered(model: &mut Model, row: JobRow) -> Cmds {
         model.jobs.open = None;
         let id = row.id;
         let mut commands = read_jobs(model);
-        commands.push(read_job(model, id));
+        commands.push(read_job(model, id, 0, RESULTS));
         return commands;
     }
     read_jobs(model)

@@ -1,12 +1,13 @@
 //! The link: found, lost, found again; and whether somebody else changed something.
 
 use super::ask::{ask, refresh, refresh_all};
+use super::export::lost;
 use super::unknown::look_up;
 use super::{Cmds, fail, plus_micros, toast};
 use crate::app::audit::ServerStatus;
+use crate::console::bulk;
 use crate::console::link::{Failure, Request};
 use crate::console::model::{LinkState, Model, Overlay, Slot};
-use crate::console::{bulk, export};
 
 /// The pause before the first try to reach a lost server, doubled up to the longest.
 const RETRY_FIRST_MICROS: i64 = 250_000;
@@ -34,7 +35,6 @@ pub(super) fn connected(model: &mut Model, live: bool) -> Cmds {
     }
     model.link = if live { LinkState::Live } else { LinkState::Offline };
     model.opening = false;
-    model.stale = false;
     let mut commands = look_up(model);
     commands.extend(refresh_all(model));
     commands.extend(preview(model));
@@ -51,19 +51,16 @@ fn preview(model: &mut Model) -> Cmds {
     request.map(|request| ask(model, Slot::Preview, request)).into_iter().collect()
 }
 
-pub(super) fn lose(model: &mut Model) {
-    if matches!(model.link, LinkState::Live | LinkState::Offline) {
+pub(super) fn lose(model: &mut Model) -> Cmds {
+    let mut commands = Vec::new();
+    if model.is_connected() {
         let next_try_at = plus_micros(model.now, RETRY_FIRST_MICROS);
         model.link = LinkState::Lost { since: model.now, tries: 0, next_try_at };
-        model.stale = true;
         model.awaited.retain(|awaited| awaited.slot == Slot::Write);
         super::bulk::stop(model, "no server");
         match &mut model.overlay {
             Some(Overlay::Dialog(dialog)) if !dialog.sent => dialog.problem = Some(NO_SERVER.to_owned()),
-            Some(Overlay::Export(export)) if matches!(export.stage, export::Stage::Writing { .. }) => {
-                export.stage = export::Stage::Asking;
-                export.problem = Some("the server was lost: no file was written".to_owned());
-            }
+            Some(Overlay::Export(_)) => commands = lost(model),
             Some(Overlay::Bulk(bulk)) if matches!(bulk.stage, bulk::Stage::Drafting) => {
                 bulk.refused("the server was lost: nothing was changed".to_owned());
             }
@@ -74,9 +71,10 @@ pub(super) fn lose(model: &mut Model) {
             _ => {}
         }
     }
+    commands
 }
 
-pub(super) fn no_connection(model: &mut Model, failure: &Failure) {
+pub(super) fn no_connection(model: &mut Model, failure: &Failure) -> Cmds {
     let why = match failure {
         Failure::NoWay(why) => why.clone(),
         Failure::Lost | Failure::Mismatch(_) | Failure::Refused(_) => "the server does not answer".to_owned(),
@@ -84,8 +82,7 @@ pub(super) fn no_connection(model: &mut Model, failure: &Failure) {
     let opening = std::mem::take(&mut model.opening);
     if model.is_connected() {
         // Known by another name from now on, the console did not come back in: the server is just going down.
-        lose(model);
-        return;
+        return lose(model);
     }
     model.link = match model.link {
         LinkState::Lost { since, tries, .. } => {
@@ -97,6 +94,7 @@ pub(super) fn no_connection(model: &mut Model, failure: &Failure) {
         }
         _ => LinkState::Absent(why),
     };
+    Vec::new()
 }
 
 pub(super) fn open_store(model: &mut Model) -> Cmds {
@@ -118,7 +116,7 @@ pub(super) fn retry(model: &mut Model) -> Cmds {
 
 /// Shows what others changed, when nobody is in the middle of something.
 pub(super) fn catch_up(model: &mut Model) -> Cmds {
-    let quiet = model.overlay.is_none() && model.now.seconds_since(model.last_key_at) >= 1;
+    let quiet = model.overlay.is_none() && model.help.is_none() && model.now.seconds_since(model.last_key_at) >= 1;
     if !(model.outdated && quiet && model.is_connected()) {
         return Vec::new();
     }

@@ -1,6 +1,7 @@
 //! Marks: on users for an action on many, and on sessions or keys of one user.
 
 use super::messages::toast;
+use crate::console::keys::{Action, Place};
 use crate::console::model::{Focus, Marks, Model, Screen};
 use crate::domain::id::UserId;
 
@@ -14,8 +15,7 @@ pub(super) fn mark(model: &mut Model) {
     }
     let Some(user) = model.users.chosen else { return };
     let Marks::Users(users) = &mut model.users.marks else {
-        toast(model, "all that match are marked; u takes the marks away");
-        return;
+        return all_are_marked(model);
     };
     if !users.remove(&user) {
         users.insert(user);
@@ -46,7 +46,7 @@ pub(super) fn mark_range(model: &mut Model) {
     let ids: Vec<UserId> = model.users.rows().get(range).unwrap_or_default().iter().map(|row| row.uuid).collect();
     match &mut model.users.marks {
         Marks::Users(users) => users.extend(ids),
-        Marks::Matching { .. } => toast(model, "all that match are marked; u takes the marks away"),
+        Marks::Matching { .. } => all_are_marked(model),
     }
     keep_few(model);
 }
@@ -77,6 +77,11 @@ pub(super) fn unmark(model: &mut Model) {
     model.users.marks = Marks::default();
     model.users.range_from = None;
     model.tab_marks.clear();
+}
+
+fn all_are_marked(model: &mut Model) {
+    let key = model.keys.first(Place::List, Action::Unmark);
+    toast(model, &format!("all that match are marked; {key} takes the marks away"));
 }
 
 fn keep_few(model: &mut Model) {

@@ -2,8 +2,7 @@
 
 use crossterm::event::{KeyCode, KeyEvent};
 
-use super::Cmds;
-use super::browse::moved;
+use super::browse::{moved, steps};
 use crate::console::keys::Action;
 use crate::console::model::{MESSAGES_KEPT, Message, Model, Overlay, Toast};
 use crate::console::view;
@@ -39,31 +38,23 @@ pub(super) fn open_messages(model: &mut Model) {
 }
 
 /// Keys for what only can be read: messages, and a value alone.
-pub(super) fn sheet_key(model: &mut Model, event: KeyEvent, action: Option<Action>) -> Cmds {
-    let (count, page) = (model.messages.len(), usize::from(model.size.1 / 2));
-    match &mut model.overlay {
-        Some(Overlay::Messages { row }) => match action {
-            Some(Action::Down) => *row = moved(*row, 1, count),
-            Some(Action::Up) => *row = moved(*row, -1, count),
-            Some(Action::PageDown) => *row = row.saturating_add(page).min(count.saturating_sub(1)),
-            Some(Action::PageUp) => *row = row.saturating_sub(page),
-            Some(Action::Close) => model.overlay = None,
-            _ => {}
-        },
-        Some(Overlay::Entry { row, line }) => {
-            let last = view::entry::facts(row).len();
-            match action {
-                Some(Action::Down) => *line = moved(*line, 1, last),
-                Some(Action::Up) => *line = moved(*line, -1, last),
-                Some(Action::PageDown) => *line = line.saturating_add(page).min(last.saturating_sub(1)),
-                Some(Action::PageUp) => *line = line.saturating_sub(page),
-                Some(Action::Close) => model.overlay = None,
-                _ => {}
-            }
-        }
+pub(super) fn sheet_key(model: &mut Model, event: KeyEvent, action: Option<Action>) {
+    if let Some(Overlay::Alone(_)) = model.overlay {
         // Whoever marks a text by hand must not lose it to a stray modifier; every real key closes.
-        Some(Overlay::Alone(_)) if !matches!(event.code, KeyCode::Modifier(_)) => model.overlay = None,
+        if !matches!(event.code, KeyCode::Modifier(_)) {
+            model.overlay = None;
+        }
+    } else if action == Some(Action::Close) {
+        model.overlay = None;
+    } else if let Some(rows) = steps(action, isize::try_from(model.size.1 / 2).unwrap_or(1)) {
+        scroll_sheet(model, rows);
+    }
+}
+
+pub(super) fn scroll_sheet(model: &mut Model, rows: isize) {
+    match &mut model.overlay {
+        Some(Overlay::Messages { row }) => *row = moved(*row, rows, model.messages.len()),
+        Some(Overlay::Entry { row, line }) => *line = moved(*line, rows, view::entry::facts(row).len()),
         _ => {}
     }
-    Vec::new()
 }

@@ -12,24 +12,25 @@ mod export;
 mod filters;
 mod help;
 mod home;
-pub mod jobs;
+mod jobs;
 mod link;
 mod marks;
+mod menu;
 mod messages;
 mod mouse;
 mod palette;
 mod unknown;
 mod users;
 
-use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, MouseEvent};
+use crossterm::event::{KeyEvent, KeyEventKind, MouseEvent};
 
+use super::confirm;
 use super::export::Stage;
 use super::field;
 use super::keys::{Action, Place};
 use super::link::{Answer, Request};
 use super::model::{
-    DIALOG_DEAF_MICROS, Focus, LinkState, Model, Overlay, Screen, Slot, TOAST_SECONDS, Toast, WAITING_SHOWN_MICROS,
-    Writes,
+    DIALOG_DEAF_MICROS, LinkState, Model, Overlay, Slot, TOAST_SECONDS, Toast, WAITING_SHOWN_MICROS, Writes,
 };
 use crate::domain::time::Timestamp;
 use answer::answered;
@@ -37,14 +38,14 @@ use ask::{ask, forget, interrupt};
 use audit::filter_key;
 use browse::browse;
 use dialogs::remember_reason;
-use dialogs::{dialog_key, follow_mail, menu_key, panel_key};
+use dialogs::{dialog_key, follow_mail, panel_key};
 use enrol::hide_key;
-use filters::filters_key;
-use help::help_key;
+use help::{has_help, help_key, open_help};
 use link::{catch_up, lose};
+use menu::menu_key;
 use messages::{fail, sheet_key, toast};
 use mouse::mouse;
-use palette::{copy_key, palette_key};
+use palette::palette_key;
 use unknown::look_up;
 use users::{find_key, new_search};
 
@@ -149,7 +150,7 @@ fn close_gone(model: &mut Model) {
         Some(Overlay::Actions { user, .. } | Overlay::Palette { user: Some(user), .. }) => {
             model.users.chosen != Some(*user)
         }
-        Some(Overlay::JobActions { on, .. }) => jobs::items(model, on).is_empty(),
+        Some(Overlay::JobActions { on, .. }) => confirm::items(model, on).is_empty(),
         _ => false,
     };
     if is_gone {
@@ -245,7 +246,7 @@ fn tick(model: &mut Model, before: Timestamp) -> Cmds {
             match awaited_since(model, Slot::Status) {
                 Some(since) if now.seconds_since(since) >= SILENT_SECONDS => {
                     commands.push(forget(model, Slot::Status));
-                    lose(model);
+                    commands.extend(lose(model));
                     model.dirty = true;
                 }
                 None if due => commands.push(ask(model, Slot::Status, Request::Status)),
@@ -268,45 +269,8 @@ fn tick(model: &mut Model, before: Timestamp) -> Cmds {
     commands
 }
 
-/// Where the keyboard's attention is.
-#[must_use]
-pub fn place(model: &Model) -> Place {
-    match &model.overlay {
-        Some(Overlay::Help { .. }) => Place::Help,
-        Some(
-            Overlay::Filters { .. }
-            | Overlay::Sorts { .. }
-            | Overlay::Actions { .. }
-            | Overlay::Copy { .. }
-            | Overlay::JobActions { .. },
-        ) => Place::Menu,
-        Some(Overlay::Palette { .. }) => Place::Palette,
-        Some(Overlay::Messages { .. } | Overlay::Entry { .. } | Overlay::Alone(_)) => Place::Sheet,
-        Some(
-            Overlay::Dialog(_)
-            | Overlay::Name(_)
-            | Overlay::Enrol(_)
-            | Overlay::Explain(_)
-            | Overlay::Export(_)
-            | Overlay::Confirm(_)
-            | Overlay::Bulk(_),
-        ) => Place::Dialog,
-        Some(Overlay::Panel(_)) => Place::Panel,
-        None if matches!(model.link, LinkState::Absent(_)) => Place::Absent,
-        None => match model.screen {
-            Screen::Users(Focus::Find) => Place::Find,
-            Screen::Users(Focus::List) => Place::List,
-            Screen::Users(Focus::Detail) => Place::Detail,
-            Screen::Home => Place::Home,
-            Screen::Audit if model.audit.typing => Place::AuditFilter,
-            Screen::Audit => Place::Audit,
-            Screen::Jobs => Place::Jobs,
-        },
-    }
-}
-
 fn key(model: &mut Model, event: KeyEvent) -> Cmds {
-    let place = place(model);
+    let place = model.place();
     let action = model.keys.action(place, event);
     match action {
         Some(Action::Repaint) => return vec![Cmd::Repaint],
@@ -315,24 +279,29 @@ fn key(model: &mut Model, event: KeyEvent) -> Cmds {
             return vec![Cmd::Suspend];
         }
         Some(Action::Interrupt) => return interrupt(model),
+        Some(Action::Help) if !model.is_too_small() && has_help(model, event) => {
+            open_help(model);
+            return Vec::new();
+        }
         _ => {}
     }
     if model.is_too_small() {
-        model.quit = event.code == KeyCode::Char('q');
+        model.quit = model.keys.action(Place::List, event) == Some(Action::Quit);
         return Vec::new();
     }
     match place {
-        Place::Help => help_key(model, event, action),
         Place::Palette => palette_key(model, event, action),
-        Place::Sheet => sheet_key(model, event, action),
-        Place::Menu if matches!(model.overlay, Some(Overlay::Copy { .. })) => copy_key(model, event, action),
-        Place::Menu if matches!(model.overlay, Some(Overlay::Filters { .. } | Overlay::Sorts { .. })) => {
-            filters_key(model, event, action)
-        }
-        Place::Menu if matches!(model.overlay, Some(Overlay::JobActions { .. })) => jobs::menu_key(model, event),
         Place::Menu => menu_key(model, event, action),
         Place::Dialog => dialog_key(model, event),
         Place::Panel => panel_key(model, action),
+        Place::Help => {
+            help_key(model, event, action);
+            Vec::new()
+        }
+        Place::Sheet => {
+            sheet_key(model, event, action);
+            Vec::new()
+        }
         Place::Find => find_key(model, event, action),
         Place::AuditFilter => filter_key(model, event, action),
         Place::Absent | Place::List | Place::Detail | Place::Home | Place::Audit | Place::Jobs => browse(model, action),
@@ -342,11 +311,16 @@ fn key(model: &mut Model, event: KeyEvent) -> Cmds {
 fn paste(model: &mut Model, text: &str) -> Cmds {
     model.dirty = true;
     let now = model.now;
-    let place = place(model);
+    let place = model.place();
     let in_find = place == Place::Find;
+    if let Some(help) = &mut model.help {
+        help.row = 0;
+        field::paste(&mut help.filter, text);
+        return Vec::new();
+    }
     match &mut model.overlay {
         Some(Overlay::Dialog(dialog)) if !dialog.is_deaf(now) => dialog.paste(text),
-        Some(Overlay::Help { filter: input, row, .. } | Overlay::Palette { input, row, .. }) => {
+        Some(Overlay::Palette { input, row, .. }) => {
             *row = 0;
             field::paste(input, text);
         }

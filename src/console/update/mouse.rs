@@ -3,10 +3,12 @@
 use crossterm::event::{MouseButton, MouseEvent, MouseEventKind};
 
 use super::browse::{browse, step};
+use super::help::scroll_help;
+use super::messages::scroll_sheet;
 use super::users::choose;
 use super::{Cmd, Cmds, toast};
 use crate::console::keys::Action;
-use crate::console::model::{Focus, Model, Overlay, Screen};
+use crate::console::model::{Focus, Model, Screen};
 use crate::console::view::{self, Hit};
 
 /// Rows that one notch of the wheel moves.
@@ -32,18 +34,18 @@ pub(super) fn mouse(model: &mut Model, event: MouseEvent) -> Cmds {
         _ => return Vec::new(),
     };
     model.dirty = true;
-    match &mut model.overlay {
-        None => step(model, rows),
-        Some(Overlay::Help { row, .. } | Overlay::Messages { row }) => {
-            *row = row.saturating_add_signed(rows);
-            Vec::new()
-        }
-        Some(_) => Vec::new(),
+    if model.help.is_some() {
+        scroll_help(model, rows);
+    } else if model.overlay.is_some() {
+        scroll_sheet(model, rows);
+    } else {
+        return step(model, rows);
     }
+    Vec::new()
 }
 
 fn click(model: &mut Model, column: u16, row: u16) -> Cmds {
-    if model.overlay.is_some() {
+    if model.overlay.is_some() || model.help.is_some() {
         return Vec::new();
     }
     model.dirty = true;

@@ -4,14 +4,13 @@ use crossterm::event::KeyEvent;
 use tui_input::Input;
 
 use super::Cmds;
-use super::ask::ask;
+use super::ask::{ask, refresh};
 use super::detail::inspect;
-use super::help::open_help;
 use super::messages::toast;
 use super::palette::open_palette;
 use crate::app::directory::{CountUsers, FindUsers, ListFrom, UserRows};
 use crate::console::field;
-use crate::console::keys::Action;
+use crate::console::keys::{Action, Place};
 use crate::console::link::Request;
 use crate::console::model::{End, Focus, Goal, Model, Screen, Slot, WINDOW_PAGE_ROWS, Window};
 use crate::console::view;
@@ -22,6 +21,13 @@ use crate::domain::user_filter::UserQuery;
 const FIND_MAX: usize = 500;
 /// Rows between the cursor and an end of the window from which on more is asked for.
 const AHEAD: usize = WINDOW_PAGE_ROWS / 2;
+
+/// Shows the users; on the other screens nobody followed what happened to them.
+pub(super) fn open_users(model: &mut Model, focus: Focus) -> Cmds {
+    let was_shown = matches!(model.screen, Screen::Users(_));
+    model.screen = Screen::Users(focus);
+    if was_shown { Vec::new() } else { refresh(model) }
+}
 
 /// Reads the part of the list again that is held.
 pub(super) fn find_again(model: &mut Model) -> Cmds {
@@ -37,7 +43,7 @@ pub(super) fn find_again(model: &mut Model) -> Cmds {
 /// The cursor stays where the operator has it while something lies over the list, or one user is looked at in full: an
 /// answer that is still to come does not move it.
 pub(super) fn hold_still(model: &mut Model) {
-    if model.overlay.is_some() || model.screen == Screen::Users(Focus::Detail) {
+    if model.overlay.is_some() || model.help.is_some() || model.screen == Screen::Users(Focus::Detail) {
         (model.users.goal, model.users.beyond) = (Goal::Stay, 0);
     }
 }
@@ -141,7 +147,7 @@ fn read_on(model: &mut Model) -> Cmds {
 
 /// To the first row of the whole list.
 pub(super) fn first(model: &mut Model) -> Cmds {
-    if model.users.window.as_ref().is_none_or(|window| window.before().is_none()) {
+    if model.users.window.as_ref().is_some_and(|window| window.before().is_none()) {
         return step_list(model, isize::MIN / 2);
     }
     find(model, ListFrom::Start, WINDOW_PAGE_ROWS, Goal::First)
@@ -149,7 +155,7 @@ pub(super) fn first(model: &mut Model) -> Cmds {
 
 /// To the last row of the whole list.
 pub(super) fn last(model: &mut Model) -> Cmds {
-    if model.users.window.as_ref().is_none_or(|window| window.after().is_none()) {
+    if model.users.window.as_ref().is_some_and(|window| window.after().is_none()) {
         return step_list(model, isize::MAX / 2);
     }
     find(model, ListFrom::End, WINDOW_PAGE_ROWS, Goal::Last)
@@ -195,7 +201,6 @@ fn line_of(model: &Model, user: Option<UserId>) -> usize {
 pub(super) fn find_key(model: &mut Model, event: KeyEvent, action: Option<Action>) -> Cmds {
     match action {
         Some(Action::ToList) => model.screen = Screen::Users(Focus::List),
-        Some(Action::Help) if model.users.find.value().is_empty() => open_help(model),
         Some(Action::Palette) if model.users.find.value().is_empty() => open_palette(model),
         Some(Action::Back) if model.failure.take().is_some() => {}
         Some(Action::Back) if model.users.find.value().is_empty() => model.screen = Screen::Users(Focus::List),
@@ -217,6 +222,7 @@ pub(super) fn drop_filter(model: &mut Model) -> Cmds {
     if model.users.filters.pop().is_some() {
         return new_search(model);
     }
-    toast(model, "there is no filter to drop: f adds one");
+    let key = model.keys.first(Place::List, Action::Filter);
+    toast(model, &format!("there is no filter to drop: {key} adds one"));
     Vec::new()
 }

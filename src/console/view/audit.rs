@@ -7,6 +7,7 @@ use ratatui::text::{Line, Span};
 use super::{BoxLine, body, boxed, centred, field_text, put, put_lines, put_right, signed, toned};
 use crate::app::views::AuditRow;
 use crate::console::audit_filter::WORDS;
+use crate::console::keys::{Action, Place};
 use crate::console::model::Model;
 use crate::console::text::{cut, fit, thousands, wrap};
 use crate::console::theme::Tone;
@@ -23,17 +24,18 @@ pub(super) fn draw(model: &Model, frame: &mut Frame<'_>) {
     let area = body(frame.area(), 2);
     let head = "  AUDIT     WHEN    WHO             WHAT                     WHOM";
     put(frame, area, area.x, area.y, toned(model, Tone::Title, head));
+    let key = |action| model.keys.first(Place::Audit, action);
     let Some(rows) = &model.audit.rows else {
         put(frame, area, area.x + 2, area.y + 1, "...");
         return;
     };
     if rows.is_empty() {
         let text = if model.audit.input.value().trim().is_empty() {
-            "No entries. Whatever happens to a user is written here."
+            "No entries. Whatever happens to a user is written here.".to_owned()
         } else if model.audit.next.is_some() {
-            "Nothing among the newest entries; G looks further back."
+            format!("Nothing among the newest entries; {} looks further back.", key(Action::Last))
         } else {
-            "Nothing has happened that matches. x drops the filter."
+            format!("Nothing has happened that matches. {} drops the filter.", key(Action::DropFilter))
         };
         put(frame, area, area.x + 2, area.y + 1, text);
         return;
@@ -69,7 +71,9 @@ fn filter(model: &Model, frame: &mut Frame<'_>) {
             signed(model, Tone::Bad, &cut(problem, usize::from(area.width).saturating_sub(12), model.theme.ellipsis()))
         }
         None if empty && model.audit.typing => toned(model, Tone::Quiet, cut(WORDS, room, model.theme.ellipsis())),
-        None if empty => toned(model, Tone::Quiet, "none: / types one"),
+        None if empty => {
+            toned(model, Tone::Quiet, format!("none: {} types one", model.keys.first(Place::Audit, Action::Filter)))
+        }
         None => Span::raw(text),
     };
     let is_problem = model.audit.problem.is_some();

@@ -85,7 +85,7 @@ fn menu(model: &Model, bulk: &Bulk, row: usize) -> Vec<BoxLine> {
         .into_iter()
         .enumerate()
         .map(|(index, deed)| {
-            let refused = bulk.refusal(deed, model.writes_refused());
+            let refused = bulk.refusal(deed, model.writes_refused().as_deref());
             super::menu::item(model, index == row, deed.letter(), deed.label(), refused.as_deref())
         })
         .collect()

@@ -48,10 +48,10 @@ fn lines(model: &Model, confirm: &Confirm, room: usize) -> Vec<BoxLine> {
 fn about(model: &Model, confirm: &Confirm, room: usize) -> Vec<BoxLine> {
     let texts = match &confirm.question {
         Question::Steer { job, .. } => {
-            vec![super::jobs::title(job), format!("asked by {}: \"{}\"", job.asked_by, job.reason)]
+            vec![crate::console::jobs::title(job), format!("asked by {}: \"{}\"", job.asked_by, job.reason)]
         }
         Question::Approve(row) | Question::Refuse(row) => vec![
-            format!("{}   {}", super::jobs::operation(&row.operation), row.email),
+            format!("{}   {}", crate::console::jobs::operation(row.operation), row.email),
             format!("asked by {}: \"{}\"", row.asked_by, row.reason),
         ],
     };

@@ -3,29 +3,45 @@
 use ratatui::Frame;
 use ratatui::layout::Position;
 use ratatui::text::{Line, Span};
-use tui_input::Input;
 
 use super::{BoxLine, boxed, centred, field_text, put, put_lines, toned};
 use crate::console::keys::{Bound, Place};
-use crate::console::model::Model;
+use crate::console::model::{Help, Model};
 use crate::console::text::{fit, wrap};
 use crate::console::theme::Tone;
 
 /// Columns of the keys.
 const KEY_COLUMNS: usize = 14;
 
-pub(super) fn draw(model: &Model, frame: &mut Frame<'_>, place: Place, filter: &Input, row: usize) {
-    let outer = centred(frame, 76, usize::from(frame.area().height).saturating_sub(3));
-    let inner = boxed(model, frame, outer, &format!("Help: {}", name(place)), "Esc closes");
-    let lines = lines(model, place, filter.value(), usize::from(inner.width));
+/// Rows of the box that are not for its lines: its frame and the filter.
+const OTHER_ROWS: usize = 3;
+const COLUMNS: u16 = 76;
+
+pub(super) fn draw(model: &Model, frame: &mut Frame<'_>, help: &Help) {
+    let Help { place, filter, row } = help;
+    let outer = centred(frame, COLUMNS, box_rows(frame.area().height));
+    let inner = boxed(model, frame, outer, &format!("Help: {}", name(*place)), "Esc closes");
+    let lines = lines(model, help, usize::from(inner.width));
     let (text, cursor) = field_text(filter, 40);
     put(frame, inner, inner.x, inner.y, Line::from(vec![toned(model, Tone::Title, "Filter: "), Span::raw(text)]));
     frame.set_cursor_position(Position::new(inner.x + 8 + u16::try_from(cursor).unwrap_or(0), inner.y));
     let mut rest = inner;
     rest.y += 1;
     rest.height = rest.height.saturating_sub(1);
-    let hidden = row.min(lines.len().saturating_sub(usize::from(rest.height)));
+    let hidden = (*row).min(lines.len().saturating_sub(usize::from(rest.height)));
     put_lines(frame, rest, lines.into_iter().skip(hidden).collect());
+}
+
+fn box_rows(screen_rows: u16) -> usize {
+    usize::from(screen_rows).saturating_sub(3)
+}
+
+/// Lines that there is no room for.
+#[must_use]
+pub fn rows_to_scroll(model: &Model, help: &Help) -> usize {
+    let (columns, rows) = model.size;
+    let lines = lines(model, help, usize::from(columns.min(COLUMNS)).saturating_sub(4)).len();
+    lines.saturating_sub(box_rows(rows).saturating_sub(OTHER_ROWS))
 }
 
 const fn name(place: Place) -> &'static str {
@@ -47,8 +63,8 @@ const fn name(place: Place) -> &'static str {
     }
 }
 
-fn lines(model: &Model, place: Place, filter: &str, room: usize) -> Vec<BoxLine> {
-    let filter = filter.to_lowercase();
+fn lines(model: &Model, help: &Help, room: usize) -> Vec<BoxLine> {
+    let (place, filter) = (help.place, help.filter.value().to_lowercase());
     // Whoever asks in Find wants to know what comes behind it as well.
     let own: Vec<Bound<'_>> = model.keys.bindings(place).collect();
     let list = model

@@ -1,8 +1,9 @@
 //! What lies under a place of the screen.
 
 use super::users;
-use super::{Screen, body};
+use super::{Screen, body, tab_names};
 use crate::console::model::{Focus, LinkState, Model};
+use crate::console::text::width;
 use crate::domain::id::UserId;
 use ratatui::layout::Rect;
 
@@ -22,7 +23,7 @@ pub fn hit(model: &Model, column: u16, row: u16) -> Option<Hit> {
     }
     let alone = model.screen == Screen::Users(Focus::Detail) && !model.is_wide();
     if row == 0 {
-        return if alone { Some(Hit::Screen(Screen::Users(Focus::List))) } else { tab(column).map(Hit::Screen) };
+        return if alone { Some(Hit::Screen(Screen::Users(Focus::List))) } else { tab(model, column).map(Hit::Screen) };
     }
     if !matches!(model.screen, Screen::Users(_)) || alone {
         return None;
@@ -37,12 +38,12 @@ pub fn hit(model: &Model, column: u16, row: u16) -> Option<Hit> {
 }
 
 /// The screen whose name stands there in the header: each takes its letters and one column on either side.
-fn tab(column: u16) -> Option<Screen> {
+fn tab(model: &Model, column: u16) -> Option<Screen> {
     let mut left = 1;
-    Screen::ALL.iter().find_map(|(screen, name)| {
-        let right = left + name.len() + 2;
+    tab_names(model).find_map(|(screen, name)| {
+        let right = left + width(&name) + 2;
         let here = (left..right).contains(&usize::from(column));
         left = right + 1;
-        here.then_some(*screen)
+        here.then_some(screen)
     })
 }

@@ -30,6 +30,9 @@ pub(super) fn draw(model: &Model, frame: &mut Frame<'_>) {
     };
     let is_roomy = area.height >= ROOMY_ROWS;
     let mut pen = Pen { y: area.y, area };
+    if let Some(problem) = &model.home.problem {
+        pen.line(frame, Line::from(vec![Span::raw(" "), signed(model, Tone::Bad, &shown(problem))]));
+    }
     adoption(model, frame, &mut pen, overview);
     pen.blank(is_roomy);
     attention(model, frame, &mut pen, overview);
@@ -60,10 +63,13 @@ impl Pen {
 
 fn adoption(model: &Model, frame: &mut Frame<'_>, pen: &mut Pen, overview: &Overview) {
     let (with, of) = overview.roles.iter().fold((0, 0), |(with, of), role| (with + role.with, of + role.of));
-    let all = format!("{} of {}  {}", thousands(with), thousands(of), percent(with, of, 1));
+    let all = match of {
+        0 => "no users yet".to_owned(),
+        _ => format!("{} of {}  {}", thousands(with), thousands(of), percent(with, of, 1)),
+    };
     let head =
         Line::from(vec![Span::raw(" "), toned(model, Tone::Title, "2FA ADOPTION"), Span::raw(format!("    {all}"))]);
-    if let Some((then, of_then)) = overview.with_week_ago
+    if let Some((then, of_then)) = overview.with_week_ago.filter(|(_, of_then)| of > 0 && *of_then > 0)
         && usize::from(pen.area.width) > head.width() + 24
     {
         let change = share(with, of) - share(then, of_then);
@@ -71,7 +77,7 @@ fn adoption(model: &Model, frame: &mut Frame<'_>, pen: &mut Pen, overview: &Over
     }
     pen.line(frame, head);
     let digits = overview.roles.iter().map(|role| width(&thousands(role.of))).max().unwrap_or(1);
-    for role in &overview.roles {
+    for role in overview.roles.iter().filter(|role| role.of > 0) {
         pen.line(frame, role_line(model, role, digits, usize::from(pen.area.width)));
     }
     pen.line(frame, enrolments(model, overview, usize::from(pen.area.width)));
@@ -91,9 +97,9 @@ fn role_line(model: &Model, role: &Adoption, digits: usize, columns: usize) -> L
     Line::from(vec![Span::raw(text), toned(model, tone, bar)])
 }
 
-/// The share in percent; of nobody, nobody is missing.
+/// The share of somebody in percent.
 fn share(with: u64, of: u64) -> f64 {
-    if of == 0 { 100.0 } else { count(with) / count(of) * 100.0 }
+    count(with) / count(of.max(1)) * 100.0
 }
 
 #[allow(clippy::cast_precision_loss, reason = "users are far fewer than a double can count")]

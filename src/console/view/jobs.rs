@@ -6,11 +6,12 @@ use ratatui::text::{Line, Span};
 
 use super::{body, put, signed, toned};
 use crate::app::approvals::ApprovalRow;
-use crate::app::jobs::{JobDetail, JobOutcome, JobRow};
-use crate::console::model::Model;
-use crate::console::text::{ago, cut, cut_email, date, fit, shown, thousands, until};
+use crate::app::jobs::JobRow;
+use crate::console::jobs::{operation, outcome, state, summary, title};
+use crate::console::keys::{Action, Place};
+use crate::console::model::{Model, OpenJob};
+use crate::console::text::{ago, cut, cut_email, fit, shown, thousands, until};
 use crate::console::theme::Tone;
-use crate::domain::job::{JobKind, JobState};
 
 /// Columns of a bar between its brackets.
 const BAR_COLUMNS: usize = 10;
@@ -38,17 +39,19 @@ fn all(model: &Model, frame: &mut Frame<'_>, area: Rect) {
         lines.push((Line::default(), false));
     }
     lines.push((toned(model, Tone::Title, " JOBS").into(), false));
+    if let Some(problem) = &model.jobs.problem {
+        let problem = signed(model, Tone::Bad, &shown(problem));
+        lines.push((Line::from(vec![Span::raw("   "), problem]), false));
+    }
     match &model.jobs.rows {
-        None => lines.push((
-            match &model.jobs.problem {
-                Some(problem) => Line::from(vec![Span::raw("   "), signed(model, Tone::Bad, &shown(problem))]),
-                None => Line::from("   ..."),
-            },
-            false,
-        )),
+        None if model.jobs.problem.is_some() => {}
+        None => lines.push((Line::from("   ..."), false)),
         Some(rows) if rows.is_empty() => {
-            let text = "   No jobs. Mark users (Space, or * for all) and press a there: that makes one.";
-            lines.push((Line::from(cut(text, room, model.theme.ellipsis())), false));
+            let [mark, all, act] =
+                [Action::Mark, Action::MarkAll, Action::Actions].map(|action| model.keys.first(Place::List, action));
+            let text =
+                format!("   No jobs. Mark users ({mark}, or {all} for all) and press {act} there: that makes one.");
+            lines.push((Line::from(cut(&text, room, model.theme.ellipsis())), false));
         }
         Some(rows) => {
             for row in rows {
@@ -68,7 +71,7 @@ fn all(model: &Model, frame: &mut Frame<'_>, area: Rect) {
 
 fn approval_line(model: &Model, row: &ApprovalRow, room: usize) -> Line<'static> {
     let left = until(model.now, row.expires_at);
-    let operation = fit(operation(&row.operation), 16, model.theme.ellipsis());
+    let operation = fit(operation(row.operation), 16, model.theme.ellipsis());
     let by = fit(&shown(&row.asked_by), 10, model.theme.ellipsis());
     let email = fit(&cut_email(&shown(&row.email), 30, model.theme.ellipsis()), 31, "");
     let rest = format!("{left:<7}\"{}\"", shown(&row.reason));
@@ -77,21 +80,6 @@ fn approval_line(model: &Model, row: &ApprovalRow, room: usize) -> Line<'static>
         signed(model, Tone::Waiting, &operation),
         Span::raw(cut(&format!(" {email}{by} {rest}"), room.saturating_sub(21), model.theme.ellipsis())),
     ])
-}
-
-/// What waits, in words.
-#[must_use]
-pub fn operation(name: &str) -> &str {
-    match name {
-        "reset_two_factor" => "reset 2FA",
-        "revoke_backup_codes" => "revoke codes",
-        "demand_re_enrolment" => "force re-enrol",
-        "revoke_sessions" => "sign out",
-        "revoke_all_api_keys" => "revoke API keys",
-        "send_two_factor_reset_link" => "send reset link",
-        "set_user_active" => "(de)activate",
-        other => other,
-    }
 }
 
 fn job_line(model: &Model, row: &JobRow, room: usize) -> Line<'static> {
@@ -116,28 +104,6 @@ fn job_line(model: &Model, row: &JobRow, room: usize) -> Line<'static> {
     ])
 }
 
-/// What a job does.
-#[must_use]
-pub fn title(row: &JobRow) -> String {
-    match &row.kind {
-        JobKind::RemindToEnrol => "remind to enrol".to_owned(),
-        JobKind::RequireEnrolment { from } => format!("require by {}", date(*from)),
-        JobKind::DemandReEnrolment => "force re-enrol".to_owned(),
-        JobKind::ResetTwoFactor => "reset 2FA".to_owned(),
-    }
-}
-
-/// The sign and the word for how far a job is.
-#[must_use]
-pub const fn state(state: JobState) -> (Tone, &'static str) {
-    match state {
-        JobState::Running => (Tone::Waiting, "running"),
-        JobState::Paused => (Tone::Care, "paused"),
-        JobState::Stopped => (Tone::Off, "stopped"),
-        JobState::Done => (Tone::Good, "done"),
-    }
-}
-
 fn bar(model: &Model, finished: u64, of: u64) -> String {
     let full = finished.saturating_mul(BAR_COLUMNS as u64).checked_div(of).unwrap_or(BAR_COLUMNS as u64);
     let full = usize::try_from(full).unwrap_or(0).min(BAR_COLUMNS);
@@ -147,7 +113,7 @@ fn bar(model: &Model, finished: u64, of: u64) -> String {
 
 // ----------------------------------------------------------------------------------------------------------- one job
 
-fn one(model: &Model, frame: &mut Frame<'_>, area: Rect, open: &JobDetail) {
+fn one(model: &Model, frame: &mut Frame<'_>, area: Rect, open: &OpenJob) {
     let row = &open.row;
     let (tone, word) = state(row.state);
     let room = usize::from(area.width);
@@ -167,48 +133,31 @@ fn one(model: &Model, frame: &mut Frame<'_>, area: Rect, open: &JobDetail) {
     let asked =
         format!("asked by {} {} ago: \"{}\"", shown(&row.asked_by), ago(model.now, row.created_at), shown(&row.reason));
     put(frame, area, area.x + 1, area.y + 2, cut(&asked, room.saturating_sub(2), ellipsis));
+    if let Some(problem) = &model.jobs.problem {
+        put(frame, area, area.x + 1, area.y + 3, signed(model, Tone::Bad, &shown(problem)));
+    }
     put(frame, area, area.x, area.y + 4, toned(model, Tone::Title, "   OUTCOME    USER"));
-    if open.results.is_empty() {
+    if open.count() == 0 {
         put(frame, area, area.x + 3, area.y + 5, "Nobody was dealt with yet.");
         return;
     }
     let height = usize::from(area.height.saturating_sub(5));
-    let hidden = (model.jobs.result + 1).saturating_sub(height);
-    let rows = open.results.iter().enumerate().skip(hidden).zip(area.y + 5..area.bottom());
-    for ((index, result), y) in rows {
+    let hidden = (open.cursor + 1).saturating_sub(height);
+    for (index, y) in (hidden..open.count()).zip(area.y + 5..area.bottom()) {
+        let mark = if index == open.cursor { " > " } else { "   " };
+        let Some(result) = open.result(index) else {
+            put(frame, area, area.x, y, format!("{mark}..."));
+            continue;
+        };
         let (tone, word) = outcome(result.outcome);
         let number = result.audit_number.map_or(String::new(), |number| format!("  audit #{}", thousands(number)));
         let note = result.note.as_deref().map_or(String::new(), |note| format!("  {}", shown(note)));
         let text = format!("  {}{number}{note}", cut_email(&shown(&result.email), 40, ellipsis));
         let line = Line::from(vec![
-            Span::raw(if index == model.jobs.result { " > " } else { "   " }),
+            Span::raw(mark),
             signed(model, tone, &fit(word, 8, "")),
             Span::raw(cut(&text, room.saturating_sub(13), ellipsis)),
         ]);
-        put(frame, area, area.x, y, if index == model.jobs.result { line.style(model.theme.chosen()) } else { line });
-    }
-}
-
-/// The figures of a job.
-#[must_use]
-pub fn summary(row: &JobRow) -> String {
-    let note = row.rate_note.as_deref().map_or(String::new(), |note| format!("; {}", shown(note)));
-    format!(
-        "{} done, {} skipped, {} failed of {}{note}",
-        thousands(row.done),
-        thousands(row.skipped),
-        thousands(row.failed),
-        thousands(row.users)
-    )
-}
-
-/// The sign and the word for what became of one user.
-#[must_use]
-pub const fn outcome(outcome: JobOutcome) -> (Tone, &'static str) {
-    match outcome {
-        JobOutcome::Done => (Tone::Good, "done"),
-        JobOutcome::Skipped => (Tone::Off, "skipped"),
-        JobOutcome::Failed => (Tone::Bad, "failed"),
-        JobOutcome::Waiting => (Tone::Waiting, "waiting"),
+        put(frame, area, area.x, y, if index == open.cursor { line.style(model.theme.chosen()) } else { line });
     }
 }

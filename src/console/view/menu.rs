@@ -6,6 +6,7 @@ use ratatui::text::{Line, Span};
 use super::{BoxLine, boxed, centred, put_lines, toned};
 use crate::console::copy;
 use crate::console::dialog;
+use crate::console::keys::{Action, Place};
 use crate::console::model::{FILTERS, JobRef, Model, SORTS};
 use crate::console::text::{fit, shown};
 use crate::console::theme::Tone;
@@ -70,7 +71,8 @@ pub(super) fn draw_copy(model: &Model, frame: &mut Frame<'_>, row: usize, alone:
         })
         .collect();
     let outer = centred(frame, 76, lines.len() + 2);
-    let (title, hint) = if alone { ("Show alone", "") } else { ("Copy", "Y shows it alone") };
+    let hint = format!("{} shows it alone", model.keys.first(Place::Menu, Action::ShowAlone));
+    let (title, hint) = if alone { ("Show alone", "") } else { ("Copy", hint.as_str()) };
     let inner = boxed(model, frame, outer, title, hint);
     put_lines(frame, inner, lines);
 }
@@ -89,7 +91,7 @@ fn line(model: &Model, chosen: bool, letter: char, label: &str, tone: Tone, note
 
 /// What can be done to an approval or a job.
 pub(super) fn draw_job_actions(model: &Model, frame: &mut Frame<'_>, row: usize, on: &JobRef) {
-    let items = crate::console::update::jobs::items(model, on);
+    let items = crate::console::confirm::items(model, on);
     let lines: Vec<BoxLine> = items
         .iter()
         .enumerate()

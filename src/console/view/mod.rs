@@ -11,10 +11,10 @@ mod enrol;
 pub mod entry;
 mod explain;
 mod export;
-mod help;
+pub mod help;
 mod hit;
 pub mod home;
-pub mod jobs;
+mod jobs;
 mod menu;
 mod palette;
 mod panel;
@@ -35,7 +35,6 @@ use super::keys::{Action, Bound, Place};
 use super::model::{Focus, LinkState, Model, Overlay, Panel, SIZE_MIN, Screen};
 use super::text::{countdown, cut_email, end_of, fit, shown, time_of_day, width};
 use super::theme::Tone;
-use super::update::place;
 use crate::app::audit::ServerStatus;
 use crate::app::views::UserRow;
 use crate::domain::time::Timestamp;
@@ -53,7 +52,7 @@ const FAILURE_ROWS_MAX: u16 = 3;
 pub fn draw(model: &Model, frame: &mut Frame<'_>) {
     let area = frame.area();
     if area.width < SIZE_MIN.0 || area.height < SIZE_MIN.1 {
-        too_small(frame);
+        too_small(model, frame);
         return;
     }
     if let Some(Overlay::Enrol(enrol)) = &model.overlay {
@@ -66,7 +65,7 @@ pub fn draw(model: &Model, frame: &mut Frame<'_>) {
     }
     header(model, frame);
     match (&model.link, model.screen) {
-        (LinkState::Absent(why), _) => absent(frame, why),
+        (LinkState::Absent(why), _) => absent(model, frame, why),
         (_, Screen::Users(Focus::Detail)) if !model.is_wide() => {
             detail::draw(model, frame, body(area, DETAIL_TOP), true);
         }
@@ -78,6 +77,9 @@ pub fn draw(model: &Model, frame: &mut Frame<'_>) {
     message(model, frame);
     footer(model, frame);
     overlay(model, frame);
+    if let Some(help) = &model.help {
+        help::draw(model, frame, help);
+    }
 }
 
 fn overlay(model: &Model, frame: &mut Frame<'_>) {
@@ -88,7 +90,6 @@ fn overlay(model: &Model, frame: &mut Frame<'_>) {
         Some(Overlay::JobActions { row, on }) => menu::draw_job_actions(model, frame, *row, on),
         Some(Overlay::Confirm(confirm)) => confirm::draw(model, frame, confirm),
         Some(Overlay::Bulk(bulk)) => bulk::draw(model, frame, bulk),
-        Some(Overlay::Help { place, filter, row }) => help::draw(model, frame, *place, filter, *row),
         Some(Overlay::Filters { row }) => menu::draw_filters(model, frame, *row),
         Some(Overlay::Sorts { row }) => menu::draw_sorts(model, frame, *row),
         Some(Overlay::Actions { row, .. }) => menu::draw_actions(model, frame, *row),
@@ -116,9 +117,16 @@ pub fn state_word(row: &UserRow, now: Timestamp) -> String {
     users::state(row, now).1
 }
 
-fn too_small(frame: &mut Frame<'_>) {
+fn too_small(model: &Model, frame: &mut Frame<'_>) {
     let area = frame.area();
-    let text = format!("Terminal is {}x{}, needs {}x{}; q quits", area.width, area.height, SIZE_MIN.0, SIZE_MIN.1);
+    let text = format!(
+        "Terminal is {}x{}, needs {}x{}; {} quits",
+        area.width,
+        area.height,
+        SIZE_MIN.0,
+        SIZE_MIN.1,
+        model.keys.first(Place::List, Action::Quit)
+    );
     for (line, y) in super::text::wrap(&text, usize::from(area.width)).into_iter().zip(area.y..) {
         put(frame, area, area.x, y, line);
     }
@@ -176,15 +184,21 @@ fn header(model: &Model, frame: &mut Frame<'_>) {
 
 fn tabs(model: &Model) -> Line<'static> {
     let mut spans = vec![Span::raw(" ")];
-    for (index, (screen, name)) in Screen::ALL.iter().enumerate() {
+    for (index, (screen, name)) in tab_names(model).enumerate() {
         spans.push(Span::raw(if index > 0 { "|" } else { "" }));
-        spans.push(if model.screen.is(*screen) {
+        spans.push(if model.screen.is(screen) {
             toned(model, Tone::Title, format!("[{}]", name.to_uppercase()))
         } else {
             Span::raw(format!(" {name} "))
         });
     }
     Line::from(spans)
+}
+
+/// The screens with their names and keys, as the header has them.
+fn tab_names(model: &Model) -> impl Iterator<Item = (Screen, String)> {
+    let key = |action| model.keys.first(if action == Action::Home { Place::List } else { Place::Home }, action);
+    Screen::ALL.iter().map(move |(screen, name, action)| (*screen, format!("{name} {}", key(*action))))
 }
 
 fn right_header(model: &Model, place: bool) -> Line<'static> {
@@ -284,8 +298,9 @@ type FooterKey = (Cow<'static, str>, &'static str);
 
 /// The keys for the footer with their words, most important first, and help, for which room is kept.
 fn footer_keys(model: &Model) -> (Vec<FooterKey>, Option<FooterKey>) {
-    let place = place(model);
+    let place = model.place();
     let simple = match &model.overlay {
+        _ if model.help.is_some() => false,
         Some(Overlay::Name(_)) => return (vec![("Enter".into(), "turn writes on"), ("Esc".into(), "cancel")], None),
         Some(Overlay::Bulk(bulk)) if bulk.seconds_left(model.now).is_some() => {
             return (vec![("Esc".into(), "stop, nothing changes")], None);
@@ -306,25 +321,30 @@ fn footer_keys(model: &Model) -> (Vec<FooterKey>, Option<FooterKey>) {
     let named = |bound: Bound<'_>, word| (bound.shown(), word);
     let open = model.keys.binding(Place::Absent, Action::OpenStore).filter(|_| absent);
     let open = open.map(|bound| named(bound, "open the store directly"));
-    let typing = place == Place::Find && !model.users.find.value().is_empty();
     let listed = model.keys.bindings(place).filter(|bound| !bound.binding.short.is_empty());
     let no_reset = !matches!(&model.overlay, Some(Overlay::Panel(Panel::Reset { .. })));
     let idle = |action| simple && action == Action::Toggle || no_reset && action == Action::Enrol;
     let listed = listed.filter(|bound| !idle(bound.binding.action));
     let (help, others): (Vec<_>, Vec<_>) = listed.partition(|bound| bound.binding.action == Action::Help);
     let others = others.into_iter().map(|bound| named(bound, bound.binding.short));
-    let help = help.into_iter().next().filter(|_| !typing).map(|bound| named(bound, bound.binding.short));
-    (open.into_iter().chain(others).collect(), help)
+    let help = help.into_iter().next().filter(|_| !model.is_typing()).map(|bound| named(bound, bound.binding.short));
+    // In a dialog the way out is worth more than help.
+    let (last, help) = if place == Place::Dialog { (help, None) } else { (None, help) };
+    (open.into_iter().chain(others).chain(last).collect(), help)
 }
 
-fn absent(frame: &mut Frame<'_>, why: &str) {
+fn absent(model: &Model, frame: &mut Frame<'_>, why: &str) {
     let area = frame.area();
     let mut lines = super::text::wrap(&shown(why), usize::from(area.width).saturating_sub(4));
     lines.insert(0, "Not connected:".to_owned());
     lines.push(String::new());
-    lines.push("r  try the server again".to_owned());
-    lines.push("o  open the store directly: no server can start meanwhile, and mails wait".to_owned());
-    lines.push("q  quit".to_owned());
+    for (action, text) in [
+        (Action::Retry, "try the server again"),
+        (Action::OpenStore, "open the store directly: no server can start meanwhile, and mails wait"),
+        (Action::Quit, "quit"),
+    ] {
+        lines.push(format!("{}  {text}", model.keys.first(Place::Absent, action)));
+    }
     for (line, y) in lines.into_iter().zip(3..area.bottom().saturating_sub(2)) {
         put(frame, area, 2, y, line);
     }

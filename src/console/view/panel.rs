@@ -5,6 +5,7 @@ use ratatui::text::{Line, Span};
 
 use super::{BoxLine, boxed, centred, put_lines, signed, toned};
 use crate::app::reset::TwoFactorReset;
+use crate::console::keys::{Action, Place};
 use crate::console::model::{Model, Panel};
 use crate::console::text::{count, fit, shown, time_of_day, wrap};
 use crate::console::theme::Tone;
@@ -22,8 +23,10 @@ pub(super) fn draw(model: &Model, frame: &mut Frame<'_>, panel: &Panel) {
             let mut lines: Vec<BoxLine> = vec![shown(email).into(), "".into()];
             lines.extend(wrap(&shown(text), room).into_iter().map(BoxLine::from));
             lines.push("".into());
-            let how = "It is on the Jobs screen (4) of every operator's console, for a quarter of an hour.";
-            lines.extend(wrap(how, room).into_iter().map(BoxLine::from));
+            let key = model.keys.first(Place::List, Action::Jobs);
+            let how =
+                format!("It is on the Jobs screen ({key}) of every operator's console, for a quarter of an hour.");
+            lines.extend(wrap(&how, room).into_iter().map(BoxLine::from));
             (lines, "Waits for a second operator".to_owned())
         }
         Panel::Done { done, took_ms } => {

@@ -81,7 +81,7 @@ fn find_line(model: &Model, frame: &mut Frame<'_>) {
     } else {
         format!("{} of {}   {} ms", hits(users.hits), thousands(users.total), users.took_ms)
     };
-    let found = if model.stale { format!("{found}  (stale)") } else { found };
+    let found = if model.is_stale() { format!("{found}  (stale)") } else { found };
     let found = if model.is_wide() { format!("{found}   {}", order(model)) } else { found };
     let room = usize::from(area.width).saturating_sub(9 + width(&found));
     let (text, cursor) = field_text(&users.find, room);
@@ -105,7 +105,7 @@ fn order(model: &Model) -> String {
 fn filter_line(model: &Model, frame: &mut Frame<'_>) {
     let area = frame.area();
     let (users, narrow) = (&model.users, area.width < 80);
-    let key = |action| model.keys.binding(Place::List, action).map(|bound| bound.first()).unwrap_or_default();
+    let key = |action| model.keys.first(Place::List, action);
     let mut spans = vec![Span::raw(" ")];
     for (index, filter) in users.filters.iter().enumerate() {
         let is_last = index + 1 == users.filters.len();
