@@ -30,7 +30,7 @@ fn main() {
     let parent = wanted.map_or_else(|| PathBuf::from("."), PathBuf::from);
     let directory = tempfile::tempdir_in(parent).unwrap();
     let runtime = Runtime::new().unwrap();
-    let store = Arc::new(SledStore::open(&directory.path().join("store"), CACHE_MIB).unwrap());
+    let store = Arc::new(SledStore::open(directory.path(), CACHE_MIB).unwrap());
 
     println!("durable commits (record of {VALUE_BYTES} B, index entry, counter), latencies in ms");
     println!(

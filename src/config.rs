@@ -26,6 +26,7 @@ const PATTERN_BYTES_MAX: usize = 1024 * 1024;
 pub struct Config {
     pub server: Server,
     pub store: Store,
+    pub backup: Backup,
     pub email: Email,
     pub password: Password,
     pub two_factor: TwoFactor,
@@ -73,6 +74,17 @@ pub enum Engine {
 #[serde(deny_unknown_fields)]
 pub struct Sled {
     pub cache_mib: u64,
+}
+
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Backup {
+    /// 0: none by themselves.
+    pub every_hours: u32,
+    /// Those that stay.
+    pub keep: usize,
+    /// Empty: `<data_dir>/backups`.
+    pub dir: PathBuf,
 }
 
 #[derive(Clone, Debug, Deserialize, Serialize)]

@@ -24,6 +24,7 @@ fn run(Cli { global, command }: Cli, output: Output) -> Result<(), Failure> {
             arguments.run(&global, loaded.config, loaded.file.as_deref())
         }
         Command::Operate(command) => command.run(&global, global.load()?.config, output),
+        Command::Rebuild(command) => command.run(&global.load()?.config, output),
         Command::Config(command) => command.run(&global, output),
         Command::Openapi => pages::openapi(),
         Command::Completions { shell } => pages::completions(shell),

@@ -16,6 +16,7 @@ use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::net::UnixStream;
+use tokio::sync::mpsc;
 
 use super::{
     ANSWER_BYTES_MAX, HEADER_OPERATOR, HEADER_PROTOCOL, HEADER_REQUEST_ID, HEADER_VERSION, Operator, PROGRAM, PROTOCOL,
@@ -98,6 +99,24 @@ impl SocketClient {
         let chunks = response.into_body().into_data_stream().take_while(|chunk| ready(chunk.is_ok()));
         let numbers = chunks.scan(String::new(), |rest, chunk| ready(Some(numbers(rest, &chunk.unwrap_or_default()))));
         Ok(numbers.flat_map(stream::iter).boxed())
+    }
+
+    /// A backup, piece by piece.
+    pub async fn backup(&self) -> Result<mpsc::Receiver<Bytes>> {
+        let response = self.send(Method::GET, "/backup", Bytes::new(), &new_request_id()).await?;
+        if response.status() != StatusCode::OK {
+            return Err(read(response).await.err().unwrap_or_else(|| lost(ANSWER_LOST)));
+        }
+        let (to, pieces) = mpsc::channel(1);
+        let mut chunks = response.into_body().into_data_stream();
+        tokio::spawn(async move {
+            while let Some(Ok(chunk)) = chunks.next().await {
+                if to.send(chunk).await.is_err() {
+                    break;
+                }
+            }
+        });
+        Ok(pieces)
     }
 
     pub(super) async fn exchange(&self, method: Method, path: &str, body: Bytes, request_id: &str) -> Result<Bytes> {

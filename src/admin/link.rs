@@ -8,7 +8,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures_util::stream::BoxStream;
+use tokio::sync::mpsc;
 
 use super::client::SocketClient;
 use super::{PROTOCOL, Version, clean_label, new_request_id, socket_path};
@@ -95,7 +97,7 @@ impl Link {
             }
             check_data_dir(data_dir)?;
             match instance::open(Arc::clone(config), role).await {
-                Ok(app) => return Ok(Self::Offline(OfflineApp { app, operator, role: role.to_owned() })),
+                Ok(app) => return Ok(Self::to(app, operator, role)),
                 Err(OpenError::Held { holder: name }) => holder = name,
                 Err(error) => return Err(LinkError::Open(error)),
             }
@@ -109,6 +111,12 @@ impl Link {
             .await?
             .map(Self::Live)
             .ok_or_else(|| LinkError::NoServer { data_dir: config.server.data_dir.clone() })
+    }
+
+    /// Goes to a program in this process.
+    #[must_use]
+    pub fn to(app: App, operator: Operator, role: &str) -> Self {
+        Self::Offline(OfflineApp { app, operator, role: role.to_owned() })
     }
 
     /// Runs an operation. A connection that fails is [`Error::Unavailable`], and
@@ -139,6 +147,17 @@ impl Link {
         match self {
             Self::Live(client) => client.events().await,
             Self::Offline(offline) => Ok(offline.app.watch_audit()),
+        }
+    }
+
+    /// A backup, piece by piece. One that breaks off is noticed when it is read back.
+    pub async fn backup(&self) -> Result<mpsc::Receiver<Bytes>> {
+        match self {
+            Self::Live(client) => client.backup().await,
+            Self::Offline(offline) => {
+                let running = offline.app.begin_backup(offline.actor(&new_request_id()))?;
+                Ok(running.pieces)
+            }
         }
     }
 
@@ -219,7 +238,11 @@ pub struct OfflineApp {
 
 impl OfflineApp {
     async fn call_as<O: Operation>(&self, request_id: &str, operation: O) -> Result<O::Reply> {
-        let actor = Actor {
+        self.app.call_to_the_end(&self.actor(request_id), operation).await
+    }
+
+    fn actor(&self, request_id: &str) -> Actor {
+        Actor {
             // Who can open the store can do anything to it.
             identity: Identity::Operator {
                 uid: self.operator.uid,
@@ -229,7 +252,6 @@ impl OfflineApp {
             address: None,
             user_agent: Some(self.role.clone()),
             request_id: clean_label(request_id),
-        };
-        self.app.call_to_the_end(&actor, operation).await
+        }
     }
 }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::{FutureExt, StreamExt};
+use futures_util::{FutureExt, StreamExt, stream};
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::combinators::UnsyncBoxBody;
@@ -214,6 +214,7 @@ impl Service {
         match (&head.method, head.uri.path()) {
             (&Method::GET, "/hello") => Ok(whole((StatusCode::OK, b"null".to_vec()))),
             (&Method::GET, "/events") => Ok((StatusCode::OK, self.events())),
+            (&Method::GET, "/backup") => self.backup(actor(peer, &head.headers)),
             (&Method::POST, path) if path.starts_with("/op/") => {
                 let name = path.trim_start_matches("/op/");
                 let body = read(body).await?;
@@ -221,6 +222,23 @@ impl Service {
             }
             _ => Err(Error::NotFound { detail: "no such path on the admin socket".into() }),
         }
+    }
+
+    /// A backup as it is made. It ends before its trailer when something goes wrong, which whoever reads it notices.
+    fn backup(&self, actor: Actor) -> Result<(StatusCode, Body), Error> {
+        let running = self.app.begin_backup(actor)?;
+        tokio::spawn(async move {
+            match running.outcome.await {
+                Ok(Ok(trailer)) => tracing::info!(version = trailer.version, entries = trailer.entries, "backed up"),
+                Ok(Err(error)) => tracing::error!(%error, "a backup broke off"),
+                Err(error) => tracing::error!(%error, "a backup broke off"),
+            }
+        });
+        let pieces = stream::unfold(running.pieces, async |mut pieces| {
+            let piece = pieces.recv().await?;
+            Some((Ok(Frame::data(piece)), pieces))
+        });
+        Ok((StatusCode::OK, StreamBody::new(pieces).boxed_unsync()))
     }
 
     /// The numbers of new audit entries, one on a line, until the client has enough or the server stops. It ends, too,

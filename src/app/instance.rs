@@ -18,6 +18,7 @@ use crate::config::{Config, Engine};
 use crate::domain::text;
 use crate::domain::vault::{KEY_BYTES, Vault};
 use crate::records::{Records, keys};
+use crate::store::backup::{BackupError, Reader};
 use crate::store::lock::{DataLock, LockError};
 use crate::store::memory::MemoryStore;
 use crate::store::sled::SledStore;
@@ -47,7 +48,34 @@ pub async fn open(config: Arc<Config>, role: &str) -> Result<App, OpenError> {
         .map_err(|error| OpenError::Store(format!("the store could not be opened: {error}")))??;
     let records = Records::new(Arc::clone(&store));
     let vault = open_vault(&config, &records).await?;
-    Ok(App(Arc::new(Inner {
+    Ok(assemble(config, mode, Some(lock), records, vault))
+}
+
+/// Opens the program over what a backup holds, in memory: to look at it, with the secret key that the configuration
+/// names. Blocking work runs on the blocking pool.
+pub async fn open_backup(config: Arc<Config>, file: &Path) -> Result<App, OpenError> {
+    let path = file.to_owned();
+    let store = tokio::task::spawn_blocking(move || read_backup(&path))
+        .await
+        .map_err(|error| OpenError::Store(format!("the backup could not be read: {error}")))??;
+    let records = Records::new(Arc::new(store));
+    let vault = open_vault(&config, &records).await?;
+    Ok(assemble(config, Mode::Offline, None, records, vault))
+}
+
+fn read_backup(file: &Path) -> Result<MemoryStore, OpenError> {
+    let failed = |error: BackupError| OpenError::Store(format!("the backup {}: {error}", file.display()));
+    let input = fs::File::open(file).map_err(|error| failed(error.into()))?;
+    let mut reader = Reader::open(std::io::BufReader::new(input)).map_err(failed)?;
+    let store = MemoryStore::new();
+    while let Some(changes) = reader.changes().map_err(failed)? {
+        store.apply(changes).map_err(|error| failed(error.into()))?;
+    }
+    Ok(store)
+}
+
+fn assemble(config: Arc<Config>, mode: Mode, lock: Option<DataLock>, records: Records, vault: Vault) -> App {
+    App(Arc::new(Inner {
         hasher: Hasher::new(&config.password),
         throttle: Throttle::default(),
         requests: Requests::default(),
@@ -57,12 +85,12 @@ pub async fn open(config: Arc<Config>, role: &str) -> Result<App, OpenError> {
         after_answering: Arc::new(Semaphore::new(AFTER_ANSWERING_MAX as usize)),
         started_at: clock::now(),
         search: Arc::default(),
-        lock: Mutex::new(Some(lock)),
+        lock: Mutex::new(lock),
         mode,
         records,
         config,
         vault,
-    })))
+    }))
 }
 
 impl App {
@@ -81,22 +109,8 @@ impl App {
 impl App {
     /// A program without files: its store is in memory and its secret key a constant.
     pub(super) fn in_memory(config: Config) -> Self {
-        Self(Arc::new(Inner {
-            hasher: Hasher::new(&config.password),
-            throttle: Throttle::default(),
-            requests: Requests::default(),
-            outbox_bell: Notify::new(),
-            job_bell: Notify::new(),
-            is_closed: std::sync::atomic::AtomicBool::new(false),
-            after_answering: Arc::new(Semaphore::new(AFTER_ANSWERING_MAX as usize)),
-            started_at: clock::now(),
-            search: Arc::default(),
-            lock: Mutex::new(None),
-            mode: Mode::Live,
-            records: Records::new(Arc::new(MemoryStore::new())),
-            config: Arc::new(config),
-            vault: Vault::new(&[7; KEY_BYTES]),
-        }))
+        let records = Records::new(Arc::new(MemoryStore::new()));
+        assemble(Arc::new(config), Mode::Live, None, records, Vault::new(&[7; KEY_BYTES]))
     }
 }
 
@@ -109,7 +123,7 @@ fn open_files(config: &Config, role: &str) -> Result<(DataLock, Arc<dyn Store>),
     let store: Arc<dyn Store> = match config.store.engine {
         Engine::Memory => Arc::new(MemoryStore::new()),
         Engine::Sled => {
-            let store = SledStore::open(&data_dir.join("store"), config.store.sled.cache_mib);
+            let store = SledStore::open(data_dir, config.store.sled.cache_mib);
             Arc::new(store.map_err(|error| OpenError::Store(error.to_string()))?)
         }
     };

@@ -90,6 +90,9 @@ pub enum ProblemKind {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct VerifyStore {
     pub state: Option<VerifyState>,
+    /// Begin with the audit trail, which is the last part.
+    #[serde(default)]
+    pub only_audit: bool,
 }
 
 impl Operation for VerifyStore {
@@ -98,7 +101,7 @@ impl Operation for VerifyStore {
     type Reply = VerifyPage;
 
     async fn run(self, cx: &Context<'_>) -> Result<Self::Reply> {
-        Check { cx, repairs: false }.page(self.state).await
+        Check { cx, repairs: false }.page(self.state, if self.only_audit { Part::Audit } else { Part::Users }).await
     }
 }
 
@@ -114,7 +117,7 @@ impl Operation for RepairStore {
     type Reply = VerifyPage;
 
     async fn run(self, cx: &Context<'_>) -> Result<Self::Reply> {
-        Check { cx, repairs: true }.page(self.state).await
+        Check { cx, repairs: true }.page(self.state, Part::Users).await
     }
 }
 
@@ -140,11 +143,11 @@ impl Findings {
 }
 
 impl Check<'_> {
-    async fn page(&self, state: Option<VerifyState>) -> Result<VerifyPage> {
+    async fn page(&self, state: Option<VerifyState>, first: Part) -> Result<VerifyPage> {
         let mut state = match state {
             Some(state) => state,
             None => VerifyState {
-                part: Part::Users,
+                part: first,
                 after: None,
                 range: 0,
                 count: self.begin_count().await?,

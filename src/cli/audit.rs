@@ -35,6 +35,9 @@ Examples:
   doorward audit export audit.jsonl
   doorward audit export --since 2026-11-01 --until 2026-12-01 > november.jsonl")]
     Export(Export),
+    /// Follow the chain of entries and say where one was changed, removed, moved or put in
+    #[command(after_help = "Example:\n  doorward audit verify")]
+    Verify,
 }
 
 /// Which entries.
@@ -104,6 +107,7 @@ impl Command {
         match self {
             Self::List(list) => list.run(link, output).await,
             Self::Export(export) => export.run(link, output).await,
+            Self::Verify => super::verify::audit(link, output).await,
         }
     }
 }

@@ -3,6 +3,7 @@
 //! The names of commands, flags and exit codes are a contract with scripts.
 
 pub mod audit;
+pub mod backup;
 pub mod config;
 pub mod console;
 mod dump;
@@ -44,7 +45,7 @@ const VERSION: &str =
 
 /// Accounts and second factors in one file: an HTTP server, a terminal console, and these commands.
 ///
-/// `user`, `2fa`, `key`, `session`, `job` and `audit` work while the server runs and when it does not. USER is an e-mail
+/// `user`, `2fa`, `key`, `session`, `job`, `audit` and `backup` work while the server runs and when it does not. USER is an e-mail
 /// address, a UUID or a numeric id.
 #[derive(Debug, Parser)]
 #[command(
@@ -103,6 +104,8 @@ pub enum Command {
     Console(console::Arguments),
     #[command(flatten)]
     Operate(Operate),
+    #[command(flatten)]
+    Rebuild(backup::Rebuild),
     /// Look at the configuration
     #[command(subcommand, after_help = "Example:\n  doorward config check")]
     Config(config::Command),
@@ -147,14 +150,23 @@ pub enum Operate {
     /// The audit trail
     #[command(subcommand, after_help = "Example:\n  doorward audit list --user ada@example.com")]
     Audit(audit::Command),
-    /// Check every record, index, counter and link of the audit trail
+    /// Check every record, index, counter and link of the audit trail, of the store or of a backup
     #[command(after_help = "\
 Examples:
   doorward verify
   doorward verify --repair
+  doorward verify /backup/doorward.backup
 
 Works while the server runs and when it does not. The exit code is 1 when something is wrong.")]
     Verify(verify::Arguments),
+    /// Write everything in the store to a file, while the server runs or not
+    #[command(after_help = "\
+Examples:
+  doorward backup /backup/doorward.backup
+  doorward backup - | ssh vault 'cat > doorward.backup'
+
+The secret key is not in it: keep a copy of secret.key in another place. The server also makes backups by itself ([backup]).")]
+    Backup(backup::BackupArguments),
 }
 
 impl Cli {
@@ -206,7 +218,13 @@ impl Operate {
             {
                 user::make_data_dir(&config)?;
             }
-            let link = Link::connect(&config, global.operator(), ROLE).await?;
+            let link = match &self {
+                Self::Verify(verify::Arguments { file: Some(file), .. }) => {
+                    let app = crate::app::instance::open_backup(Arc::clone(&config), file).await?;
+                    Link::to(app, global.operator(), ROLE)
+                }
+                _ => Link::connect(&config, global.operator(), ROLE).await?,
+            };
             let result = match self {
                 Self::User(command) => command.run(&link, output).await,
                 Self::TwoFactor(command) => command.run(&link, output).await,
@@ -215,6 +233,7 @@ impl Operate {
                 Self::Job(command) => command.run(&link, output).await,
                 Self::Audit(command) => command.run(&link, output).await,
                 Self::Verify(arguments) => arguments.run(&link, output).await,
+                Self::Backup(arguments) => arguments.run(&link, &config, output).await,
             };
             link.close().await;
             result

@@ -32,6 +32,26 @@ impl Progress {
         Self { output, what, bar, done: 0, total }
     }
 
+    /// Begins something of which nobody knows how much it is; bytes are shown as they pass.
+    pub(super) fn bytes(output: Output, what: &'static str) -> Self {
+        let bar = (output.has_notes() && io::stderr().is_terminal()).then(|| {
+            let bar = ProgressBar::no_length();
+            if let Ok(style) = ProgressStyle::with_template("{msg}: {bytes}, {bytes_per_sec}") {
+                bar.set_style(style);
+            }
+            bar.set_message(what);
+            bar
+        });
+        Self { output, what, bar, done: 0, total: 0 }
+    }
+
+    /// Shows so many bytes.
+    pub(super) fn advance_to(&self, bytes: u64) {
+        if let Some(bar) = &self.bar {
+            bar.set_position(bytes);
+        }
+    }
+
     pub(super) fn advance(&mut self, steps: u64) {
         let before = self.done;
         self.done += steps;

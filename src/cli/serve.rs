@@ -67,6 +67,7 @@ async fn serve_open(app: &App, config: &Arc<Config>, groups: Option<Groups>, sig
     parts.spawn(sweep(app.clone(), until(&stopped)));
     parts.spawn(search(app.clone(), until(&stopped)));
     parts.spawn(run_jobs(app.clone(), until(&stopped)));
+    parts.spawn(back_up(app.clone(), until(&stopped)));
 
     welcome_first_start(app, address).await?;
     tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "ready");
@@ -122,6 +123,14 @@ async fn run_jobs(app: App, shutdown: impl Future<Output = ()>) {
             app.run_jobs().await;
             std::future::pending::<()>().await;
         } => {}
+        () = shutdown => {}
+    }
+}
+
+/// Makes backups when they are due.
+async fn back_up(app: App, shutdown: impl Future<Output = ()>) {
+    tokio::select! {
+        () = app.back_up_for_ever() => {}
         () = shutdown => {}
     }
 }

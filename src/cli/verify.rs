@@ -1,5 +1,7 @@
 //! `doorward verify`: checks the store, live or stopped, and mends what follows from the users' records.
 
+use std::path::PathBuf;
+
 use clap::Args;
 use serde::Serialize;
 
@@ -14,8 +16,10 @@ const SHOWN_MAX: usize = 50;
 
 #[derive(Debug, Args)]
 pub struct Arguments {
+    /// A backup, which is read into memory [default: the store]
+    pub(super) file: Option<PathBuf>,
     /// Make the indexes and counters of users what the users' records say
-    #[arg(long)]
+    #[arg(long, conflicts_with = "file")]
     repair: bool,
 }
 
@@ -31,41 +35,49 @@ struct Report {
 
 impl Arguments {
     pub async fn run(self, link: &Link, output: Output) -> Result<(), Failure> {
-        let report = self.check(link, output).await?;
-        output.answer(&report, || report.text(self.repair))?;
-        let left = report.problems.len() - report.repaired;
-        match left {
+        let report = check(link, output, self.repair, false).await?;
+        report.tell(output, self.repair)
+    }
+}
+
+/// Checks the audit trail alone.
+pub(super) async fn audit(link: &Link, output: Output) -> Result<(), Failure> {
+    check(link, output, false, true).await?.tell(output, false)
+}
+
+/// Asks page by page.
+async fn check(link: &Link, output: Output, repairs: bool, only_audit: bool) -> Result<Report, Failure> {
+    let mut report = Report::default();
+    let mut progress: Option<Progress> = None;
+    let mut state = None;
+    loop {
+        let page = if repairs {
+            link.call(RepairStore { state }).await?
+        } else {
+            link.call(VerifyStore { state, only_audit }).await?
+        };
+        progress.get_or_insert_with(|| Progress::start(output, "checking", page.of)).advance(page.looked_at);
+        report.looked_at += page.looked_at;
+        report.problems.extend(page.problems);
+        report.notes.extend(page.notes);
+        state = page.state;
+        if state.is_none() {
+            report.repaired = report.problems.iter().filter(|problem| problem.is_repaired).count();
+            return Ok(report);
+        }
+    }
+}
+
+impl Report {
+    fn tell(&self, output: Output, repairs: bool) -> Result<(), Failure> {
+        output.answer(self, || self.text(repairs))?;
+        match self.problems.len() - self.repaired {
             0 => Ok(()),
             1 => Err(Failure::Failed("the store has a problem".to_owned())),
             many => Err(Failure::Failed(format!("the store has {many} problems"))),
         }
     }
 
-    /// Asks page by page.
-    async fn check(&self, link: &Link, output: Output) -> Result<Report, Failure> {
-        let mut report = Report::default();
-        let mut progress: Option<Progress> = None;
-        let mut state = None;
-        loop {
-            let page = if self.repair {
-                link.call(RepairStore { state }).await?
-            } else {
-                link.call(VerifyStore { state }).await?
-            };
-            progress.get_or_insert_with(|| Progress::start(output, "checking", page.of)).advance(page.looked_at);
-            report.looked_at += page.looked_at;
-            report.problems.extend(page.problems);
-            report.notes.extend(page.notes);
-            state = page.state;
-            if state.is_none() {
-                report.repaired = report.problems.iter().filter(|problem| problem.is_repaired).count();
-                return Ok(report);
-            }
-        }
-    }
-}
-
-impl Report {
     fn text(&self, repairs: bool) -> String {
         let mut lines = Vec::new();
         for problem in self.problems.iter().take(SHOWN_MAX) {

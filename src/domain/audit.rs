@@ -79,6 +79,7 @@ events! {
     ApprovalAsked = "approval.asked",
     ApprovalRefused = "approval.refused",
     StoreRepaired = "store.repaired",
+    StoreBackedUp = "store.backed_up",
     JobStarted = "job.started",
     JobPaused = "job.paused",
     JobResumed = "job.resumed",

@@ -1,4 +1,4 @@
-//! The form of a stored record, and the only place that knows bincode.
+//! The form of a stored record, and the only place that knows how one lies in bincode.
 //!
 //! A record is: format number (one byte), body (bincode 2, standard configuration), CRC-32 of the key, the format
 //! number and the body (four bytes, little endian). The key is part of the checksum, so that a record found under

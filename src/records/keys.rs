@@ -79,6 +79,9 @@ pub const OUTBOX_FAILED_COUNTER: &[u8] = b"counter/outbox_failed";
 /// Names the secret key that this store is sealed with.
 pub const SECRET_KEY_ID: &[u8] = b"meta/secret_key_id";
 
+/// When the newest backup was begun, in microseconds since 1970 (eight bytes, big endian).
+pub const BACKUP_MARK: &[u8] = b"meta/backup";
+
 /// The indexes of users: every entry follows from a user's record.
 pub const USER_INDEXES: &[&[u8]] = &[
     EMAIL,

@@ -1,7 +1,8 @@
-//! Kills a writing process with SIGKILL at random moments and looks for what it had acknowledged.
+//! Ends a writing process at random moments and looks for what it had acknowledged.
 //!
-//! The process is this test binary again, told by a variable to be the writer. It shows that an acknowledged commit is
-//! in the kernel's hands and that a group is all or nothing; it cannot show what a power cut does.
+//! The process is this test binary again, told by a variable to be the writer. A kill shows that an acknowledged commit is
+//! in the kernel's hands and that a group is all or nothing. A power cut is a copy of the image that the store's file system
+//! lies in, taken while the writer stands still: what the kernel had not yet written is not in it.
 
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -37,6 +38,128 @@ fn no_acknowledged_commit_is_lost_by_kill_9() {
     }
 }
 
+/// How many times to cut the power; 12 if not set.
+const POWER_CUTS: &str = "DOORWARD_POWER_CUTS";
+const IMAGE_BYTES: u64 = 192 * 1024 * 1024;
+
+/// `scripts/fault-tests` runs it.
+#[test]
+#[ignore = "needs root, loop devices and mkfs.ext4"]
+fn no_acknowledged_commit_is_lost_by_a_power_cut() {
+    let rounds: u32 = std::env::var(POWER_CUTS).map_or(12, |rounds| rounds.parse().unwrap());
+    let (mut acknowledged_in_all, mut not_opened) = (0, 0);
+    let directory = tempfile::tempdir().unwrap();
+    let image = directory.path().join("image");
+    for first in (0..rounds).step_by(8) {
+        std::fs::File::create(&image).unwrap().set_len(IMAGE_BYTES).unwrap();
+        system("mkfs.ext4", &["-q", "-F", image.to_str().unwrap()]);
+        let disk = Mounted::new(&image, &directory.path().join("disk"));
+        let mut acknowledged = BTreeSet::new();
+        for round in first..rounds.min(first + 8) {
+            let mut writer = Running::start(&disk.0.join("data"));
+            let lines = writer.lines();
+            let until = std::time::Instant::now() + Duration::from_millis(u64::from(getrandom::u32().unwrap()) % 2_500);
+            let mut before = 0;
+            while let Ok(line) = lines.recv_timeout(until.saturating_duration_since(std::time::Instant::now())) {
+                before += usize::from(acknowledged.insert(line));
+            }
+            let pid = rustix::process::Pid::from_child(&writer.0);
+            rustix::process::kill_process(pid, rustix::process::Signal::STOP).unwrap();
+            let copied = directory.path().join("copied");
+            std::fs::copy(&image, &copied).unwrap();
+            drop(writer);
+            let after_cut = Mounted::new(&copied, &directory.path().join("after"));
+            let data = after_cut.0.join("data");
+            if let Err(error) = std::panic::catch_unwind(|| check(&data, &acknowledged, round)) {
+                let said = error.downcast_ref::<String>().cloned().unwrap_or_default();
+                assert!(said.contains("did not open"), "round {round}: {said}");
+                not_opened += 1;
+                rebuild(&data);
+                check(&data, &acknowledged, round);
+            }
+            acknowledged_in_all += before;
+            println!(
+                "cut {} times, {acknowledged_in_all} acknowledged, {not_opened} did not open by themselves",
+                round + 1
+            );
+        }
+        drop(disk);
+        assert!(!acknowledged.is_empty(), "the writer writes nothing");
+    }
+}
+
+/// Room that is given back after the disk was full.
+const FILLER_BYTES: usize = 6 * 1024 * 1024;
+
+/// `scripts/fault-tests` runs it.
+#[test]
+#[ignore = "needs root, loop devices and mkfs.ext4"]
+fn no_acknowledged_commit_is_lost_by_a_full_disk() {
+    let rounds: u32 = std::env::var(POWER_CUTS).map_or(4, |rounds| rounds.parse().unwrap());
+    let directory = tempfile::tempdir().unwrap();
+    let image = directory.path().join("image");
+    let mut acknowledged_in_all = 0;
+    for round in 0..rounds {
+        let room = u64::from(getrandom::u32().unwrap() % 24) * 1024 * 1024;
+        std::fs::File::create(&image).unwrap().set_len(24 * 1024 * 1024 + room).unwrap();
+        system("mkfs.ext4", &["-q", "-F", image.to_str().unwrap()]);
+        let disk = Mounted::new(&image, &directory.path().join("disk"));
+        std::fs::write(disk.0.join("filler"), vec![1; FILLER_BYTES]).unwrap();
+        let data = disk.0.join("data");
+        let mut writer = Running::start(&data);
+        // It ends by itself when there is no room left.
+        let acknowledged: BTreeSet<String> = writer.lines().into_iter().collect();
+        assert!(!writer.0.wait().unwrap().success() || !acknowledged.is_empty());
+        std::fs::remove_file(disk.0.join("filler")).unwrap();
+        check(&data, &acknowledged, round);
+        acknowledged_in_all += acknowledged.len();
+        println!("full {} times, {acknowledged_in_all} acknowledged", round + 1);
+    }
+    assert!(acknowledged_in_all > 0, "the writer writes nothing");
+}
+
+/// What `doorward recover` does when there is no backup.
+fn rebuild(data: &Path) {
+    let directory = data.join(super::sled::JOURNAL_DIRECTORY);
+    let id = journal::store_id(&directory).unwrap().unwrap();
+    let rebuild = super::sled::Rebuild::begin(data, 8).unwrap();
+    let mut version = Version::default();
+    for frame in journal::frames_after(&directory, Some(id), version).unwrap() {
+        let frame = frame.unwrap();
+        rebuild.apply(&frame.changes).unwrap();
+        version = frame.to;
+    }
+    rebuild.finish(id, version, true, "cut").unwrap();
+}
+
+/// An image that is mounted until this is dropped.
+struct Mounted(std::path::PathBuf);
+
+impl Mounted {
+    fn new(image: &Path, at: &Path) -> Self {
+        std::fs::create_dir_all(at).unwrap();
+        system("mount", &["-o", "loop", image.to_str().unwrap(), at.to_str().unwrap()]);
+        Self(at.into())
+    }
+}
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        // A store that is just being let go of keeps it busy for a moment.
+        for _ in 0..100 {
+            if Command::new("umount").arg(&self.0).stderr(Stdio::null()).status().is_ok_and(|status| status.success()) {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+fn system(program: &str, arguments: &[&str]) {
+    let status = Command::new(program).args(arguments).status().unwrap();
+    assert!(status.success(), "{program} {arguments:?}: {status}");
+}
+
 /// The writer: clients that each, for ever, put an entry, count it and log it in one batch, and print its key once
 /// it is acknowledged.
 #[test]
@@ -69,17 +192,9 @@ async fn write_for_ever(store: Arc<dyn Store>, client: u8) {
 
 /// Lets the writer run for a random while, kills it, and returns the keys it had acknowledged.
 fn run_and_kill(directory: &Path) -> Vec<String> {
-    let mut child = Running(
-        Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "store::crash::writer", "--ignored", "--nocapture"])
-            .env(DIRECTORY, directory)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap(),
-    );
+    let mut writer = Running::start(directory);
     let random = getrandom::u32().unwrap();
-    let mut output = BufReader::new(child.0.stdout.take().unwrap());
+    let mut output = BufReader::new(writer.0.stdout.take().unwrap());
     let mut text = String::new();
     // Half of the kills come while it starts or soon after, half after a number of commits.
     if random.is_multiple_of(2) {
@@ -89,16 +204,47 @@ fn run_and_kill(directory: &Path) -> Vec<String> {
             output.read_line(&mut text).unwrap();
         }
     }
-    child.0.kill().unwrap();
+    writer.0.kill().unwrap();
     output.read_to_string(&mut text).unwrap();
-    child.0.wait().unwrap();
-    text.split_inclusive('\n')
-        .filter_map(|line| Some(line.split_once("ack ")?.1.strip_suffix('\n')?.to_owned()))
-        .collect()
+    writer.0.wait().unwrap();
+    text.split_inclusive('\n').filter_map(acknowledged_key).collect()
+}
+
+/// The key in a whole line of the writer.
+fn acknowledged_key(line: &str) -> Option<String> {
+    Some(line.split_once("ack ")?.1.strip_suffix('\n')?.to_owned())
 }
 
 /// Kills the writer also when the test fails.
 struct Running(Child);
+
+impl Running {
+    fn start(directory: &Path) -> Self {
+        let child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "store::crash::writer", "--ignored", "--nocapture"])
+            .env(DIRECTORY, directory)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn();
+        Self(child.unwrap())
+    }
+
+    /// The keys as they are acknowledged.
+    fn lines(&mut self) -> std::sync::mpsc::Receiver<String> {
+        let (to, lines) = std::sync::mpsc::channel();
+        let mut output = BufReader::new(self.0.stdout.take().unwrap());
+        std::thread::spawn(move || {
+            let mut line = String::new();
+            while output.read_line(&mut line).is_ok_and(|read| read > 0) {
+                if acknowledged_key(&line).is_some_and(|key| to.send(key).is_err()) {
+                    break;
+                }
+                line.clear();
+            }
+        });
+        lines
+    }
+}
 
 impl Drop for Running {
     fn drop(&mut self) {
@@ -110,7 +256,7 @@ impl Drop for Running {
 fn check(directory: &Path, acknowledged: &BTreeSet<String>, round: u32) {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     runtime.block_on(async {
-        let store = SledStore::open(directory, 8).unwrap();
+        let store = SledStore::open(directory, 8).unwrap_or_else(|error| panic!("round {round} did not open: {error}"));
         for key in acknowledged {
             let entry = store.get(key.as_bytes()).await.unwrap();
             assert_eq!(entry.unwrap_or_else(|| panic!("round {round} lost {key}")).value, key.repeat(20).into_bytes());

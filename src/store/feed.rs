@@ -67,6 +67,11 @@ impl Feed {
         self.wakeup.send_replace(());
     }
 
+    /// Whether all changes above a version are still here.
+    pub fn reaches(&self, from: Version) -> bool {
+        from >= self.ring().complete_above
+    }
+
     /// See [`super::Store::watch`].
     pub fn watch(self: &Arc<Self>, prefix: &[u8], from: Version) -> BoxStream<'static, Result<Change, StoreError>> {
         let watcher = Watcher {

@@ -11,7 +11,7 @@ use futures_util::stream::BoxStream;
 use super::apply::effects;
 use super::feed::Feed;
 use super::{
-    Batch, Change, Commit, Cursor, Entry, Order, PAGE_ENTRIES_MAX, Page, Receipt, Store, StoreError, Version,
+    Batch, Change, Commit, Cursor, Entry, Order, PAGE_ENTRIES_MAX, Page, Receipt, Store, StoreError, StoreId, Version,
     check_key, scan_range,
 };
 
@@ -33,6 +33,19 @@ impl MemoryStore {
     #[must_use]
     pub fn new() -> Self {
         Self { state: Mutex::default(), feed: Feed::new(Version::default()) }
+    }
+
+    /// A store that holds what these changes leave, taken over in order.
+    pub fn apply(&self, changes: Vec<Change>) -> Result<(), StoreError> {
+        let mut state = self.state()?;
+        for Change { key, value, version } in changes {
+            state.version = state.version.max(version);
+            match value {
+                Some(value) => drop(state.entries.insert(key, (version, value))),
+                None => drop(state.entries.remove(&key)),
+            }
+        }
+        Ok(())
     }
 
     fn state(&self) -> Result<MutexGuard<'_, State>, StoreError> {
@@ -104,6 +117,14 @@ impl Store for MemoryStore {
 
     fn version(&self) -> Version {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).version
+    }
+
+    fn id(&self) -> StoreId {
+        StoreId::default()
+    }
+
+    async fn covered(&self, _version: Version) -> Result<(), StoreError> {
+        Ok(())
     }
 
     async fn bytes(&self) -> Result<u64, StoreError> {

@@ -8,12 +8,15 @@
 //! watchers (`feed`); `queue` is the line before sled's writer thread. `contract` is the suite both pass, `crash` kills
 //! the disk engine. [`lock`] keeps a second process out of the data directory.
 
+pub mod backup;
+pub mod journal;
 pub mod lock;
 pub mod memory;
 pub mod sled;
 
 mod apply;
 mod feed;
+mod frames;
 mod queue;
 
 #[cfg(test)]
@@ -24,6 +27,8 @@ mod crash;
 use async_trait::async_trait;
 use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
+
+pub use journal::StoreId;
 
 /// Longest key, in bytes.
 pub const KEY_BYTES_MAX: usize = 512;
@@ -57,8 +62,8 @@ pub trait Store: Send + Sync + 'static {
     /// and is answered when everything it could have seen is durable.
     async fn commit(&self, batch: Batch) -> Result<Commit, StoreError>;
 
-    /// The committed changes below `prefix` with a version above `from`, in order, as they become durable. An engine
-    /// keeps only recent changes; a reader that fell behind (or asks for older ones) gets [`StoreError::Lagged`] as the
+    /// The committed changes below `prefix` with a version above `from`, in order, as they become durable. A reader that
+    /// fell behind, or asks for changes that the engine does not keep any more, gets [`StoreError::Lagged`] as the
     /// last item and has to read the present state instead. Deleting what was not there is reported like any delete.
     /// When the store closes or fails, the last item is [`StoreError::Unavailable`].
     fn watch(&self, prefix: &[u8], from: Version) -> BoxStream<'static, Result<Change, StoreError>>;
@@ -68,6 +73,12 @@ pub trait Store: Send + Sync + 'static {
 
     /// The version of the newest durable commit.
     fn version(&self) -> Version;
+
+    /// Which store this is: its journal and its backups have the same id.
+    fn id(&self) -> StoreId;
+
+    /// Takes note that a verified backup holds everything up to a version: an engine with a journal lets go of that part.
+    async fn covered(&self, version: Version) -> Result<(), StoreError>;
 
     /// How much room the store takes, in bytes: on disk, where it is kept there.
     async fn bytes(&self) -> Result<u64, StoreError>;

@@ -53,6 +53,7 @@ mod pages;
 mod preferences;
 mod pty;
 mod races;
+mod recovery;
 mod requests;
 mod reset;
 mod reset_link;

@@ -72,7 +72,7 @@ pub async fn fill(config: Arc<Config>, wanted: Wanted, progress: impl Fn(u64)) -
     let data_dir = &config.server.data_dir;
     let since = clock::now().to_rfc3339_z();
     let _lock = DataLock::acquire(data_dir, "command", &since).map_err(|error| error.to_string())?;
-    let store = SledStore::open(&data_dir.join("store"), wanted.cache_mib).map_err(|error| error.to_string())?;
+    let store = SledStore::open(data_dir, wanted.cache_mib).map_err(|error| error.to_string())?;
     let store: Arc<dyn Store> = Arc::new(store);
     let there = Records::new(Arc::clone(&store)).counter(keys::USER_NUMBER_COUNTER).await;
     match there {

@@ -12,7 +12,7 @@ async fn checked(world: &World, repairs: bool) -> (Vec<Problem>, Vec<String>) {
         let page: VerifyPage = if repairs {
             world.run(&operator(), RepairStore { state }).await.unwrap()
         } else {
-            world.run(&operator(), VerifyStore { state }).await.unwrap()
+            world.run(&operator(), VerifyStore { state, only_audit: false }).await.unwrap()
         };
         problems.extend(page.problems);
         notes.extend(page.notes);

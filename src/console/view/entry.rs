@@ -102,6 +102,7 @@ const fn words(event: Event) -> &'static str {
         Event::ApprovalAsked => "approval asked for",
         Event::ApprovalRefused => "approval refused",
         Event::StoreRepaired => "indexes repaired",
+        Event::StoreBackedUp => "backup taken",
         Event::JobStarted => "job started",
         Event::JobPaused => "job paused",
         Event::JobResumed => "job resumed",

@@ -1,0 +1,214 @@
+//! Backups of the running store: on demand, as a stream, and on a schedule, into a directory, with old ones removed.
+//!
+//! A scheduled backup counts only when it has been read back whole. Then what the newest but one holds leaves the
+//! journal: should the newest turn out bad, the one before it and the journal still rebuild everything.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, BufReader, Write as _};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::mpsc;
+
+use super::audit::Note;
+use super::{Actor, App, Context, Identity, Permission};
+use crate::clock;
+use crate::config::{Config, Engine};
+use crate::domain::audit::Event;
+use crate::domain::time::Timestamp;
+use crate::error::Result;
+use crate::records::keys;
+pub use crate::store::backup::Trailer;
+use crate::store::backup::{self, BackupError, Header, Reader};
+use crate::store::{Batch, Version};
+
+const EXTENSION: &str = ".backup";
+/// What a backup is called until it is known to be good.
+const UNFINISHED: &str = ".unfinished";
+/// Pieces of a backup that wait for whoever takes them.
+const PIECES_AHEAD: usize = 4;
+/// How often the schedule is looked at.
+const LOOK: Duration = Duration::from_secs(5);
+/// When a store that has no backup gets its first, in seconds after the start: until then its journal has everything.
+const FIRST_S: i64 = 15 * 60;
+/// Before a scheduled backup that failed is tried again.
+const RETRY: Duration = Duration::from_mins(10);
+
+/// A backup that is being made: pieces to take, and the outcome.
+pub struct Running {
+    pub pieces: mpsc::Receiver<Bytes>,
+    pub outcome: tokio::task::JoinHandle<std::result::Result<Trailer, BackupError>>,
+}
+
+/// What a file holds that was read from its beginning to its end.
+#[derive(Clone, Debug)]
+pub struct Verified {
+    pub header: Header,
+    pub trailer: Trailer,
+}
+
+impl App {
+    /// Begins a backup of everything in the store. It leaves an entry in the audit trail, behind what it holds.
+    pub fn begin_backup(&self, actor: Actor) -> Result<Running> {
+        Context { app: self, actor: &actor, now: clock::now(), step: None, approved: None }
+            .check(Permission::OPERATOR_WRITE)?;
+        let (out, pieces) = mpsc::channel(PIECES_AHEAD);
+        let app = self.clone();
+        let outcome = tokio::spawn(async move {
+            let cx = Context { app: &app, actor: &actor, now: clock::now(), step: None, approved: None };
+            let store = app.records().store();
+            let header = Header {
+                store: store.id(),
+                made_at: cx.now.as_micros(),
+                program: env!("CARGO_PKG_VERSION").to_owned(),
+                begun: store.version().0,
+            };
+            let mark = Batch::default().put(keys::BACKUP_MARK, cx.now.as_micros().to_be_bytes());
+            // What the schedule does is in the log; who takes everything out by hand is in the trail.
+            let mark = match &actor.identity {
+                Identity::System => mark,
+                _ => cx.audited(mark, Note::new(Event::StoreBackedUp).detail("version", header.begun)),
+            };
+            backup::write(&**store, &header, mark, out).await
+        });
+        Ok(Running { pieces, outcome })
+    }
+
+    /// Makes backups when they are due, and removes those that are too many, for as long as the program runs.
+    pub async fn back_up_for_ever(&self) {
+        if self.0.config.backup.every_hours == 0 || self.0.config.store.engine == Engine::Memory {
+            return std::future::pending().await;
+        }
+        loop {
+            let pause = match self.back_up_if_due().await {
+                Ok(()) => LOOK,
+                Err(reason) => {
+                    tracing::error!(reason, "the scheduled backup failed; it is tried again");
+                    RETRY
+                }
+            };
+            tokio::time::sleep(pause).await;
+        }
+    }
+
+    async fn back_up_if_due(&self) -> std::result::Result<(), String> {
+        let config = self.0.config.clone();
+        let newest = blocking(move || backup_files(&config).first().and_then(|file| made_at(file))).await?;
+        let every_s = i64::from(self.0.config.backup.every_hours) * 3_600;
+        let due_at = match newest {
+            Some(newest) => newest.plus_seconds(every_s),
+            None => self.0.started_at.plus_seconds(FIRST_S),
+        };
+        if clock::now() >= due_at { self.back_up_to_directory().await.map(drop) } else { Ok(()) }
+    }
+
+    /// Makes a backup in the configured directory, reads it back, and lets old ones and what they cover go.
+    pub async fn back_up_to_directory(&self) -> std::result::Result<PathBuf, String> {
+        let begun = clock::now();
+        let actor = Actor {
+            identity: Identity::System,
+            address: None,
+            user_agent: None,
+            request_id: format!("backup-{}", begun.as_seconds()),
+        };
+        let Running { pieces, outcome } = self.begin_backup(actor).map_err(|error| error.to_string())?;
+        let directory = directory(&self.0.config);
+        let path = directory.join(file_name(begun));
+        let unfinished = directory.join(format!("{}{UNFINISHED}", file_name(begun)));
+        let to = unfinished.clone();
+        let written = blocking(move || write_pieces(&directory, &to, pieces, |_| ())).await?;
+        outcome.await.map_err(|error| error.to_string())?.map_err(|error| error.to_string())?;
+        written.map_err(|error| format!("cannot write {}: {error}", unfinished.display()))?;
+        let config = self.0.config.clone();
+        let covered = blocking(move || finish(&config, &unfinished, &path).map(|covered| (path, covered))).await?;
+        let (path, covered) = covered.map_err(|error| error.to_string())?;
+        if let Some(version) = covered {
+            self.records().store().covered(version).await.map_err(|error| error.to_string())?;
+        }
+        tracing::info!(file = %path.display(), seconds = clock::now().seconds_since(begun), "backed up");
+        Ok(path)
+    }
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> std::result::Result<T, String> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| error.to_string())
+}
+
+/// Where scheduled backups lie.
+pub fn directory(config: &Config) -> PathBuf {
+    if config.backup.dir.as_os_str().is_empty() {
+        config.server.data_dir.join("backups")
+    } else {
+        config.backup.dir.clone()
+    }
+}
+
+/// The scheduled backups there are, the newest first.
+pub fn backup_files(config: &Config) -> Vec<PathBuf> {
+    let entries = fs::read_dir(directory(config)).into_iter().flatten();
+    let mut files: Vec<PathBuf> =
+        entries.filter_map(|entry| Some(entry.ok()?.path())).filter(|path| made_at(path).is_some()).collect();
+    files.sort_by_key(|path| std::cmp::Reverse(made_at(path)));
+    files
+}
+
+/// `doorward-20261126T130745Z.backup`.
+pub fn file_name(at: Timestamp) -> String {
+    let stamp: String = at.to_rfc3339_z().chars().take(19).filter(char::is_ascii_alphanumeric).collect();
+    format!("doorward-{stamp}Z{EXTENSION}")
+}
+
+/// When a scheduled backup was made, as its name says.
+fn made_at(path: &Path) -> Option<Timestamp> {
+    let stamp = path.file_name()?.to_str()?.strip_prefix("doorward-")?.strip_suffix(EXTENSION)?;
+    let (date, time) = stamp.strip_suffix('Z')?.split_once('T')?;
+    let part = |text: &str, at: std::ops::Range<usize>| text.get(at).map(str::to_owned);
+    let date = [part(date, 0..4)?, part(date, 4..6)?, part(date, 6..8)?].join("-");
+    let time = [part(time, 0..2)?, part(time, 2..4)?, part(time, 4..6)?].join(":");
+    Timestamp::parse(&format!("{date}T{time}Z"))
+}
+
+/// Writes pieces as they come and makes the file durable. `written` hears how many bytes there are.
+pub fn write_pieces(
+    directory: &Path,
+    path: &Path,
+    mut pieces: mpsc::Receiver<Bytes>,
+    written: impl Fn(u64),
+) -> io::Result<()> {
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    let mut bytes = 0;
+    while let Some(piece) = pieces.blocking_recv() {
+        file.write_all(&piece)?;
+        bytes += piece.len() as u64;
+        written(bytes);
+    }
+    file.sync_all()
+}
+
+/// Reads a backup from its beginning to its end.
+pub fn read_back(path: &Path, mut read: impl FnMut(u64)) -> std::result::Result<Verified, BackupError> {
+    let mut reader = Reader::open(BufReader::new(File::open(path)?))?;
+    while reader.changes()?.is_some() {
+        read(reader.bytes());
+    }
+    let trailer = reader.trailer().cloned().ok_or(BackupError::Torn(reader.bytes()))?;
+    Ok(Verified { header: reader.header().clone(), trailer })
+}
+
+/// Gives a backup its name once it is good, and removes those that are too many; says up to which version the journal is
+/// not needed any more.
+fn finish(config: &Config, unfinished: &Path, path: &Path) -> std::result::Result<Option<Version>, BackupError> {
+    read_back(unfinished, |_| ()).inspect_err(|_| drop(fs::remove_file(unfinished)))?;
+    fs::rename(unfinished, path)?;
+    File::open(directory(config))?.sync_all()?;
+    let mut files = backup_files(config);
+    for old in files.split_off(config.backup.keep.min(files.len())) {
+        fs::remove_file(old)?;
+    }
+    let Some(before) = files.get(1) else { return Ok(None) };
+    // One that is bad by now covers nothing.
+    Ok(read_back(before, |_| ()).ok().map(|verified| Version(verified.trailer.version)))
+}

@@ -1,0 +1,226 @@
+//! `doorward backup`, `restore`, `recover`, `compact`: what keeps a store, and what brings it back.
+
+use std::fs;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use clap::Args;
+use serde::Serialize;
+use tokio::sync::mpsc;
+
+use super::output::count;
+use super::progress::Progress;
+use super::{Failure, Output};
+use crate::admin::Link;
+use crate::app::backups::{Trailer, directory, file_name, read_back, write_pieces};
+use crate::app::recovery::{self, Rebuilt, RecoveryError, Step};
+use crate::clock;
+use crate::config::{Config, Engine};
+use crate::domain::text::for_display;
+use crate::domain::time::Timestamp;
+
+#[derive(Debug, Args)]
+pub struct BackupArguments {
+    /// File to write, `-` for standard output [default: a new one in the directory of backups]
+    file: Option<PathBuf>,
+}
+
+#[derive(Serialize)]
+struct BackedUp {
+    file: PathBuf,
+    bytes: u64,
+    #[serde(flatten)]
+    trailer: Trailer,
+    made_at: Timestamp,
+}
+
+impl BackupArguments {
+    pub async fn run(self, link: &Link, config: &Config, output: Output) -> Result<(), Failure> {
+        let pieces = link.backup().await?;
+        let path = match self.file {
+            Some(file) if file.as_os_str() == "-" => return to_standard_output(pieces).await,
+            Some(file) => file,
+            None => directory(config).join(file_name(clock::now())),
+        };
+        let shown = for_display(&path.display().to_string());
+        let failed = format!("cannot write {shown}");
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let mut unfinished = path.clone().into_os_string();
+        unfinished.push(".unfinished");
+        let (folder, unfinished) = (folder.to_owned(), PathBuf::from(unfinished));
+        let to = unfinished.clone();
+        let progress = Progress::bytes(output, "backing up");
+        let written = blocking(move || write_pieces(&folder, &to, pieces, |bytes| progress.advance_to(bytes))).await?;
+        let checked = written.map_err(|error| Failure::io(failed.clone())(error)).and_then(|()| {
+            read_back(&unfinished, |_| ()).map_err(|error| {
+                Failure::Failed(format!("the backup is not whole ({error}); the server's log may say more"))
+            })
+        });
+        let verified = checked.inspect_err(|_| {
+            // Half a backup is none; there is nobody to tell when it stays.
+            let _ = fs::remove_file(&unfinished);
+        })?;
+        fs::rename(&unfinished, &path).map_err(Failure::io(failed.clone()))?;
+        let bytes = fs::metadata(&path).map_err(Failure::io(failed))?.len();
+        let made_at = Timestamp::from_micros(verified.header.made_at);
+        let entries = usize::try_from(verified.trailer.entries).unwrap_or(usize::MAX);
+        let text = format!("backed up {} to {shown} and read them back", count(entries, "entry"));
+        output.answer(&BackedUp { file: path, bytes, trailer: verified.trailer, made_at }, || text)
+    }
+}
+
+async fn to_standard_output(mut pieces: mpsc::Receiver<Bytes>) -> Result<(), Failure> {
+    blocking(move || {
+        let mut out = io::stdout().lock();
+        while let Some(piece) = pieces.blocking_recv() {
+            out.write_all(&piece)?;
+        }
+        out.flush()
+    })
+    .await?
+    .map_err(Failure::io("cannot write the backup"))
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Failure> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| Failure::Failed(error.to_string()))
+}
+
+/// Offline commands that make the store anew.
+#[derive(Debug, clap::Subcommand)]
+pub enum Rebuild {
+    /// Make the store from a backup
+    #[command(after_help = "\
+Examples:
+  doorward restore /backup/doorward-20261126T020000Z.backup
+  doorward restore doorward.backup --replace
+
+The secret key is not in a backup: bring secret.key back too. No server may run. What was written after the backup was made
+is not in it; `doorward recover` brings that back as well, where the journal is still there.")]
+    Restore {
+        /// Backup to read
+        file: PathBuf,
+        /// Move the store that is there aside
+        #[arg(long)]
+        replace: bool,
+    },
+    /// Make a store that is damaged or lost anew, from the newest good backup and the journal
+    #[command(after_help = "\
+Examples:
+  doorward recover
+  doorward recover --from /backup/doorward-20261126T020000Z.backup
+
+Loses nothing that was acknowledged. No server may run. The old store stays beside the new one until you remove it.")]
+    Recover {
+        /// Begin with this backup instead of the newest good one
+        #[arg(long, value_name = "FILE")]
+        from: Option<PathBuf>,
+        /// Where the journal is damaged too, recover what lies before the damage and lose what lies behind it
+        #[arg(long)]
+        up_to_damage: bool,
+    },
+    /// Copy the store into a new one that takes no more room than it needs
+    #[command(after_help = "\
+Example:
+  doorward compact
+
+No server may run. Needs room for a second store. The old one stays beside it until you remove it, unless --remove-old.")]
+    Compact {
+        /// Remove the old store when the new one is there
+        #[arg(long)]
+        remove_old: bool,
+    },
+}
+
+#[derive(Serialize)]
+struct Report {
+    backup: Option<PathBuf>,
+    /// Commits that came from the journal.
+    commits: u64,
+    passed_over: Vec<String>,
+    stopped_at: Option<String>,
+    old_store: Option<PathBuf>,
+    old_journal: Option<PathBuf>,
+}
+
+impl Rebuild {
+    pub fn run(self, config: &Config, output: Output) -> Result<(), Failure> {
+        if config.store.engine == Engine::Memory {
+            return Err(Failure::Usage("store.engine is \"memory\": there is nothing on disk".to_owned()));
+        }
+        let mut progress = None;
+        let mut step = |step: Step| match step {
+            Step::Begin(what, of) => progress = Some(Progress::start(output, what, of)),
+            Step::Done(steps) => {
+                if let Some(progress) = &mut progress {
+                    progress.advance(steps);
+                }
+            }
+        };
+        let (rebuilt, said) = match &self {
+            Self::Restore { file, replace } => (recovery::restore(config, file, *replace, &mut step), "restored"),
+            Self::Recover { from, up_to_damage } => {
+                (recovery::recover(config, from.as_deref(), *up_to_damage, &mut step), "recovered")
+            }
+            Self::Compact { .. } => (recovery::compact(config, &mut step), "compacted"),
+        };
+        drop(progress);
+        let mut rebuilt = rebuilt?;
+        if let Self::Compact { remove_old: true } = self
+            && let Some(old) = rebuilt.replaced.store.take()
+        {
+            fs::remove_dir_all(&old).map_err(Failure::io(format!("cannot remove {}", old.display())))?;
+        }
+        let report = Report::of(&rebuilt);
+        output.answer(&report, || report.text(said))
+    }
+}
+
+impl Report {
+    fn of(rebuilt: &Rebuilt) -> Self {
+        Self {
+            backup: rebuilt.backup.clone(),
+            commits: rebuilt.commits,
+            passed_over: rebuilt.passed_over.iter().map(|(file, why)| format!("{}: {why}", file.display())).collect(),
+            stopped_at: rebuilt.stopped_at.clone(),
+            old_store: rebuilt.replaced.store.clone(),
+            old_journal: rebuilt.replaced.journal.clone(),
+        }
+    }
+
+    fn text(&self, said: &str) -> String {
+        let shown = |path: &Path| for_display(&path.display().to_string());
+        let mut lines: Vec<String> =
+            self.passed_over.iter().map(|text| format!("passed over {}", for_display(text))).collect();
+        let commits = usize::try_from(self.commits).unwrap_or(usize::MAX);
+        lines.push(match &self.backup {
+            Some(backup) if said == "restored" => format!("{said} the store from {}", shown(backup)),
+            Some(backup) => {
+                format!("{said} the store from {} and {} of the journal", shown(backup), count(commits, "commit"))
+            }
+            None if said == "recovered" => format!("{said} the store from {} of the journal", count(commits, "commit")),
+            None => format!("{said} the store"),
+        });
+        lines.extend(
+            self.stopped_at.iter().map(|error| format!("what lies behind the damage is lost: {}", for_display(error))),
+        );
+        lines.extend(
+            self.old_store
+                .iter()
+                .map(|old| format!("the store of before is {}: remove it when all is well", shown(old))),
+        );
+        lines.extend(self.old_journal.iter().map(|old| format!("the journal of before is {}", shown(old))));
+        lines.push("check it with `doorward verify`, then start the server".to_owned());
+        lines.join("\n")
+    }
+}
+
+impl From<RecoveryError> for Failure {
+    fn from(error: RecoveryError) -> Self {
+        match error {
+            RecoveryError::Held(holder) => Self::Open(crate::app::instance::OpenError::Held { holder }),
+            RecoveryError::StoreThere(_) => Self::Usage(error.to_string()),
+            error => Self::Failed(error.to_string()),
+        }
+    }
+}

@@ -1,0 +1,344 @@
+//! The engine on its own: opening, damage, failure. What all engines share is in `contract`.
+
+use std::fs;
+
+use futures_util::StreamExt;
+use futures_util::future::join_all;
+
+use super::super::contract;
+use super::super::queue::{GROUP_REQUESTS_MAX, QUEUE_REQUESTS_MAX};
+use super::entries::decode;
+use super::opening::{DATA_FILE, MARKER, MARKER_TEXT, MARKER_UNFINISHED, is_file_of_sled, open_sled, remove_files};
+use super::*;
+
+fn open(directory: &Path) -> SledStore {
+    SledStore::open(directory, 8).unwrap()
+}
+
+/// Without an open store it may say anything about it.
+fn open_error(directory: &Path) -> OpenError {
+    match SledStore::open_within(directory, 8, Duration::ZERO) {
+        Ok(_) => panic!("it opened"),
+        Err(error) => error,
+    }
+}
+
+async fn put(store: &SledStore, key: &str, value: &str) -> Version {
+    match store.commit(Batch::default().put(key, value)).await.unwrap() {
+        Commit::Done(receipt) => receipt.version,
+        Commit::Conflict => panic!("unexpected conflict"),
+    }
+}
+
+/// A store with some entries, closed again.
+async fn filled(directory: &Path) {
+    let store = open(directory);
+    for n in 0..20 {
+        put(&store, &format!("k{n}"), &"value".repeat(100)).await;
+    }
+    store.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keeps_the_contract() {
+    let parent = tempfile::tempdir().unwrap();
+    let count = AtomicU64::new(0);
+    contract::all(|| {
+        let number = count.fetch_add(1, Ordering::Relaxed);
+        Arc::new(open(&parent.path().join(number.to_string())))
+    })
+    .await;
+}
+
+#[test]
+fn agrees_with_the_model() {
+    let parent = tempfile::tempdir().unwrap();
+    let count = AtomicU64::new(0);
+    contract::agrees_with_the_model(24, || {
+        let number = count.fetch_add(1, Ordering::Relaxed);
+        Arc::new(open(&parent.path().join(number.to_string())))
+    });
+}
+
+#[tokio::test]
+async fn reopening_keeps_data_and_versions() {
+    let parent = tempfile::tempdir().unwrap();
+    let directory = parent.path().join("data");
+    let store = open(&directory);
+    let version = put(&store, "k", "1").await;
+    store.close().await;
+    drop(store);
+
+    let store = open(&directory);
+    assert_eq!(store.get(b"k").await.unwrap().unwrap().version, version);
+    assert_eq!(store.version(), version);
+    let changes: Vec<_> = store.watch(b"", Version(0)).take(1).collect().await;
+    assert_eq!(changes, [Ok(Change { key: b"k".to_vec(), value: Some(b"1".to_vec()), version })], "from the journal");
+    assert!(put(&store, "k", "2").await > version);
+    assert!(directory.join("store").join(MARKER).exists());
+    assert!(!directory.join("store").join(MARKER_UNFINISHED).exists());
+}
+
+/// Copies the files of one of the two directories inside a data directory.
+fn copy(from: &Path, to: &Path, name: &str) {
+    fs::create_dir_all(to.join(name)).unwrap();
+    for file in fs::read_dir(from.join(name)).unwrap() {
+        let file = file.unwrap();
+        if file.file_type().unwrap().is_file() {
+            fs::copy(file.path(), to.join(name).join(file.file_name())).unwrap();
+        }
+    }
+}
+
+/// What sled lost or never wrote comes from the journal, with the versions it had.
+#[tokio::test]
+async fn the_store_takes_over_what_only_the_journal_has() {
+    let (directory, behind) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    filled(directory.path()).await;
+    copy(directory.path(), behind.path(), "store");
+
+    let store = open(directory.path());
+    let second = put(&store, "k7", "second").await;
+    let third = put(&store, "k8", "third").await;
+    assert!(matches!(store.commit(Batch::default().delete("k9").add("n", 4)).await.unwrap(), Commit::Done(_)));
+    let last = put(&store, "k7", "last").await;
+    assert_eq!((second.0 + 1, third.0 + 2), (third.0, last.0));
+    store.close().await;
+    copy(directory.path(), behind.path(), "journal");
+
+    let store = open(behind.path());
+    assert_eq!(store.version(), last);
+    let seven = store.get(b"k7").await.unwrap().unwrap();
+    assert_eq!((seven.value, seven.version), (b"last".to_vec(), last));
+    assert_eq!(store.get(b"k8").await.unwrap().unwrap().version, third);
+    assert_eq!(store.get(b"k9").await.unwrap(), None);
+    assert_eq!(store.get(b"n").await.unwrap().unwrap().value, 4_i64.to_le_bytes());
+    assert_eq!(put(&store, "k10", "on").await.0, last.0 + 1);
+}
+
+#[tokio::test]
+async fn a_journal_that_is_gone_begins_anew() {
+    let directory = tempfile::tempdir().unwrap();
+    filled(directory.path()).await;
+    let journal = directory.path().join(JOURNAL_DIRECTORY);
+    fs::remove_dir_all(&journal).unwrap();
+    let store = open(directory.path());
+    let before = store.version();
+    let after = put(&store, "k", "1").await;
+    assert_eq!(after.0, before.0 + 1);
+    store.close().await;
+    assert_eq!(super::super::journal::extent(&journal).unwrap(), (vec![before], after));
+}
+
+#[tokio::test]
+async fn a_store_that_is_gone_beside_its_journal_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    filled(directory.path()).await;
+    fs::remove_dir_all(directory.path().join(STORE_DIRECTORY)).unwrap();
+    for _ in 0..2 {
+        let error = open_error(directory.path());
+        assert!(
+            matches!(error, OpenError::Missing { .. }) && error.to_string().contains("doorward recover"),
+            "{error}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn the_journal_of_another_store_is_refused() {
+    let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    filled(one.path()).await;
+    filled(other.path()).await;
+    fs::remove_dir_all(one.path().join(JOURNAL_DIRECTORY)).unwrap();
+    copy(other.path(), one.path(), JOURNAL_DIRECTORY);
+    assert!(matches!(open_error(one.path()), OpenError::Journal(_)));
+}
+
+#[tokio::test]
+async fn an_unfinished_snapshot_is_removed() {
+    let directory = tempfile::tempdir().unwrap();
+    filled(directory.path()).await;
+    let torn = directory.path().join("store/snap.00000000FFFFFFFF.generating");
+    fs::write(&torn, "torn").unwrap();
+    let store = open(directory.path());
+    assert!(!torn.exists());
+    assert!(store.get(b"k7").await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn lost_data_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    filled(directory.path()).await;
+    let files = directory.path().join(STORE_DIRECTORY);
+    let missing = OpenError::Missing { directory: files.clone() };
+    fs::remove_file(files.join(DATA_FILE)).unwrap();
+    assert_eq!(open_error(directory.path()), missing);
+
+    remove_files(&files, is_file_of_sled).unwrap();
+    fs::write(files.join(DATA_FILE), "").unwrap();
+    assert_eq!(open_error(directory.path()), missing);
+    assert!(missing.to_string().contains("doorward recover"));
+}
+
+#[tokio::test]
+async fn data_without_a_marker_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    filled(directory.path()).await;
+    let files = directory.path().join(STORE_DIRECTORY);
+    fs::write(files.join(MARKER), "doorward store, format 9\n").unwrap();
+    assert!(matches!(open_error(directory.path()), OpenError::Format { .. }));
+    fs::remove_file(files.join(MARKER)).unwrap();
+    assert!(matches!(open_error(directory.path()), OpenError::Unmarked { .. }));
+    fs::write(files.join(MARKER), MARKER_TEXT).unwrap();
+    assert!(open(directory.path()).get(b"k7").await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn a_creation_that_did_not_finish_starts_over() {
+    let directory = tempfile::tempdir().unwrap();
+    let files = directory.path().join(STORE_DIRECTORY);
+    fs::create_dir(&files).unwrap();
+    fs::write(files.join(MARKER_UNFINISHED), "doorw").unwrap();
+    fs::write(files.join("conf"), "torn").unwrap();
+    fs::create_dir(files.join("blobs")).unwrap();
+    fs::write(files.join(DATA_FILE), "torn").unwrap();
+    put(&open(directory.path()), "k", "").await;
+}
+
+#[tokio::test]
+async fn a_second_open_is_refused_until_the_first_is_gone() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    let error = open_error(directory.path());
+    assert_eq!(error, OpenError::Locked { directory: directory.path().join(STORE_DIRECTORY) });
+    put(&store, "k", "1").await;
+    // Dropped without close: the next open waits for the writer thread to let go.
+    drop(store);
+    let store = tokio::task::spawn_blocking(move || open(directory.path())).await.unwrap();
+    assert!(store.get(b"k").await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn damaged_files_are_explained() {
+    let parent = tempfile::tempdir().unwrap();
+    let original = parent.path().join("original");
+    filled(&original).await;
+    let files = original.join(STORE_DIRECTORY);
+    let data = fs::read(files.join(DATA_FILE)).unwrap();
+    let mut explained = 0;
+    for (number, at) in (0..data.len().min(4096)).step_by(256).enumerate() {
+        let copy = parent.path().join(number.to_string());
+        let copy_files = copy.join(STORE_DIRECTORY);
+        fs::create_dir_all(&copy_files).unwrap();
+        for name in [MARKER, "conf"] {
+            fs::copy(files.join(name), copy_files.join(name)).unwrap();
+        }
+        let mut damaged = data.clone();
+        damaged[at] ^= 0xff;
+        fs::write(copy_files.join(DATA_FILE), damaged).unwrap();
+        // sled may cut the log at the damage and open; it must not panic through us or open as an empty store.
+        match SledStore::open_within(&copy, 8, Duration::ZERO) {
+            Ok(_) => {}
+            Err(OpenError::Damaged { .. } | OpenError::Missing { .. }) => explained += 1,
+            Err(error) => panic!("{error}"),
+        }
+    }
+    assert!(explained > 0);
+
+    let mut conf = fs::read(files.join("conf")).unwrap();
+    conf[0] ^= 0xff;
+    fs::write(files.join("conf"), conf).unwrap();
+    let error = open_error(&original);
+    assert!(matches!(error, OpenError::Damaged { .. }) && error.to_string().contains("doorward recover"), "{error}");
+}
+
+#[test]
+fn a_checksum_ties_key_version_and_value() {
+    let bytes = encode(b"key", Version(7), b"value");
+    assert_eq!(decode(b"key", &bytes), Ok((Version(7), b"value".to_vec())));
+    assert!(decode(b"kez", &bytes).is_err());
+    for at in 0..bytes.len() {
+        let mut damaged = bytes.clone();
+        damaged[at] ^= 1;
+        assert!(decode(b"key", &damaged).is_err());
+        assert!(decode(b"key", &bytes[..at]).is_err());
+    }
+}
+
+/// A store whose journal or whose own file cannot be made durable: the kernel has no `fdatasync` for `/dev/null`.
+fn failing(directory: &Path, in_journal: bool) -> SledStore {
+    let db = open_sled(directory, 8, Duration::ZERO).unwrap();
+    let data = File::open(if in_journal { "/dev/zero" } else { "/dev/null" }).unwrap();
+    let mut journal = Journal::open(&directory.join(JOURNAL_DIRECTORY), [1; 16]).unwrap();
+    if in_journal {
+        journal.fail();
+    }
+    SledStore::start(db, data, journal, directory.join(JOURNAL_DIRECTORY)).unwrap()
+}
+
+async fn many_commits(store: &Arc<SledStore>) -> Vec<Result<Commit, StoreError>> {
+    let commits = (0..32).map(|n| {
+        let store = Arc::clone(store);
+        tokio::spawn(async move { store.commit(Batch::default().put(format!("k{n}"), "")).await })
+    });
+    join_all(commits).await.into_iter().map(Result::unwrap).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failed_write_ends_the_store() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Arc::new(failing(directory.path(), true));
+    let mut watch = store.watch(b"", store.version());
+    let failed = store.failed();
+    let outcomes = many_commits(&store).await;
+    let unknown = outcomes.iter().filter(|outcome| matches!(outcome, Err(StoreError::OutcomeUnknown(_))));
+    assert!(unknown.count() > 0);
+    for outcome in &outcomes {
+        assert!(
+            matches!(outcome, Err(StoreError::OutcomeUnknown(_) | StoreError::Unavailable(_))),
+            "acknowledged without being durable: {outcome:?}"
+        );
+    }
+    let reason = failed.await;
+    assert!(reason.contains("the journal: Invalid argument"), "{reason}");
+    assert_eq!(store.version(), Version::default());
+    // By now it may be closed.
+    assert!(!matches!(store.get(b"k1").await, Ok(Some(_))), "seen without being durable");
+    assert!(matches!(watch.next().await, Some(Err(StoreError::Unavailable(_)))));
+    let refused = store.commit(Batch::default()).await;
+    assert!(matches!(refused, Err(StoreError::Unavailable(_))), "{refused:?}");
+    assert_eq!(store.failed().await, reason, "also for those who ask later");
+    store.close().await;
+}
+
+/// What was acknowledged is in the journal; but the process ends, and opening again takes it over.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_cannot_settle_ends() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Arc::new(failing(directory.path(), false));
+    let failed = store.failed();
+    for outcome in many_commits(&store).await {
+        assert!(matches!(outcome, Ok(Commit::Done(_)) | Err(StoreError::Unavailable(_))), "{outcome:?}");
+    }
+    assert!(failed.await.contains("Invalid argument"));
+    let refused = store.commit(Batch::default()).await;
+    assert!(matches!(refused, Err(StoreError::Unavailable(_))), "{refused:?}");
+    store.close().await;
+}
+
+#[tokio::test]
+async fn a_full_queue_refuses() {
+    let queue = Queue::default();
+    let request =
+        |bytes: usize| Request { batch: Batch::default().put("k", vec![0; bytes]), answer: oneshot::channel().0 };
+    for _ in 0..QUEUE_REQUESTS_MAX {
+        queue.push(request(1)).unwrap();
+    }
+    assert_eq!(queue.push(request(1)), Err(StoreError::Overloaded));
+    assert_eq!(queue.take_group().map(|group| group.len()), Some(GROUP_REQUESTS_MAX));
+    queue.push(request(1)).unwrap();
+    assert_eq!(queue.push(request(64 * 1024 * 1024)), Err(StoreError::Overloaded));
+    queue.close(closed());
+    assert_eq!(queue.push(request(1)), Err(closed()));
+    while queue.take_group().is_some() {}
+}

@@ -1,0 +1,268 @@
+//! Backups, and what brings a store back: from a backup, from the journal alone, and from both after damage to sled's own
+//! files at random places.
+//!
+//! `DOORWARD_DAMAGE_ROUNDS` says how often files are damaged; 12 if it is not set.
+
+use std::fs;
+use std::hash::{BuildHasher, RandomState};
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+
+use crate::harness::{Server, text};
+
+const ME: &str = "/api/users/@me";
+
+fn random(below: usize) -> usize {
+    let bits = RandomState::new().hash_one(());
+    usize::try_from(bits % u64::try_from(below).unwrap()).unwrap()
+}
+
+/// Everybody, as the command line tells it: with every account field and the state of the second factor.
+fn everybody(server: &Server) -> Value {
+    server.cli(&["user", "list", "--json"]).is(0).json()
+}
+
+fn trail(server: &Server) -> Value {
+    server.cli(&["audit", "list", "--limit", "500", "--json"]).is(0).json()
+}
+
+fn file(server: &Server, name: &str) -> PathBuf {
+    server.data_dir().parent().unwrap().join(name)
+}
+
+fn all_is_well(server: &Server) {
+    let verified = server.cli(&["verify", "--json"]).is(0).json();
+    assert_eq!(verified["problems"], json!([]));
+    server.cli(&["audit", "verify"]).is(0);
+}
+
+/// A server with some people, one of them with a device, a session and a key.
+fn inhabited() -> Server {
+    let server = Server::builder().start();
+    for name in ["ada", "bob", "eve"] {
+        server.user(&format!("{name}@example.com"));
+    }
+    let (_, client) = server.logged_in("dana@example.com");
+    client.enrol(&server);
+    server.key_of(&client, &["user:read"]);
+    server
+}
+
+#[test]
+fn a_backup_of_a_running_server_is_restored_elsewhere() {
+    let mut server = inhabited();
+    let backup = file(&server, "doorward.backup");
+    let told = server.cli(&["backup", &text(&backup), "--json"]).is(0).json();
+    assert!(told["entries"].as_u64().unwrap() > 20, "{told}");
+    assert_eq!(fs::metadata(&backup).unwrap().len(), told["bytes"].as_u64().unwrap());
+    assert!(!fs::read(&backup).unwrap().windows(5).any(|bytes| bytes == b"dana@"), "compressed");
+    server.cli(&["verify", &text(&backup)]).is(0);
+    let (users, audit) = (everybody(&server), trail(&server));
+    let newest = &audit["rows"][0];
+    assert_eq!(newest["event"], "store.backed_up", "{newest}");
+    // What comes behind the backup is not in it.
+    server.user("late@example.com");
+    server.stop();
+
+    let mut other = Server::builder().stopped();
+    fs::create_dir_all(other.data_dir()).unwrap();
+    let refused = other.cli(&["restore", &text(&backup)]).is(0);
+    assert!(refused.out.contains("restored the store"), "{}", refused.out);
+    let without_key = other.cli(&["verify"]);
+    assert_eq!(without_key.code, 1);
+    assert!(without_key.err.contains("secret.key is missing"), "{}", without_key.err);
+    fs::copy(server.data_dir().join("secret.key"), other.data_dir().join("secret.key")).unwrap();
+    all_is_well(&other);
+    assert_eq!(everybody(&other), users);
+    other.start_again();
+    let client = other.client();
+    client.post("/api/login", json!({"email": "ada@example.com", "password": "wrong"})).is(400);
+
+    let again = other.cli(&["restore", &text(&backup)]);
+    assert_eq!((again.code, again.err.contains("in use by the server")), (5, true), "{}", again.err);
+    other.stop();
+    let again = other.cli(&["restore", &text(&backup)]);
+    assert_eq!((again.code, again.err.contains("--replace")), (2, true), "{}", again.err);
+    other.cli(&["restore", &text(&backup), "--replace"]).is(0);
+    all_is_well(&other);
+    let aside =
+        fs::read_dir(other.data_dir()).unwrap().filter_map(|entry| entry.unwrap().file_name().into_string().ok());
+    let aside: Vec<String> = aside.filter(|name| name.contains(".before-")).collect();
+    assert_eq!(aside.len(), 2, "the store and the journal of before: {aside:?}");
+}
+
+#[test]
+fn a_stopped_store_is_backed_up_and_compacted() {
+    let mut server = inhabited();
+    server.stop();
+    let users = everybody(&server);
+    let told = server.cli(&["backup", "--json"]).is(0).json();
+    let path = PathBuf::from(told["file"].as_str().unwrap());
+    assert_eq!(path.parent().unwrap(), server.data_dir().join("backups"));
+    server.cli(&["compact", "--remove-old"]).is(0);
+    all_is_well(&server);
+    assert_eq!(everybody(&server), users);
+    server.start_again();
+    server.user("after@example.com");
+    server.stop();
+    all_is_well(&server);
+}
+
+/// Nobody made a backup: the journal has everything from the first day.
+#[test]
+fn the_journal_alone_brings_back_a_lost_store() {
+    let mut server = inhabited();
+    let (users, audit) = (everybody(&server), trail(&server));
+    server.kill();
+    fs::remove_dir_all(server.data_dir().join("store")).unwrap();
+    let refused = server.cli(&["verify"]);
+    assert_eq!((refused.code, refused.err.contains("doorward recover")), (1, true), "{}", refused.err);
+    server.cli(&["recover"]).is(0);
+    all_is_well(&server);
+    assert_eq!((everybody(&server), trail(&server)), (users, audit));
+    server.start_again();
+    server.logged_in("new@example.com");
+    server.stop();
+}
+
+/// A journal that was damaged, too, is read up to there when somebody says so; never without.
+#[test]
+fn damage_to_the_journal_is_told_and_never_passed_over() {
+    let mut server = inhabited();
+    server.stop();
+    fs::remove_dir_all(server.data_dir().join("store")).unwrap();
+    let segment = files(&server.data_dir().join("journal")).remove(0);
+    let mut bytes = fs::read(&segment).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(&segment, bytes).unwrap();
+    let refused = server.cli(&["recover"]);
+    assert_eq!(refused.code, 1);
+    assert!(refused.err.contains("damaged") && refused.err.contains("--up-to-damage"), "{}", refused.err);
+    let told = server.cli(&["recover", "--up-to-damage"]).is(0);
+    assert!(told.out.contains("is lost"), "{}", told.out);
+    all_is_well(&server);
+}
+
+fn files(directory: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
+    let mut files: Vec<PathBuf> = entries.filter(|path| path.is_file()).collect();
+    files.sort();
+    files
+}
+
+/// Flips, truncations and deletions in sled's own files. Whatever sled makes of them: either the store opens and
+/// verify finds nothing wrong, or it says so, and one command brings everything back.
+#[test]
+fn a_damaged_store_is_noticed_and_recovered_in_full() {
+    let rounds = std::env::var("DOORWARD_DAMAGE_ROUNDS").map_or(12, |rounds| rounds.parse().unwrap());
+    let mut server = inhabited();
+    let backup = server.cli(&["backup", "--json"]).is(0).json();
+    assert!(backup["file"].is_string());
+    let (_, client) = server.logged_in("late@example.com");
+    client.patch(ME, json!({"first_name": "Behind the backup"})).is(200);
+    server.kill();
+    let (users, audit) = (everybody(&server), trail(&server));
+    let whole = server.data_dir().parent().unwrap().join("whole");
+    copy(&server.data_dir(), &whole);
+    let (mut unharmed, mut recovered) = (0, 0);
+    for round in 0..rounds {
+        fs::remove_dir_all(server.data_dir()).unwrap();
+        copy(&whole, &server.data_dir());
+        let damage = damage(&server.data_dir().join("store"));
+        let verified = server.cli(&["verify", "--json"]);
+        if verified.code == 0 && everybody(&server) == users {
+            unharmed += 1;
+            continue;
+        }
+        assert_ne!(verified.code, 0, "round {round}, {damage}: verify says that all is well");
+        let said = server.cli(&["recover"]);
+        assert_eq!(said.code, 0, "round {round}, {damage}: {}", said.err);
+        all_is_well(&server);
+        assert_eq!((everybody(&server), trail(&server)), (users.clone(), audit.clone()), "round {round}, {damage}");
+        recovered += 1;
+    }
+    println!("{rounds} damaged stores: {unharmed} unharmed, {recovered} recovered");
+    assert!(recovered > 0);
+    server.start_again();
+    server.stop();
+}
+
+/// Damages one file at a random place and says what it did.
+fn damage(store: &Path) -> String {
+    let files: Vec<PathBuf> = files(store).into_iter().filter(|path| fs::metadata(path).unwrap().len() > 0).collect();
+    let path = &files[random(files.len())];
+    let name = path.file_name().unwrap().to_string_lossy().into_owned();
+    let mut bytes = fs::read(path).unwrap();
+    // sled writes segments of half a MiB; most of the last one is empty.
+    let used = bytes.iter().rposition(|byte| *byte != 0).map_or(1, |last| last + 1);
+    let at = random(used);
+    match random(4) {
+        0 => {
+            fs::remove_file(path).unwrap();
+            format!("{name} removed")
+        }
+        1 => {
+            bytes.truncate(at);
+            fs::write(path, bytes).unwrap();
+            format!("{name} cut at {at}")
+        }
+        _ => {
+            bytes[at] ^= 1 << random(8);
+            fs::write(path, bytes).unwrap();
+            format!("{name} flipped at {at}")
+        }
+    }
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        let kind = entry.file_type().unwrap();
+        if kind.is_dir() {
+            copy(&entry.path(), &target);
+        } else if kind.is_file() {
+            fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
+
+/// `verify` of a backup: no healthy one is called damaged, no damaged one healthy.
+#[test]
+fn every_change_of_a_backup_is_found() {
+    let server = inhabited();
+    let backup = file(&server, "doorward.backup");
+    server.cli(&["backup", &text(&backup)]).is(0);
+    let bytes = fs::read(&backup).unwrap();
+    for _ in 0..10 {
+        let mut damaged = bytes.clone();
+        let at = random(damaged.len());
+        damaged[at] ^= 1 << random(8);
+        fs::write(&backup, damaged).unwrap();
+        let told = server.cli(&["verify", &text(&backup)]);
+        assert_eq!(told.code, 1, "byte {at}");
+        fs::write(&backup, &bytes).unwrap();
+    }
+    server.cli(&["verify", &text(&backup)]).is(0);
+}
+
+/// The schedule: a first backup a while after the start, then one each day; old ones go, and the journal with them.
+#[test]
+fn backups_are_made_by_themselves_and_old_ones_go() {
+    let mut server = Server::builder().setting("backup.keep", "2").start();
+    server.user("ada@example.com");
+    let backups = server.data_dir().join("backups");
+    for day in 0..3 {
+        server.advance(86_400);
+        crate::harness::wait_for("a backup", || (server.log().matches("backed up").count() > day).then_some(()));
+    }
+    assert_eq!(files(&backups).len(), 2);
+    server.stop();
+    fs::remove_dir_all(server.data_dir().join("store")).unwrap();
+    server.cli(&["recover"]).is(0);
+    all_is_well(&server);
+    assert_eq!(everybody(&server)["rows"].as_array().map(Vec::len), Some(1));
+}
