@@ -22,7 +22,7 @@ use super::{
     ANSWER_BYTES_MAX, HEADER_OPERATOR, HEADER_PROTOCOL, HEADER_REQUEST_ID, HEADER_VERSION, Operator, PROGRAM, PROTOCOL,
     Version, check_length, clean_label, mismatch_text, new_request_id, socket_path,
 };
-use crate::app::Operation;
+use crate::app::AnyOperation;
 use crate::config::Config;
 use crate::error::{Error, Result};
 
@@ -72,16 +72,10 @@ impl SocketClient {
         tokio::time::timeout(DEADLINE, greeting).await.unwrap_or_else(|_| Err(lost(ANSWER_LOST)))
     }
 
-    /// Runs an operation in the server.
-    pub async fn call<O: Operation>(&self, operation: O) -> Result<O::Reply> {
-        self.call_as(&new_request_id(), operation).await
-    }
-
-    /// The same under this id; see [`Link::call_as`](super::Link::call_as).
-    pub async fn call_as<O: Operation>(&self, request_id: &str, operation: O) -> Result<O::Reply> {
-        let body = serde_json::to_vec(&operation).map_err(|error| Error::internal(error.to_string()))?;
-        let answer = self.exchange(Method::POST, &format!("/op/{}", O::NAME), body.into(), request_id).await?;
-        serde_json::from_slice(&answer).map_err(|_| Error::internal(format!("the server's answer is no {}", O::NAME)))
+    /// Runs an operation in the server, under this id; see [`Link::call_as`](super::Link::call_as). The reply is JSON.
+    pub async fn call_as(&self, request_id: &str, operation: Box<dyn AnyOperation>) -> Result<Bytes> {
+        let (path, body) = (format!("/op/{}", operation.name()), operation.encode()?);
+        self.exchange(Method::POST, &path, body.into(), request_id).await
     }
 
     /// The numbers of audit entries as they are written, from now on. The stream ends when the server stops or finds

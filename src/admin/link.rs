@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
 use tokio::sync::mpsc;
 
@@ -16,7 +17,7 @@ use super::client::SocketClient;
 use super::{PROTOCOL, Version, clean_label, new_request_id, socket_path};
 use crate::app::instance::{self, OpenError};
 use crate::app::permission::Rights;
-use crate::app::{Actor, App, Identity, Operation};
+use crate::app::{Actor, AnyOperation, App, Identity, Operation};
 use crate::config::{Config, Engine};
 use crate::error::{Error, Result};
 
@@ -129,10 +130,18 @@ impl Link {
     /// [`LookUpRequest`](crate::app::requests::LookUpRequest) says under this id what became of a write, and a second
     /// write under it is refused. Dropping the future takes a read back; a write goes on to its end.
     pub async fn call_as<O: Operation>(&self, request_id: &str, operation: O) -> Result<O::Reply> {
-        match self {
-            Self::Live(client) => client.call_as(request_id, operation).await,
-            Self::Offline(offline) => offline.call_as(request_id, operation).await,
-        }
+        let reply = self.call_any(request_id, Box::new(operation)).await?;
+        serde_json::from_slice(&reply).map_err(|_| Error::internal(format!("the answer is no reply to {}", O::NAME)))
+    }
+
+    /// Boxed, so that the callers' own state stays small.
+    fn call_any<'a>(&'a self, request_id: &'a str, operation: Box<dyn AnyOperation>) -> BoxFuture<'a, Result<Bytes>> {
+        Box::pin(async move {
+            match self {
+                Self::Live(client) => client.call_as(request_id, operation).await,
+                Self::Offline(offline) => offline.call_as(request_id, operation).await.map(Bytes::from),
+            }
+        })
     }
 
     /// A fresh id for [`Link::call_as`].
@@ -237,7 +246,7 @@ pub struct OfflineApp {
 }
 
 impl OfflineApp {
-    async fn call_as<O: Operation>(&self, request_id: &str, operation: O) -> Result<O::Reply> {
+    async fn call_as(&self, request_id: &str, operation: Box<dyn AnyOperation>) -> Result<Vec<u8>> {
         self.app.call_to_the_end(&self.actor(request_id), operation).await
     }
 

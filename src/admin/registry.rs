@@ -1,9 +1,5 @@
 //! The operations that may come over the admin socket: one list, from which the routes are made.
 
-use http::StatusCode;
-use serde::Serialize;
-
-use super::STATUS_FAILED;
 use crate::app::accounts::{CreateUser, SetUser, SetUserActive};
 use crate::app::approvals::{ApproveAct, ListApprovals, RefuseAct};
 use crate::app::audit::{ExportAudit, ListAudit, ReadStatus};
@@ -25,11 +21,8 @@ use crate::app::reset::{
 use crate::app::reset_link::SendTwoFactorResetLink;
 use crate::app::sessions::{ListSessionsOf, RevokeSessions};
 use crate::app::verify::{RepairStore, VerifyStore};
-use crate::app::{Actor, App, Operation};
-use crate::error::Error;
-
-/// A status and a JSON body.
-pub(super) type Answer = (StatusCode, Vec<u8>);
+use crate::app::{Actor, AnyOperation, App, Operation};
+use crate::error::{Error, Result};
 
 macro_rules! operations {
     ($($operation:ty,)+) => {
@@ -41,14 +34,7 @@ macro_rules! operations {
             $(assert!(matches!(<$operation>::NEEDS.who, Who::OperatorRead | Who::OperatorWrite));)+
         };
 
-        /// Runs the operation of this name.
-        pub(super) async fn run(app: &App, actor: &Actor, name: &str, body: &[u8]) -> Answer {
-            $(if name == <$operation>::NAME {
-                // Boxed, so that this future is not as large as the largest of them all.
-                return Box::pin(run_one::<$operation>(app, actor, body)).await;
-            })+
-            failed(&Error::NotFound { detail: format!("no operation is called {name:?}").into() })
-        }
+        const DECODERS: &[(&str, Decoder)] = &[$((<$operation>::NAME, decode::<$operation>),)+];
     };
 }
 
@@ -99,27 +85,20 @@ operations! {
     VerifyStore,
 }
 
-async fn run_one<O: Operation>(app: &App, actor: &Actor, body: &[u8]) -> Answer {
+type Decoder = fn(&[u8]) -> Option<Box<dyn AnyOperation>>;
+
+fn decode<O: Operation>(body: &[u8]) -> Option<Box<dyn AnyOperation>> {
     // The text of the JSON error is left out: it could quote a password.
-    let Ok(operation) = serde_json::from_slice::<O>(body) else {
-        return failed(&Error::invalid("parse_error", format!("not a valid {}", O::NAME), None));
-    };
-    match app.call_to_the_end(actor, operation).await {
-        Ok(reply) => encode(StatusCode::OK, &reply),
-        Err(error) => failed(&error),
-    }
+    serde_json::from_slice::<O>(body).ok().map(|operation| Box::new(operation) as _)
 }
 
-/// The answer for an error.
-pub(super) fn failed(error: &Error) -> Answer {
-    encode(STATUS_FAILED, error)
-}
-
-fn encode(status: StatusCode, value: &impl Serialize) -> Answer {
-    match serde_json::to_vec(value) {
-        Ok(body) => (status, body),
-        Err(_) => (StatusCode::INTERNAL_SERVER_ERROR, Vec::new()),
-    }
+/// Runs the operation of this name.
+pub(super) async fn run(app: &App, actor: &Actor, name: &str, body: &[u8]) -> Result<Vec<u8>> {
+    let decoder = DECODERS.iter().find(|(known, _)| *known == name);
+    let (_, decode) =
+        decoder.ok_or_else(|| Error::NotFound { detail: format!("no operation is called {name:?}").into() })?;
+    let operation = decode(body).ok_or_else(|| Error::invalid("parse_error", format!("not a valid {name}"), None))?;
+    app.call_to_the_end(actor, operation).await
 }
 
 #[cfg(test)]

@@ -25,10 +25,10 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use super::groups::Groups;
-use super::registry::{self, Answer, failed};
+use super::registry;
 use super::{
     CONNECTIONS_MAX, HEADER_OPERATOR, HEADER_PROTOCOL, HEADER_REQUEST_ID, HEADER_VERSION, LABEL_BYTES_MAX, PROGRAM,
-    PROTOCOL, REQUEST_BYTES_MAX, Version, check_length, mismatch_text, new_request_id, socket_path,
+    PROTOCOL, REQUEST_BYTES_MAX, STATUS_FAILED, Version, check_length, mismatch_text, new_request_id, socket_path,
 };
 use crate::app::permission::Rights;
 use crate::app::{Actor, App, Identity};
@@ -192,12 +192,12 @@ impl Service {
         let route = AssertUnwindSafe(self.route(peer, request)).catch_unwind();
         let answer = match tokio::time::timeout(deadline, route).await {
             Ok(Ok(Ok(answer))) => answer,
-            Ok(Ok(Err(error))) => whole(failed(&error)),
-            Ok(Err(_)) => whole(failed(&Error::internal("a fault in the server; its log says more"))),
-            Err(_) => whole(failed(&Error::Unavailable {
+            Ok(Ok(Err(error))) => failed(&error),
+            Ok(Err(_)) => failed(&Error::internal("a fault in the server; its log says more")),
+            Err(_) => failed(&Error::Unavailable {
                 detail: "the server took too long; look whether it was done before trying again".into(),
                 retry_after_s: 1,
-            })),
+            }),
         };
         let (status, body) = answer;
         let mut response = Response::new(body);
@@ -212,13 +212,14 @@ impl Service {
         let (head, body) = request.into_parts();
         check_protocol(&head.headers)?;
         match (&head.method, head.uri.path()) {
-            (&Method::GET, "/hello") => Ok(whole((StatusCode::OK, b"null".to_vec()))),
+            (&Method::GET, "/hello") => Ok(whole(StatusCode::OK, b"null".to_vec())),
             (&Method::GET, "/events") => Ok((StatusCode::OK, self.events())),
             (&Method::GET, "/backup") => self.backup(actor(peer, &head.headers)),
             (&Method::POST, path) if path.starts_with("/op/") => {
                 let name = path.trim_start_matches("/op/");
                 let body = read(body).await?;
-                Ok(whole(registry::run(&self.app, &actor(peer, &head.headers), name, &body).await))
+                let reply = registry::run(&self.app, &actor(peer, &head.headers), name, &body).await?;
+                Ok(whole(StatusCode::OK, reply))
             }
             _ => Err(Error::NotFound { detail: "no such path on the admin socket".into() }),
         }
@@ -255,8 +256,16 @@ impl Service {
 }
 
 /// A body that is there as a whole.
-fn whole((status, body): Answer) -> (StatusCode, Body) {
+fn whole(status: StatusCode, body: Vec<u8>) -> (StatusCode, Body) {
     (status, Full::new(Bytes::from(body)).boxed_unsync())
+}
+
+/// The answer for an error.
+fn failed(error: &Error) -> (StatusCode, Body) {
+    match serde_json::to_vec(error) {
+        Ok(body) => whole(STATUS_FAILED, body),
+        Err(_) => whole(StatusCode::INTERNAL_SERVER_ERROR, Vec::new()),
+    }
 }
 
 async fn read(body: Incoming) -> Result<Bytes, Error> {

@@ -115,7 +115,7 @@ async fn a_lost_server_is_told_from_a_busy_one() {
     let running = Running::start().await;
     let client = running.client().await;
     let (folder, config) = running.stop().await;
-    let error = client.call(unlock()).await.unwrap_err();
+    let error = Link::Live(client).call(unlock()).await.unwrap_err();
     assert!(is_link_lost(&error), "{error:?}");
     assert!(!is_link_lost(&Error::Unavailable { detail: "The server is busy.".into(), retry_after_s: 1 }));
     let no_server = LinkError::NoServer { data_dir: folder.path().to_owned() };

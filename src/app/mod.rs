@@ -62,6 +62,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
+use futures_util::future::BoxFuture;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::{Notify, Semaphore};
@@ -143,6 +144,39 @@ pub trait Operation: Serialize + DeserializeOwned + Send + 'static {
     fn run(self, cx: &Context<'_>) -> impl Future<Output = Result<Self::Reply>> + Send;
 }
 
+/// An operation whose type is forgotten, so that what carries any of them exists once rather than once for each. Its
+/// reply is JSON.
+pub trait AnyOperation: Send {
+    fn name(&self) -> &'static str;
+    fn needs(&self) -> Permission;
+    /// The operation as JSON.
+    fn encode(&self) -> Result<Vec<u8>>;
+    /// Like [`Operation::run`].
+    fn run<'a>(self: Box<Self>, cx: &'a Context<'_>) -> BoxFuture<'a, Result<Vec<u8>>>;
+}
+
+impl<O: Operation> AnyOperation for O {
+    fn name(&self) -> &'static str {
+        O::NAME
+    }
+
+    fn needs(&self) -> Permission {
+        O::NEEDS
+    }
+
+    fn encode(&self) -> Result<Vec<u8>> {
+        encode(self)
+    }
+
+    fn run<'a>(self: Box<Self>, cx: &'a Context<'_>) -> BoxFuture<'a, Result<Vec<u8>>> {
+        Box::pin(async move { encode(&Operation::run(*self, cx).await?) })
+    }
+}
+
+fn encode(value: &impl Serialize) -> Result<Vec<u8>> {
+    serde_json::to_vec(value).map_err(|error| Error::internal(error.to_string()))
+}
+
 /// What an operation works with: the program, the caller, and the one moment at which it all happens.
 pub struct Context<'a> {
     pub app: &'a App,
@@ -200,17 +234,24 @@ impl App {
     pub async fn call<O: Operation>(&self, actor: &Actor, operation: O) -> Result<O::Reply> {
         let begun = Instant::now();
         let cx = Context { app: self, actor, now: clock::now(), step: None, approved: None };
-        let result = match cx.check(O::NEEDS) {
-            Ok(()) => cx.run_once(operation).await,
+        let result = match cx.enter(O::NEEDS).await {
+            Ok(_under_way) => operation.run(&cx).await,
             Err(error) => Err(error),
         };
-        let micros = begun.elapsed().as_micros();
-        match &result {
-            Ok(_) => debug!(operation = O::NAME, request_id = actor.request_id, micros, "done"),
-            Err(error) => {
-                debug!(operation = O::NAME, request_id = actor.request_id, micros, code = error.code(), "refused");
-            }
-        }
+        log_outcome(O::NAME, actor, begun, result.as_ref().err());
+        result
+    }
+
+    /// The same door for an operation of any type.
+    async fn call_any(&self, actor: &Actor, operation: Box<dyn AnyOperation>) -> Result<Vec<u8>> {
+        let begun = Instant::now();
+        let cx = Context { app: self, actor, now: clock::now(), step: None, approved: None };
+        let name = operation.name();
+        let result = match cx.enter(operation.needs()).await {
+            Ok(_under_way) => operation.run(&cx).await,
+            Err(error) => Err(error),
+        };
+        log_outcome(name, actor, begun, result.as_ref().err());
         result
     }
 
@@ -278,9 +319,14 @@ impl App {
 }
 
 impl Context<'_> {
-    async fn run_once<O: Operation>(&self, operation: O) -> Result<O::Reply> {
-        let _under_way = self.take_request::<O>().await?;
-        operation.run(self).await
+    /// Checks what an operation needs; the mark of an operator's write is to be held until it is done.
+    async fn enter(&self, needs: Permission) -> Result<Option<requests::UnderWay<'_>>> {
+        self.check(needs)?;
+        if needs.who == permission::Who::OperatorWrite && matches!(self.actor.identity, Identity::Operator { .. }) {
+            // Boxed, so that the calls of everybody else do not carry it.
+            return Box::pin(self.take_request()).await.map(Some);
+        }
+        Ok(None)
     }
 
     fn records(&self) -> &Records {
@@ -381,6 +427,14 @@ impl Context<'_> {
             Some(entry) => Expect::Version(entry.version),
         };
         Ok(batch.expect(key, expect).put(key, Vec::new()))
+    }
+}
+
+fn log_outcome(operation: &str, actor: &Actor, begun: Instant, error: Option<&Error>) {
+    let micros = begun.elapsed().as_micros();
+    match error {
+        None => debug!(operation, request_id = actor.request_id, micros, "done"),
+        Some(error) => debug!(operation, request_id = actor.request_id, micros, code = error.code(), "refused"),
     }
 }
 

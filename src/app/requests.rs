@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::permission::Who;
 use super::views::AuditRow;
-use super::{Actor, App, Context, Identity, Operation, Permission};
+use super::{Actor, AnyOperation, App, Context, Operation, Permission};
 use crate::error::{Error, Result};
 
 /// Entries of one request that a look-up answers; a write has one or two.
@@ -109,28 +109,26 @@ impl Drop for UnderWay<'_> {
 
 impl Context<'_> {
     /// Takes the request's id for a write of an operator, which is refused when the id was used before.
-    pub(super) async fn take_request<O: Operation>(&self) -> Result<Option<UnderWay<'_>>> {
-        if O::NEEDS.who != Who::OperatorWrite || !matches!(self.actor.identity, Identity::Operator { .. }) {
-            return Ok(None);
-        }
+    pub(super) async fn take_request(&self) -> Result<UnderWay<'_>> {
         let id = &self.actor.request_id;
         let used = || Error::refused("already_done", "this request was made before: look up what became of it");
         let mark = self.app.0.requests.begin(id).ok_or_else(used)?;
-        if self.records().audit_of_request(id, 1).await?.is_empty() { Ok(Some(mark)) } else { Err(used()) }
+        if self.records().audit_of_request(id, 1).await?.is_empty() { Ok(mark) } else { Err(used()) }
     }
 }
 
 impl App {
-    /// [`App::call`], except that a write of an operator is carried out to its end when the caller goes away meanwhile:
-    /// a batch on its way to the disk cannot be called back, and until it is there nobody could say what became of it.
-    pub async fn call_to_the_end<O: Operation>(&self, actor: &Actor, operation: O) -> Result<O::Reply> {
-        if O::NEEDS.who != Who::OperatorWrite {
-            return self.call(actor, operation).await;
+    /// [`App::call`] for an operation of any type, answered in JSON. A write of an operator is carried out to its end
+    /// when the caller goes away meanwhile: a batch on its way to the disk cannot be called back, and until it is there
+    /// nobody could say what became of it.
+    pub async fn call_to_the_end(&self, actor: &Actor, operation: Box<dyn AnyOperation>) -> Result<Vec<u8>> {
+        if operation.needs().who != Who::OperatorWrite {
+            return self.call_any(actor, operation).await;
         }
         let permit = std::sync::Arc::clone(&self.0.after_answering).acquire_owned().await.map_err(|_| Error::busy())?;
         let (app, actor) = (self.clone(), actor.clone());
         let call = tokio::spawn(async move {
-            let result = app.call(&actor, operation).await;
+            let result = app.call_any(&actor, operation).await;
             drop(permit);
             result
         });
