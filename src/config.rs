@@ -39,6 +39,16 @@ pub struct Config {
     pub log: Log,
 }
 
+impl Config {
+    /// What the service is called, which no password may rest on: at authenticators, and the host of its address.
+    #[must_use]
+    pub fn service_names(&self) -> [&str; 2] {
+        let url = &self.server.public_url;
+        let rest = url.split_once("://").map_or(url.as_str(), |(_, rest)| rest);
+        [&self.two_factor.issuer, rest.split('/').next().unwrap_or_default()]
+    }
+}
+
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Server {
@@ -52,6 +62,7 @@ pub struct Server {
     pub max_body_bytes: usize,
     pub request_timeout_ms: u64,
     pub max_connections: usize,
+    pub max_connections_per_address: usize,
     pub shutdown_timeout_ms: u64,
     pub cors_origins: Vec<String>,
 }

@@ -424,6 +424,7 @@ impl Context<'_> {
                 user.password_changed_at = Some(self.now);
                 user.end_presence();
                 batch = self.rebind_session(batch, &before.value, &user, |_| {}).await?;
+                batch = self.forget_failures(batch, &before.value.email);
                 batch = self.mailed(batch, &user, MailKind::PasswordChanged)?;
                 batch = self.audited(batch, Note::of(Event::UserPasswordChanged, &user));
             }
@@ -609,14 +610,17 @@ impl Context<'_> {
         if !patch.has_password() {
             return Ok(None);
         }
-        if let (Some(hash), Some(current)) = (&user.password_hash, &patch.current_password)
-            && !self.app.0.hasher.verify(Some(hash.clone()), current.clone()).await?
+        if let (Some(_), Some(current)) = (&user.password_hash, &patch.current_password)
+            && !self.is_current_password(user, current).await?
         {
             return Err(incorrect_password());
         }
-        let (patch, user) = (patch.clone(), user.clone());
-        let checked =
-            self.app.0.hasher.check(move || patch.new_password(&user, &rules).map(Option::<&Secret>::cloned)).await?;
+        let (patch, user, app) = (patch.clone(), user.clone(), self.app.clone());
+        let strength = move || {
+            let service = app.config().service_names();
+            patch.new_password(&user, &rules, &service).map(Option::<&Secret>::cloned)
+        };
+        let checked = self.app.0.hasher.check(strength).await?;
         match checked? {
             Some(password) => Ok(Some(self.app.0.hasher.hash(password).await?)),
             None => Ok(None),
@@ -629,13 +633,14 @@ impl Context<'_> {
         self.app.0.hasher.hash(password.clone()).await
     }
 
-    /// Whether a password may be chosen by somebody of whom these words are known.
+    /// Whether a password may be chosen by somebody of whom these words are known, beside the names of the service.
     pub(super) async fn check_strength(
         &self,
         password: &Secret,
         known: &[&str],
     ) -> Result<std::result::Result<(), PasswordProblem>> {
-        let known: Vec<String> = known.iter().map(|&text| text.to_owned()).collect();
+        let known: Vec<String> =
+            known.iter().copied().chain(self.config().service_names()).map(str::to_owned).collect();
         let (checked, min_length) = (password.clone(), self.config().password.min_length);
         let strength = move || {
             let known: Vec<&str> = known.iter().map(String::as_str).collect();

@@ -133,11 +133,7 @@ fn open_files(config: &Config, role: &str) -> Result<(DataLock, Arc<dyn Store>),
 /// Reads the secret key, or makes it for a store that has never seen one. A store keeps the id of its key, so that
 /// another key is noticed before it does harm.
 async fn open_vault(config: &Config, records: &Records) -> Result<Vault, OpenError> {
-    let file = if config.server.secret_key_file.as_os_str().is_empty() {
-        config.server.data_dir.join("secret.key")
-    } else {
-        config.server.secret_key_file.clone()
-    };
+    let file = secret_key_file(config);
     let store_error = |error: StoreError| OpenError::Store(error.to_string());
     let known = records.store().get(keys::SECRET_KEY_ID).await.map_err(store_error)?;
     let is_new = known.is_none();
@@ -147,6 +143,9 @@ async fn open_vault(config: &Config, records: &Records) -> Result<Vault, OpenErr
             .await
             .map_err(|error| OpenError::Io(error.to_string()))??
     };
+    if let Some(warning) = open_key_warning(config) {
+        tracing::warn!("{warning}");
+    }
     let vault = Vault::new(&key);
     match known {
         Some(entry) if entry.value == vault.key_id() => {}
@@ -167,6 +166,25 @@ async fn open_vault(config: &Config, records: &Records) -> Result<Vault, OpenErr
         }
     }
     Ok(vault)
+}
+
+fn secret_key_file(config: &Config) -> PathBuf {
+    if config.server.secret_key_file.as_os_str().is_empty() {
+        config.server.data_dir.join("secret.key")
+    } else {
+        config.server.secret_key_file.clone()
+    }
+}
+
+/// What to tell the operator where others than its owner may read the secret key, or write it.
+#[must_use]
+pub fn open_key_warning(config: &Config) -> Option<String> {
+    let file = secret_key_file(config);
+    let mode = fs::metadata(&file).ok()?.permissions().mode() & 0o777;
+    let shown = file.display();
+    (mode & 0o077 != 0).then(|| {
+        format!("the secret key {shown} is open to others than its owner (mode {mode:03o}): chmod 600 {shown}")
+    })
 }
 
 fn read_or_make_key(file: &Path, may_make: bool) -> Result<Zeroizing<[u8; KEY_BYTES]>, OpenError> {

@@ -5,6 +5,7 @@ use utoipa::ToSchema;
 
 use super::audit::Note;
 use super::limits::Limit;
+use super::remembered_devices::LOOKED_AT_MAX;
 use super::second_factor::{CodeOutcome, try_code};
 use super::{Context, Identity, Operation, Permission, PresentedSession, Tries, random};
 use crate::domain::audit::Event;
@@ -29,6 +30,8 @@ use crate::store::Batch;
 
 /// Longest pause that the growing delay of one account reaches, in seconds.
 const ACCOUNT_LOCK_SECONDS: i64 = 900;
+/// How long the failures of one account are remembered, in seconds: longer than anybody likes to wait for a guess.
+const ACCOUNT_MEMORY_SECONDS: i64 = 86_400;
 /// Ended sessions, and devices, that one login clears away: with all else that a login writes, they fit into a batch.
 const CLEARED_PER_LOGIN_MAX: usize = 4;
 /// Counters of failed logins, address by address, looked at to tell an operator.
@@ -106,17 +109,18 @@ impl Operation for Login {
         if password.expose().is_empty() {
             return Err(FieldError::blank("password").into());
         }
-        cx.check_account_locks(&email).await?;
+        let is_known = cx.is_known_to(&email, &self.remembered).await?;
+        cx.check_account_locks(&email, is_known).await?;
 
         let user = cx.find_by_email(&email).await?;
         let hash = user.as_ref().and_then(|user| user.value.password_hash.clone());
         let matches = cx.app.0.hasher.verify(hash, password.clone()).await?;
         // Again: guesses that waited side by side get no more tries than those that come one after the other.
         cx.check_address_lock().await?;
-        cx.check_account_locks(&email).await?;
+        cx.check_account_locks(&email, is_known).await?;
         let Some(user) = user.filter(|user| matches && user.value.is_active) else {
             let known = cx.find_by_email(&email).await?;
-            return Err(cx.login_failed(&email, known.as_ref().map(|user| &user.value)).await?);
+            return Err(cx.login_failed(&email, is_known, known.as_ref().map(|user| &user.value)).await?);
         };
         cx.refuse_unverified(&user.value).await?;
         let rehashed = match &user.value.password_hash {
@@ -510,17 +514,35 @@ impl Context<'_> {
     }
 }
 
-/// Counters of failed logins (W-28): one for the account from this address, one for the address, one for the account.
+/// Counters of failed logins (W-28): one for the account from this address, one for the address, one for the account from
+/// anywhere. The last one twice: callers that the account knows have their own, so that strangers do not lock them out.
 impl Context<'_> {
     async fn check_address_lock(&self) -> Result<()> {
         let (key, limit) = self.address_counter();
         self.check_lock(&key, limit).await
     }
 
-    async fn check_account_locks(&self, email: &EmailAddress) -> Result<()> {
+    /// Whether the caller shows what only a login to this account gives: its live session, or a device remembered by it.
+    /// Looked up by what is shown, so that it takes no longer where there is such an account.
+    async fn is_known_to(&self, email: &EmailAddress, cookies: &[Secret]) -> Result<bool> {
+        if matches!(&self.actor.identity, Identity::Session { user, .. } if user.email == *email) {
+            return Ok(true);
+        }
+        for cookie in cookies.iter().take(LOOKED_AT_MAX) {
+            let Some(device) = self.records().remembered(&sha256(cookie.expose().as_bytes())).await? else { continue };
+            let user = self.records().user(device.value.user).await?;
+            let is_own = |user: &User| user.email == *email && is_remembered_device_live(&device.value, user, self.now);
+            if user.is_some_and(|user| is_own(&user.value)) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    async fn check_account_locks(&self, email: &EmailAddress, is_known: bool) -> Result<()> {
         let (pair, limit) = self.pair_counter(email);
         self.check_lock(&pair, limit).await?;
-        let (account, limit) = self.account_counter(email);
+        let (account, limit) = self.account_counter(email, is_known);
         self.check_lock(&account, limit).await
     }
 
@@ -533,20 +555,12 @@ impl Context<'_> {
     }
 
     /// Counts a failed login; the answer is the error to give, which is the lock-out for the one that reaches it.
-    async fn login_failed(&self, email: &EmailAddress, user: Option<&User>) -> Result<Error> {
-        let counters = [self.address_counter(), self.pair_counter(email), self.account_counter(email)];
+    async fn login_failed(&self, email: &EmailAddress, is_known: bool, user: Option<&User>) -> Result<Error> {
+        let counters = [self.address_counter(), self.pair_counter(email), self.account_counter(email, is_known)];
         let mut tries = Tries::default();
         loop {
             tries.next().await?;
-            let mut batch = Batch::default();
-            let mut locked = false;
-            for (key, limit) in &counters {
-                let before = self.records().login_failures(key).await?;
-                let failures = before.as_ref().map(|before| before.value).unwrap_or_default().and_one(*limit, self.now);
-                locked |= failures.is_locked(*limit, self.now);
-                let forgotten = failures.forgotten_at(*limit);
-                batch = records::put_login_failures(batch, key.clone(), before.as_ref(), &failures, forgotten);
-            }
+            let (batch, locked) = self.failure_counted(&counters).await?;
             let note = user.map_or_else(
                 || Note::new(Event::UserLoginFailed).detail("email", email),
                 |user| Note::of(Event::UserLoginFailed, user),
@@ -558,9 +572,57 @@ impl Context<'_> {
         }
     }
 
-    /// A login that worked clears the account's counters; the address keeps its own.
-    fn forget_failures(&self, batch: Batch, email: &EmailAddress) -> Batch {
-        batch.delete(self.pair_counter(email).0).delete(self.account_counter(email).0)
+    /// The batch that counts one more failure under each key, and whether one of them is locked with it.
+    async fn failure_counted(&self, counters: &[(Vec<u8>, LoginLimit)]) -> Result<(Batch, bool)> {
+        let mut batch = Batch::default();
+        let mut locked = false;
+        for (key, limit) in counters {
+            let before = self.records().login_failures(key).await?;
+            let failures = before.as_ref().map(|before| before.value).unwrap_or_default().and_one(*limit, self.now);
+            locked |= failures.is_locked(*limit, self.now);
+            batch = records::put_login_failures(batch, key.clone(), before.as_ref(), &failures);
+        }
+        Ok((batch, locked))
+    }
+
+    /// Whether this is the user's password, asked for again within a session. Wrong ones count as failed logins of a
+    /// caller that the account knows, and wait as those do; the answer is then that of a limit (spec §1.11).
+    pub(super) async fn is_current_password(&self, user: &User, password: &Secret) -> Result<bool> {
+        let counter = self.account_counter(&user.email, true);
+        self.check_wait(&counter).await?;
+        let matches = self.app.0.hasher.verify(user.password_hash.clone(), password.clone()).await?;
+        // Again, as at a login.
+        self.check_wait(&counter).await?;
+        if matches {
+            return Ok(true);
+        }
+        let mut tries = Tries::default();
+        loop {
+            tries.next().await?;
+            let (batch, _) = self.failure_counted(std::slice::from_ref(&counter)).await?;
+            if self.commit(batch).await?.is_some() {
+                return Ok(false);
+            }
+        }
+    }
+
+    async fn check_wait(&self, (key, limit): &(Vec<u8>, LoginLimit)) -> Result<()> {
+        let failures = self.records().login_failures(key).await?;
+        let until = failures.and_then(|failures| failures.value.locked_until(*limit));
+        match until.filter(|until| self.now < *until) {
+            Some(until) => {
+                Err(Error::Throttled { retry_after_s: until.seconds_since(self.now).max(1).cast_unsigned() })
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Adds to a batch that the account's counters are cleared; the address keeps its own.
+    pub(super) fn forget_failures(&self, batch: Batch, email: &EmailAddress) -> Batch {
+        batch
+            .delete(self.pair_counter(email).0)
+            .delete(self.account_counter(email, false).0)
+            .delete(self.account_counter(email, true).0)
     }
 
     fn address_counter(&self) -> (Vec<u8>, LoginLimit) {
@@ -573,22 +635,24 @@ impl Context<'_> {
         (key, self.login_limit())
     }
 
-    /// The counter of an account over all addresses.
-    pub(super) fn account_counter(&self, email: &EmailAddress) -> (Vec<u8>, LoginLimit) {
+    /// The counter of an account over all addresses: that of the callers it knows, or of the others.
+    fn account_counter(&self, email: &EmailAddress, is_known: bool) -> (Vec<u8>, LoginLimit) {
         let limit = LoginLimit {
             failures_max: self.config().login.account_failures_max,
             lock_seconds: ACCOUNT_LOCK_SECONDS,
+            memory_seconds: ACCOUNT_MEMORY_SECONDS,
             growing: true,
         };
-        (keys::attempts("account", &sha256(email.as_str().as_bytes())), limit)
+        (keys::attempts(if is_known { "known" } else { "account" }, &sha256(email.as_str().as_bytes())), limit)
     }
 
-    /// Until when failed logins have locked the account, from any address.
+    /// Until when failed logins have locked the account, from any address and for anybody.
     pub(super) async fn login_locked_until(&self, user: &User) -> Result<Option<Timestamp>> {
-        let (account, limit) = self.account_counter(&user.email);
         let mut until = Vec::new();
-        if let Some(failures) = self.records().login_failures(&account).await? {
-            until.extend(failures.value.locked_until(limit));
+        for (account, limit) in [false, true].map(|is_known| self.account_counter(&user.email, is_known)) {
+            if let Some(failures) = self.records().login_failures(&account).await? {
+                until.extend(failures.value.locked_until(limit));
+            }
         }
         for key in self.records().login_failure_keys_of(user.email.as_str(), COUNTERS_LOOKED_AT_MAX).await? {
             if let Some(failures) = self.records().login_failures(&key).await? {
@@ -599,11 +663,9 @@ impl Context<'_> {
     }
 
     fn login_limit(&self) -> LoginLimit {
-        LoginLimit {
-            failures_max: self.config().login.failures_max,
-            lock_seconds: i64::from(self.config().login.lock_seconds),
-            growing: false,
-        }
+        let lock_seconds = i64::from(self.config().login.lock_seconds);
+        let failures_max = self.config().login.failures_max;
+        LoginLimit { failures_max, lock_seconds, memory_seconds: lock_seconds, growing: false }
     }
 
     /// The client's address; of IPv6 the /64, since one customer has all of it.

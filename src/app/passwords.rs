@@ -115,6 +115,8 @@ impl Operation for ResetPassword {
             let batch = Batch::default().expect(key.clone(), Expect::Version(stored.version)).delete(key);
             let (batch, note) = unstage_email(batch, &mut user, Note::of(Event::UserPasswordReset, &before.value));
             let batch = put_user(batch, Some(&before), &user);
+            // What was guessed at is another password, and this is the way in for an owner whom strangers keep out.
+            let batch = cx.forget_failures(batch, &user.email);
             let batch = cx.mailed(batch, &user, MailKind::PasswordChanged)?;
             if cx.commit(cx.audited(batch, note.by(&user))).await?.is_some() {
                 return Ok(PasswordReset { success: true, email: user.email.into() });

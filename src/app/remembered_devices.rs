@@ -24,7 +24,7 @@ use crate::records::{Versioned, put_remembered, remove_remembered};
 use crate::store::Batch;
 
 /// Remember cookies looked at: a browser keeps those of other accounts, and those that died, for a month.
-const LOOKED_AT_MAX: usize = 20;
+pub(super) const LOOKED_AT_MAX: usize = 20;
 /// Devices of one browser that stay when all others are forgotten: more than a browser has of one account, and they fit
 /// into a batch.
 const KEPT_MAX: usize = 4;

@@ -161,8 +161,8 @@ impl UserChange for UnlockTwoFactor {
         let is_disabled = factor.totp.as_ref().is_some_and(|device| device.disabled);
         factor.totp_failures = Failures::default();
         factor.backup_code_failures = Failures::default();
-        let (account, _) = cx.account_counter(&user.email);
-        let batch = cx.failures_forgotten(Batch::default().delete(account), user).await?;
+        let batch = cx.forget_failures(Batch::default(), &user.email);
+        let batch = cx.failures_forgotten(batch, user).await?;
         let batch = cx.second_step_tries_forgotten(batch, user.id).await?;
         let note = Note::of(Event::TwoFactorUnlocked, user).proven(&proven).detail("wrong_codes", wrong);
         let summary = if is_disabled {

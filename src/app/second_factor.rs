@@ -547,8 +547,7 @@ impl Context<'_> {
         password: &Secret,
     ) -> Result<bool> {
         self.count(Limit::UserAuthentication, id.as_bytes()).await?;
-        let hash = self.user(id).await?.value.password_hash;
-        self.app.0.hasher.verify(hash, password.clone()).await
+        self.is_current_password(&self.user(id).await?.value, password).await
     }
 
     /// The caller authenticated within the last 300 s; a key never did.

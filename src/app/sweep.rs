@@ -127,8 +127,7 @@ impl App {
         if let Some(id) = keys::parse_job(&key) {
             return self.sweep_job(id, note, now).await;
         }
-        let login_memory_seconds = i64::from(self.0.config.login.lock_seconds);
-        let batch = match self.records().removal_of_expired(&key, note, now, login_memory_seconds).await {
+        let batch = match self.records().removal_of_expired(&key, note, now).await {
             Ok(batch) => batch,
             Err(error @ StoreError::Corrupt(_)) => {
                 tracing::error!(%error, "a record that has expired cannot be read");

@@ -4,6 +4,7 @@ use clap::Subcommand;
 use serde_json::json;
 
 use super::{Failure, Global, Output};
+use crate::app::instance::open_key_warning;
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -25,7 +26,11 @@ impl Command {
         match self {
             Self::Check => {
                 let source = file.as_deref().unwrap_or("built-in defaults, no file");
-                output.answer(&json!({"ok": true, "file": file}), || format!("ok: {source}"))
+                let warning = open_key_warning(&loaded.config);
+                output.answer(&json!({"ok": true, "file": file, "warning": warning}), || {
+                    let warning = warning.as_ref().map(|warning| format!("\nwarning: {warning}"));
+                    format!("ok: {source}{}", warning.unwrap_or_default())
+                })
             }
             Self::Print => {
                 let text = toml::to_string(&loaded.config).map_err(|error| Failure::Failed(error.to_string()))?;

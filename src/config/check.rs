@@ -157,10 +157,11 @@ fn issuer(issuer: &str) -> Problem {
 fn ranges(config: &Config) -> Problem {
     let server = &config.server;
     let login = &config.login;
-    let numbers: [(&'static str, u64, RangeInclusive<u64>); 12] = [
+    let numbers: [(&'static str, u64, RangeInclusive<u64>); 13] = [
         ("server.max_body_bytes", server.max_body_bytes as u64, 1_024..=64 * 1024 * 1024),
         ("server.request_timeout_ms", server.request_timeout_ms, 100..=600_000),
         ("server.max_connections", server.max_connections as u64, 1..=1_000_000),
+        ("server.max_connections_per_address", server.max_connections_per_address as u64, 1..=1_000_000),
         ("server.shutdown_timeout_ms", server.shutdown_timeout_ms, 0..=600_000),
         ("store.sled.cache_mib", config.store.sled.cache_mib, 1..=1_048_576),
         ("backup.every_hours", config.backup.every_hours.into(), 0..=8_760),

@@ -43,12 +43,14 @@ impl Failures {
     }
 }
 
-/// Failed logins counted under one key: account and address, address, or account (W-28).
+/// Failed logins counted under one key: account and address, address, or account (W-28). Whoever waits until a lock ends
+/// goes on where he was: failures are forgotten when nothing came for `memory_seconds`, or at a success.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LoginFailures {
     pub count: u32,
-    pub first_at: Timestamp,
     pub last_at: Timestamp,
+    /// When the record means nothing any more, unless there is another failure before.
+    pub forgotten_at: Timestamp,
 }
 
 /// The limits of one kind of key.
@@ -56,8 +58,10 @@ pub struct LoginFailures {
 pub struct LoginLimit {
     /// Failures that are free of consequence, less one: the one that reaches it locks.
     pub failures_max: u32,
-    /// How long a lock lasts after the last failure, in seconds; also how long failures are remembered.
+    /// How long a lock lasts after the last failure, in seconds.
     pub lock_seconds: i64,
+    /// How long failures are remembered after the last, in seconds; no less than a lock lasts.
+    pub memory_seconds: i64,
     /// Whether the lock starts at one second and doubles with each further failure up to `lock_seconds`.
     pub growing: bool,
 }
@@ -80,20 +84,15 @@ impl LoginFailures {
         Some(self.last_at.plus_seconds(seconds))
     }
 
-    /// One more failure; those older than the limit remembers are forgotten first.
+    /// One more failure; those that are forgotten by now do not count.
     #[must_use]
     pub fn and_one(self, limit: LoginLimit, now: Timestamp) -> Self {
-        if self.count == 0 || now >= self.forgotten_at(limit) {
-            Self { count: 1, first_at: now, last_at: now }
-        } else {
-            Self { count: self.count.saturating_add(1), first_at: self.first_at, last_at: now }
+        let before = if now < self.forgotten_at { self.count } else { 0 };
+        Self {
+            count: before.saturating_add(1),
+            last_at: now,
+            forgotten_at: now.plus_seconds(limit.memory_seconds.max(limit.lock_seconds)),
         }
-    }
-
-    /// When the record means nothing any more.
-    #[must_use]
-    pub fn forgotten_at(self, limit: LoginLimit) -> Timestamp {
-        self.last_at.plus_seconds(limit.lock_seconds)
     }
 }
 
@@ -129,7 +128,7 @@ mod tests {
         assert_eq!(Failures { count: u32::MAX, ..failures }.and_one(at(101)).count, u32::MAX);
     }
 
-    const FLAT: LoginLimit = LoginLimit { failures_max: 3, lock_seconds: 600, growing: false };
+    const FLAT: LoginLimit = LoginLimit { failures_max: 3, lock_seconds: 600, memory_seconds: 600, growing: false };
     const GROWING: LoginLimit = LoginLimit { growing: true, ..FLAT };
 
     fn failed(times: u32, limit: LoginLimit, now: Timestamp) -> LoginFailures {
@@ -159,10 +158,30 @@ mod tests {
     #[test]
     fn old_failures_are_forgotten() {
         let failures = failed(2, FLAT, at(1_000));
-        assert_eq!(failures.forgotten_at(FLAT), at(1_600));
+        assert_eq!(failures.forgotten_at, at(1_600));
         let third = failures.and_one(FLAT, at(1_599));
-        assert_eq!(third, LoginFailures { count: 3, first_at: at(1_000), last_at: at(1_599) });
+        assert_eq!(third, LoginFailures { count: 3, last_at: at(1_599), forgotten_at: at(2_199) });
         let fresh = failures.and_one(FLAT, at(1_600));
-        assert_eq!(fresh, LoginFailures { count: 1, first_at: at(1_600), last_at: at(1_600) });
+        assert_eq!(fresh, LoginFailures { count: 1, last_at: at(1_600), forgotten_at: at(2_200) });
+    }
+
+    /// Of somebody who always waits until the lock ends, and guesses on: a day has room for few guesses.
+    #[test]
+    fn patience_buys_no_guesses() {
+        const ACCOUNT: LoginLimit =
+            LoginLimit { failures_max: 100, lock_seconds: 900, memory_seconds: 86_400, growing: true };
+        let (mut failures, mut now, mut guesses) = (LoginFailures::default(), at(0), 0);
+        while now < at(10 * 86_400) {
+            failures = failures.and_one(ACCOUNT, now);
+            guesses += 1;
+            now = failures.locked_until(ACCOUNT).unwrap_or(now);
+        }
+        assert_eq!(guesses, 99 + 10 + 959);
+        assert_eq!(failures.count, guesses, "nothing was forgotten");
+        let day_later = failures.last_at.plus_seconds(86_400);
+        assert_eq!(failures.and_one(ACCOUNT, day_later.plus_seconds(-1)).count, guesses + 1);
+        assert_eq!(failures.and_one(ACCOUNT, day_later).count, 1);
+        let raised = LoginLimit { lock_seconds: 100_000, ..ACCOUNT };
+        assert_eq!(LoginFailures::default().and_one(raised, at(0)).forgotten_at, at(100_000), "no lock outlives it");
     }
 }

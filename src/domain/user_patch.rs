@@ -189,14 +189,19 @@ impl UserPatch {
         self.password.is_some()
     }
 
-    /// The new password, once it is strong enough for this user, names and address of the same change included. To be
-    /// called after the current password was found right: a wrong one is the error reported first (spec §3.4).
-    pub fn new_password(&self, user: &User, rules: &PatchRules) -> Result<Option<&Secret>, FieldError> {
+    /// The new password, once it is strong enough for this user, names and address of the same change and the
+    /// names of the service included. To be called after the current password was found right: a wrong one is the error reported first (spec §3.4).
+    pub fn new_password(
+        &self,
+        user: &User,
+        rules: &PatchRules,
+        service: &[&str],
+    ) -> Result<Option<&Secret>, FieldError> {
         let Some(password) = &self.password else { return Ok(None) };
         let email = self.email.as_ref().unwrap_or(&user.email);
         let first_name = self.first_name.as_ref().unwrap_or(&user.first_name);
         let last_name = self.last_name.as_ref().unwrap_or(&user.last_name);
-        let known = [email.as_str(), first_name, last_name];
+        let known = [&[email.as_str(), first_name, last_name], service].concat();
         check_password(password.expose(), rules.password_min_length, &known)
             .map_err(super::password::PasswordProblem::at_change)?;
         Ok(Some(password))
@@ -677,25 +682,25 @@ mod tests {
         let sent = |password: &str| patch(json!({"password": password, "current_password": "old"})).unwrap();
         let strong = sent(STRONG);
         assert!(strong.has_password());
-        assert_eq!(strong.new_password(&ada(), &RULES).unwrap().map(Secret::expose), Some(STRONG));
+        assert_eq!(strong.new_password(&ada(), &RULES, &[]).unwrap().map(Secret::expose), Some(STRONG));
         assert_eq!(strong.changed_fields(&ada()), ["password"]);
-        let weak = sent("12345678").new_password(&ada(), &RULES).unwrap_err();
+        let weak = sent("12345678").new_password(&ada(), &RULES, &[]).unwrap_err();
         assert_eq!((&*weak.code, weak.attr.as_deref()), ("invalid_input", Some("password")));
         assert!(weak.detail.starts_with("Add another word"));
-        assert!(patch(json!({})).unwrap().new_password(&ada(), &RULES).unwrap().is_none());
+        assert!(patch(json!({})).unwrap().new_password(&ada(), &RULES, &[]).unwrap().is_none());
     }
 
     #[test]
     fn a_new_password_is_not_a_name_or_the_address() {
         let body = json!({"first_name": "qxvrntplakwdzm", "password": "qxvrntplakwdzm", "current_password": "old"});
-        assert!(patch(body).unwrap().new_password(&ada(), &RULES).is_err());
+        assert!(patch(body).unwrap().new_password(&ada(), &RULES, &[]).is_err());
         let mut user = ada();
         user.last_name = "qxvrntplakwdzm".to_owned();
         let body = json!({"password": "qxvrntplakwdzm", "current_password": "old"});
-        assert!(patch(body.clone()).unwrap().new_password(&user, &RULES).is_err());
-        assert!(patch(body.clone()).unwrap().new_password(&ada(), &RULES).is_ok());
+        assert!(patch(body.clone()).unwrap().new_password(&user, &RULES, &[]).is_err());
+        assert!(patch(body.clone()).unwrap().new_password(&ada(), &RULES, &[]).is_ok());
         user = User { email: EmailAddress::parse("qxvrntplakwdzm@example.com").unwrap(), ..ada() };
-        assert!(patch(body).unwrap().new_password(&user, &RULES).is_err());
+        assert!(patch(body).unwrap().new_password(&user, &RULES, &[]).is_err());
     }
 
     #[test]

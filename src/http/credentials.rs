@@ -26,7 +26,7 @@ pub fn gather(head: &Parts, cookies: &mut Cookies, body: Option<&Parsed>, key_fi
         body_key: in_body(KEY_FIELD).and_then(non_blank),
         query_key: head.uri.query().and_then(query_key),
         csrf: CsrfFacts {
-            is_unsafe: !matches!(head.method, Method::GET | Method::HEAD | Method::OPTIONS | Method::TRACE),
+            is_unsafe: is_unsafe(&head.method),
             cookie: cookies.csrf.take(),
             token: text(&head.headers, &X_CSRF_TOKEN).or_else(|| in_form(CSRF_FIELD).map(str::to_owned)),
             origin: text(&head.headers, &ORIGIN),
@@ -35,6 +35,12 @@ pub fn gather(head: &Parts, cookies: &mut Cookies, body: Option<&Parsed>, key_fi
         },
         key_first,
     }
+}
+
+/// Whether the method changes something (spec §1.8).
+#[must_use]
+pub fn is_unsafe(method: &Method) -> bool {
+    !matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS | Method::TRACE)
 }
 
 /// The host that was asked for. HTTP/2 puts it into the address.

@@ -21,6 +21,7 @@ pub mod openapi;
 mod organizations;
 mod pages;
 mod paging;
+mod per_address;
 mod preferences;
 mod recovery;
 mod reply;
@@ -51,6 +52,7 @@ use crate::app::App;
 use crate::config::Config;
 use connection::Connector;
 pub use door::Door;
+use per_address::PerAddress;
 use service::Service;
 
 /// A pause after a failed accept: out of file descriptors, most likely, and trying at once would only burn the core.
@@ -61,6 +63,7 @@ pub struct HttpServer<D = App> {
     listener: TcpListener,
     service: Arc<Service<D>>,
     max_connections: usize,
+    max_connections_per_address: usize,
     request_timeout: Duration,
     shutdown_timeout: Duration,
 }
@@ -74,6 +77,7 @@ pub async fn bind<D: Door>(app: D, config: Arc<Config>) -> io::Result<(HttpServe
         listener,
         service: Arc::new(service),
         max_connections: config.server.max_connections,
+        max_connections_per_address: config.server.max_connections_per_address,
         request_timeout: Duration::from_millis(config.server.request_timeout_ms),
         shutdown_timeout: Duration::from_millis(config.server.shutdown_timeout_ms),
     };
@@ -85,6 +89,7 @@ impl<D: Door> HttpServer<D> {
     pub async fn serve(self, shutdown: impl Future<Output = ()>) {
         let connector = Connector::new(self.request_timeout);
         let permits = Arc::new(Semaphore::new(self.max_connections));
+        let places = PerAddress::new(self.max_connections_per_address, self.service.site.proxies.clone());
         let graceful = GracefulShutdown::new();
         let mut tasks = JoinSet::new();
         let mut shutdown = std::pin::pin!(shutdown);
@@ -93,11 +98,15 @@ impl<D: Door> HttpServer<D> {
                 () = &mut shutdown => break,
                 Some(_) = tasks.join_next() => {}
                 (permit, stream, peer) = accept(&self.listener, &permits) => {
+                    let Some(place) = places.take(peer.ip()) else {
+                        tracing::debug!(%peer, "an address with too many connections got no further one");
+                        continue;
+                    };
                     let connection = connector.connect(stream, peer.ip(), Arc::clone(&self.service));
                     let watched = graceful.watcher();
                     tasks.spawn(async move {
                         connection.run(watched).await;
-                        drop(permit);
+                        drop((place, permit));
                     });
                 }
             }

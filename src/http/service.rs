@@ -30,7 +30,7 @@ use super::router::{BodyRule, Call, Endpoint, Kind, Params, Route, Router};
 use crate::app::{Actor, Identity, Presented, RequestFacts};
 use crate::config::Config;
 use crate::domain::fields::Fields;
-use crate::domain::input;
+use crate::domain::{input, text};
 use crate::error::Error;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -56,7 +56,7 @@ pub struct Site {
     pub is_https: bool,
     max_body_bytes: usize,
     request_timeout: Duration,
-    proxies: TrustedProxies,
+    pub(super) proxies: TrustedProxies,
     cors: Cors,
     vary: HeaderValue,
 }
@@ -84,18 +84,33 @@ impl Site {
 
     /// Whether another site made a browser send this form.
     fn is_foreign_form(&self, head: &Parts) -> bool {
-        let headers = &head.headers;
-        if let Some(site) = headers.get(SEC_FETCH_SITE) {
+        // Pages that send no referrer send `null` instead of their origin, ours among them.
+        self.is_foreign(head) && (head.headers.contains_key(SEC_FETCH_SITE) || origin(head) != Some("null"))
+    }
+
+    /// Whether a browser says that another site made it send this. Programs say nothing of the kind.
+    fn is_foreign(&self, head: &Parts) -> bool {
+        if let Some(site) = head.headers.get(SEC_FETCH_SITE) {
             return site != "same-origin" && site != "none";
         }
-        // Pages that send no referrer send `null` instead of their origin, ours among them.
-        let Some(origin) =
-            headers.get(ORIGIN).and_then(|origin| origin.to_str().ok()).filter(|origin| *origin != "null")
-        else {
-            return false;
-        };
+        let Some(origin) = origin(head) else { return false };
         let origin_host = origin.split_once("://").map(|(_, host)| host);
         origin != self.public_url && (origin_host.is_none() || origin_host != credentials::host(head).as_deref())
+    }
+
+    /// Calls without a session have no token that could protect them, and some of them begin a session: not one of
+    /// another site's choice (spec §1.8).
+    fn refuse_foreign_login(&self, head: &Parts, actor: &Actor) -> crate::error::Result<()> {
+        let has_credentials = !matches!(actor.identity, Identity::Anonymous | Identity::Pending(_));
+        if has_credentials
+            || !credentials::is_unsafe(&head.method)
+            || !self.is_foreign(head)
+            || self.cors.allowed(&head.headers).is_some()
+        {
+            return Ok(());
+        }
+        let shown = text::for_message(origin(head).unwrap_or("null"));
+        Err(Error::denied(format!("CSRF Failed: Origin checking failed - {shown} does not match any trusted origins.")))
     }
 }
 
@@ -208,6 +223,7 @@ impl<D: Door> Service<D> {
         let actor = self.app.authenticate(presented, facts).await?;
         let Some(endpoint) = route.endpoint(&head.method) else { return self.without_endpoint(head, route, &actor) };
         (endpoint.admit)(&self.app, &actor)?;
+        self.site.refuse_foreign_login(head, &actor)?;
         let (fields, list) = take_body(&head.method, endpoint, body)?;
         let mut call = self.call(head, actor, params, fields);
         call.list = list;
@@ -305,6 +321,10 @@ impl<D: Door> Service<D> {
             }
         }
     }
+}
+
+fn origin(head: &Parts) -> Option<&str> {
+    head.headers.get(ORIGIN).map(|origin| origin.to_str().unwrap_or("null"))
 }
 
 fn is_api(head: &Parts) -> bool {

@@ -18,15 +18,8 @@ impl Records {
     }
 
     /// The batch that removes a note, and the record it is about unless that lives longer by now (it has then a newer
-    /// note of its own). The one note of a rate limit's window moves along with it. Failed logins are forgotten
-    /// `login_memory_seconds` after the last; their note may have been written for another setting, and moves then.
-    pub async fn removal_of_expired(
-        &self,
-        key: &[u8],
-        note: Vec<u8>,
-        now: Timestamp,
-        login_memory_seconds: i64,
-    ) -> Result<Batch> {
+    /// note of its own). The one note of a rate limit's window moves along with it.
+    pub async fn removal_of_expired(&self, key: &[u8], note: Vec<u8>, now: Timestamp) -> Result<Batch> {
         let batch = Batch::default().delete(note);
         let gone = |batch: Batch, version: Version| batch.expect(key, Expect::Version(version)).delete(key);
         if let Some(hash) = hash_behind(key, keys::SESSION) {
@@ -75,12 +68,8 @@ impl Records {
             let reminder = self.read::<Reminder>(key).await?;
             reminder.filter(|reminder| reminder.value.at.plus_seconds(REMINDED_SECONDS) <= now).map(|one| one.version)
         } else if key.starts_with(keys::ATTEMPTS) {
-            let Some(failures) = self.login_failures(key).await? else { return Ok(batch) };
-            let forgotten = failures.value.last_at.plus_seconds(login_memory_seconds);
-            if now < forgotten {
-                return Ok(batch.put(keys::expiry(forgotten, key), Vec::new()));
-            }
-            Some(failures.version)
+            let failures = self.login_failures(key).await?;
+            failures.filter(|failures| failures.value.forgotten_at <= now).map(|failures| failures.version)
         } else {
             None
         };

@@ -261,7 +261,7 @@ fn keys_tokens_and_counters() {
     let token = Token { hash: [1; 32], expires_at: at(86_400), binding: [3; 32], code: Some(code) };
     check("token_with_code", &token);
     check("token", &Token { code: None, ..token });
-    check("login_failures", &LoginFailures { count: 29, first_at: at(0), last_at: at(60) });
+    check("login_failures", &LoginFailures { count: 29, last_at: at(0), forgotten_at: at(60) });
 }
 
 #[test]

@@ -95,10 +95,9 @@ pub fn put_login_failures(
     key: Vec<u8>,
     before: Option<&Versioned<LoginFailures>>,
     failures: &LoginFailures,
-    forgotten_at: Timestamp,
 ) -> Batch {
     let expect = before.map_or(Expect::Absent, |before| Expect::Version(before.version));
-    let batch = batch.expect(key.clone(), expect).put(keys::expiry(forgotten_at, &key), Vec::new());
+    let batch = batch.expect(key.clone(), expect).put(keys::expiry(failures.forgotten_at, &key), Vec::new());
     put(batch, key, failures)
 }
 
@@ -137,8 +136,8 @@ struct CodeV1 {
 #[derive(Encode, Decode)]
 struct LoginFailuresV1 {
     count: u32,
-    first_at: i64,
     last_at: i64,
+    forgotten_at: i64,
 }
 
 codec::record!(ApiKey, ApiKeyV1, 1);
@@ -217,7 +216,11 @@ impl From<TokenV1> for Token {
 
 impl From<&LoginFailures> for LoginFailuresV1 {
     fn from(failures: &LoginFailures) -> Self {
-        Self { count: failures.count, first_at: failures.first_at.as_micros(), last_at: failures.last_at.as_micros() }
+        Self {
+            count: failures.count,
+            last_at: failures.last_at.as_micros(),
+            forgotten_at: failures.forgotten_at.as_micros(),
+        }
     }
 }
 
@@ -225,8 +228,8 @@ impl From<LoginFailuresV1> for LoginFailures {
     fn from(stored: LoginFailuresV1) -> Self {
         Self {
             count: stored.count,
-            first_at: Timestamp::from_micros(stored.first_at),
             last_at: Timestamp::from_micros(stored.last_at),
+            forgotten_at: Timestamp::from_micros(stored.forgotten_at),
         }
     }
 }

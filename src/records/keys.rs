@@ -526,7 +526,7 @@ pub fn attempts_of_address(pair: &[u8]) -> Option<Vec<u8>> {
     pair.split_last_chunk::<32>().map(|(_, address)| attempts("address", address))
 }
 
-/// Failed logins; `kind` is `account` or `address`, `what` a hash of it.
+/// Failed logins; `kind` is `account`, `known` (of an account, by callers that it knows) or `address`, `what` a hash of it.
 pub fn attempts(kind: &str, what: &[u8; 32]) -> Vec<u8> {
     join(&[ATTEMPTS, kind.as_bytes(), b"/", what])
 }

@@ -817,6 +817,98 @@ fn silent_clients_make_room() {
     drop(silent);
 }
 
+/// One address does not hold all connections; a trusted proxy has many clients and may.
+#[test]
+fn one_address_does_not_hold_all_connections() {
+    let limited = || Server::builder().setting("server.max_connections_per_address", "3");
+    let server = limited().start();
+    let begun = |server: &Server| {
+        let mut wire = Wire::open(server);
+        wire.send("GET /_health HTTP/1.1\r\nhost: a\r\n\r\n").map(|()| wire.some_within(Duration::from_secs(50)))
+    };
+    let mut held: Vec<Wire> = (0..3).map(|_| Wire::open(&server)).collect();
+    for wire in &mut held {
+        wire.send("GET /_health HTTP/1.1\r\nhost: a\r\n\r\n").unwrap();
+        assert!(!wire.some().is_empty());
+    }
+    // Closed without a word; whether the reset comes before the request is sent is chance.
+    assert!(!matches!(begun(&server), Ok(Some(said)) if !said.is_empty()));
+    held.pop();
+    while !matches!(begun(&server), Ok(Some(said)) if !said.is_empty()) {}
+
+    let behind = limited().setting("server.trusted_proxies", "[\"127.0.0.1\"]").start();
+    let _held: Vec<Wire> = (0..8).map(|_| Wire::open(&behind)).collect();
+    behind.client().get(HEALTH).is(200);
+}
+
+// ---- HTTP/2, frame by frame -------------------------------------------------------------------------------------
+
+const HEADERS: u8 = 1;
+const RST_STREAM: u8 = 3;
+const CONTINUATION: u8 = 9;
+const END_STREAM: u8 = 1;
+const END_HEADERS: u8 = 4;
+/// `GET http://a/` as the compression of heads has it.
+const GET_ROOT: &[u8] = &[0x82, 0x86, 0x84, 0x41, 1, b'a'];
+/// The code of a connection that is closed because its client asks too much.
+const ENHANCE_YOUR_CALM: u8 = 11;
+
+fn frame(kind: u8, flags: u8, stream: u32, content: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(content.len()).unwrap().to_be_bytes();
+    [&length[1..], &[kind, flags], &stream.to_be_bytes(), content].concat()
+}
+
+/// A connection that has begun to speak HTTP/2.
+fn http2(server: &Server) -> Wire {
+    let mut wire = Wire::open(server);
+    wire.send([b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".as_slice(), &frame(4, 0, 0, &[])].concat()).unwrap();
+    wire
+}
+
+/// Sends pieces until the server has had enough; true when it had before they ended.
+fn is_cut_off(mut wire: Wire, pieces: impl Iterator<Item = Vec<u8>>) -> bool {
+    for piece in pieces {
+        if wire.send(piece).is_err() {
+            return true;
+        }
+    }
+    let goodbye = frame(7, 0, 0, &[]);
+    let said = wire.rest();
+    said.windows(17).any(|words| words[3..9] == goodbye[3..9] && words[16] == ENHANCE_YOUR_CALM)
+}
+
+/// Streams that are opened and taken back at once (CVE-2023-44487) cost the client its connection.
+#[test]
+fn rapid_resets_are_cut_off() {
+    let server = server();
+    let resets = (0..20_000_u32).step_by(100).map(|first| {
+        let pairs = (first..first + 100).flat_map(|number| {
+            let stream = 2 * number + 1;
+            let opened = frame(HEADERS, END_HEADERS | END_STREAM, stream, GET_ROOT);
+            [opened, frame(RST_STREAM, 0, stream, &8_u32.to_be_bytes())].concat()
+        });
+        pairs.collect()
+    });
+    assert!(is_cut_off(http2(&server), resets));
+    is_well(&server);
+}
+
+/// A head that never ends (CVE-2024-27316) does as well, whether it says something or nothing.
+#[test]
+fn endless_heads_are_cut_off() {
+    let server = server();
+    for size in [0, 16_384] {
+        // A field that is not kept, of a name and a value of one letter, again and again.
+        let content: Vec<u8> = [0, 1, b'x', 1, b'y'].iter().copied().cycle().take(size / 5 * 5).collect();
+        let begun = std::iter::once(frame(HEADERS, END_STREAM, 1, GET_ROOT));
+        let on = (0..100_000).map(|_| frame(CONTINUATION, 0, 1, &content));
+        assert!(is_cut_off(http2(&server), begun.chain(on)), "{size}");
+    }
+    is_well(&server);
+}
+
+// ---- HTTP/1 -----------------------------------------------------------------------------------------------------
+
 /// Issue: an oversized client is cut off without harm.
 #[test]
 fn oversized_heads_are_refused() {

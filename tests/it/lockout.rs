@@ -78,6 +78,103 @@ fn many_addresses_slow_one_account_down() {
     login_from(&server, "203.0.113.79", &person.email, "wrong horse 1").is(400);
 }
 
+/// W-28, NIST SP 800-63B-4 §3.2.2: whoever waits between the guesses gets no more of them. They are forgotten after a
+/// day without one.
+#[test]
+fn patience_buys_no_guesses() {
+    let server = behind_a_proxy().setting("login.account_failures_max", "5").start();
+    let person = server.user("ada@example.com");
+    let fail = |count: usize| login_from(&server, &format!("203.0.113.{count}"), &person.email, "wrong horse 1");
+    for count in 0..4 {
+        fail(count).is(400);
+    }
+    for count in 4..10 {
+        server.advance(1_000);
+        is_locked(fail(count));
+    }
+    is_locked(login_from(&server, "203.0.113.78", &person.email, &person.password));
+    server.advance(86_401);
+    fail(11).is(400);
+}
+
+/// W-28: strangers do not keep those out who were let in before: a browser with a remembered device, and one that is
+/// logged in. These have a limit of their own.
+#[test]
+fn strangers_do_not_lock_known_devices_out() {
+    let server = behind_a_proxy().setting("login.account_failures_max", "5").start();
+    let (person, session) = server.logged_in("ada@example.com");
+    let mut authenticator = session.enrol(&server);
+    let device = first_step(&server, &person);
+    device.post(TOKEN, json!({"token": authenticator.code(&server)})).is(200);
+    device.post("/api/logout", json!({})).is(204);
+    for count in 0..14 {
+        server.advance(1_000);
+        let reply = login_from(&server, &format!("203.0.113.{count}"), &person.email, "wrong horse 1");
+        if count < 4 {
+            reply.is(400);
+        } else {
+            is_locked(reply);
+        }
+    }
+    is_locked(server.client().login(&person));
+    let on_session = |password: &str| session.post("/api/login", json!({"email": person.email, "password": password}));
+    for _ in 0..4 {
+        on_session("wrong horse 1").is(400);
+    }
+    is_locked(on_session("wrong horse 1"));
+    is_locked(device.login(&person));
+    server.advance(2);
+    device.login(&person).is(200);
+}
+
+/// W-28: a link from the mailbox is a way in for everybody: with it, all failures are forgotten.
+#[test]
+fn a_mailed_link_ends_the_lock() {
+    let server = behind_a_proxy().mail_file().setting("login.account_failures_max", "2").start();
+    let person = server.person("ada@example.com", &["--verified"]);
+    for count in 0..12 {
+        server.advance(1_000);
+        login_from(&server, &format!("203.0.113.{count}"), &person.email, "wrong horse 1");
+    }
+    is_locked(server.client().login(&person));
+    server.client().post("/api/reset", json!({"email": person.email})).is(204);
+    let mail = server.wait_for_mail(&person.email, "Reset");
+    let token = mail.link().rsplit('/').next().unwrap();
+    let password = format!("{PASSWORD} and more");
+    let body = json!({"token": token, "password": password});
+    server.client().post(&format!("/api/reset/{}", person.uuid), body).is(200);
+    server.client().post("/api/login", json!({"email": person.email, "password": password})).is(200);
+}
+
+/// Spec §1.11, NIST SP 800-63B-4 §3.2.2: tries of the present password have an end, too, however slowly they come; the
+/// end is no other than that of logins in the same browser.
+#[test]
+fn the_present_password_is_not_guessed_with_patience() {
+    let server = Server::builder().setting("login.account_failures_max", "7").start();
+    let (person, client) = server.logged_in("ada@example.com");
+    client.enrol(&server);
+    let change = |current: &str| {
+        client.patch(ME, json!({"password": format!("{PASSWORD} and more"), "current_password": current}))
+    };
+    let disable = || client.post("/api/users/@me/two_factor_disable", json!({"current_password": "wrong horse 1"}));
+    for _ in 0..3 {
+        change("wrong horse 1").is(400);
+        disable().is(400);
+        server.advance(61);
+    }
+    for _ in 0..9 {
+        disable().is(400);
+        server.advance(600);
+    }
+    disable().is(400);
+    server.advance(61);
+    disable().is_throttled();
+    change(&person.password).is_throttled();
+    first_step(&server, &person);
+    server.advance(600);
+    change(&person.password).is(200);
+}
+
 /// W-28: a success clears the account's counters.
 #[test]
 fn a_success_forgives() {

@@ -486,3 +486,45 @@ fn a_hundred_failures_disable_the_authenticator() {
     let login = first_step(&server, &person);
     login.post(TOKEN, json!({"token": authenticator.code(&server)})).is(400);
 }
+
+/// Spec §1.8, W-33: pages of other sites do not log a browser in to an account of theirs; programs, which say nothing of
+/// where they come from, are no browsers.
+#[test]
+fn other_sites_do_not_log_a_browser_in() {
+    const ORIGIN: &str = "https://app.example.com";
+    let server = Server::builder()
+        .mail_file()
+        .setting("server.cors_origins", &format!("[\"{ORIGIN}\"]"))
+        .setting("signup.enabled", "true")
+        .start();
+    let person = server.person("ada@example.com", &["--verified"]);
+    let login = json!({"email": person.email, "password": person.password});
+    for path in [
+        "/api/login",
+        "/api/login/token",
+        "/api/login/code-based-verification",
+        "/api/users/verify_email",
+        "/api/signup",
+        "/api/reset",
+    ] {
+        let post = || server.client().request("POST", path);
+        let failed = |origin: &str| {
+            format!("CSRF Failed: Origin checking failed - {origin} does not match any trusted origins.")
+        };
+        post()
+            .header("origin", "https://evil.example")
+            .json(json!({}))
+            .send()
+            .is_denied(&failed("https://evil.example"));
+        post().header("origin", "null").json(json!({})).send().is_denied(&failed("null"));
+        let cross = post().header("sec-fetch-site", "cross-site").form(&[("email", &person.email)]).send();
+        assert!(cross.is_denied(&failed("null")).set_cookie("").is_none());
+        post().header("sec-fetch-site", "same-site").json(json!({})).send().is(403);
+    }
+    let post = || server.client().request("POST", "/api/login");
+    let url = server.url();
+    post().header("origin", &url).json(login.clone()).send().is(200);
+    post().header("origin", &url).header("sec-fetch-site", "same-origin").json(login.clone()).send().is(200);
+    post().header("origin", ORIGIN).header("sec-fetch-site", "cross-site").json(login.clone()).send().is(200);
+    server.client().request("GET", "/api/users/@me").header("sec-fetch-site", "cross-site").send().is(401);
+}

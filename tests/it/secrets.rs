@@ -72,3 +72,23 @@ fn only_the_owner_reads_the_data() {
     assert_eq!(mode("secret.key"), 0o600);
     assert_eq!(mode("admin.sock"), 0o600);
 }
+
+/// A secret key that others may read is told of, when the configuration is checked and at each start.
+#[test]
+fn an_open_secret_key_is_told_of() {
+    use std::os::unix::fs::PermissionsExt;
+    let mut server = Server::start();
+    let key = server.data_dir().join("secret.key");
+    let words = "is open to others than its owner";
+    assert!(!server.cli(&["config", "check"]).is(0).out.contains(words));
+    assert!(!server.log().contains(words));
+    server.kill();
+    for mode in [0o640, 0o604] {
+        std::fs::set_permissions(&key, std::fs::Permissions::from_mode(mode)).unwrap();
+        let told = server.cli(&["config", "check"]).is(0).out;
+        assert!(told.contains(words) && told.contains(&format!("mode {mode:o}")), "{told}");
+        server.start_again();
+        server.wait_for_log(words);
+        server.kill();
+    }
+}

@@ -340,6 +340,31 @@ fn weak_passwords_are_refused() {
     server.client().login(&person).is(200);
 }
 
+/// ASVS 6.2.11: what the service is called is no password, in any of the places where one is chosen.
+#[test]
+fn the_name_of_the_service_is_no_password() {
+    const WEAK: [&str; 2] = ["Vrolqux Tembari 1", "plimforth2024"];
+    let named = Server::builder()
+        .setting("two_factor.issuer", "Vrolqux Tembari")
+        .setting("server.public_url", "http://plimforth.example")
+        .start();
+    let (person, client) = named.logged_in("ada@example.com");
+    let elsewhere = Server::start();
+    let (other, other_client) = elsewhere.logged_in("ada@example.com");
+    for password in WEAK {
+        let change = |client: &Client, current: &str| {
+            client.patch(ME, json!({"password": password, "current_password": current}))
+        };
+        let detail = "Add another word or two. Uncommon words are better.";
+        change(&client, &person.password).is_invalid("invalid_input", detail, Some("password"));
+        let create = ["user", "create", "--email", "bob@example.com", "--password-stdin"];
+        assert_ne!(named.cli_with_input(&create, &format!("{password}\n")).code, 0);
+        if password == WEAK[0] {
+            change(&other_client, &other.password).is(200);
+        }
+    }
+}
+
 /// Spec §3.4, §7.4 row 10: an account without a password sets its first one without the current one.
 #[test]
 fn without_a_password_login_is_impossible() {
