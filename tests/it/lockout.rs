@@ -78,7 +78,7 @@ fn many_addresses_slow_one_account_down() {
     login_from(&server, "203.0.113.79", &person.email, "wrong horse 1").is(400);
 }
 
-/// W-28, NIST SP 800-63B-4 §3.2.2: whoever waits between the guesses gets no more of them. They are forgotten after a
+/// W-28, NIST SP 800-63B-4 (rate limiting): whoever waits between the guesses gets no more of them. They are forgotten after a
 /// day without one.
 #[test]
 fn patience_buys_no_guesses() {
@@ -146,7 +146,7 @@ fn a_mailed_link_ends_the_lock() {
     server.client().post("/api/login", json!({"email": person.email, "password": password})).is(200);
 }
 
-/// Spec §1.11, NIST SP 800-63B-4 §3.2.2: tries of the present password have an end, too, however slowly they come; the
+/// Spec §1.11, NIST SP 800-63B-4 (rate limiting): tries of the present password have an end, too, however slowly they come; the
 /// end is no other than that of logins in the same browser.
 #[test]
 fn the_present_password_is_not_guessed_with_patience() {
