@@ -142,7 +142,7 @@ impl Context<'_> {
     fn portable_device(&self, user: &User, device: &TotpDevice) -> Result<PortableTotp> {
         let failures = user.second_factor.totp_failures;
         Ok(PortableTotp {
-            secret: Secret::new(text::hex(&open_totp(self.vault(), user, &device.secret)?)),
+            secret: Secret::new(text::hex(&open_totp(self.vault(), user.id, &device.secret)?)),
             confirmed_at: Some(device.confirmed_at),
             last_used_at: device.last_used_at,
             last_step: device.last_step,

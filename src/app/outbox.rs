@@ -104,13 +104,18 @@ impl App {
         Ok(self.0.vault.seal(PURPOSE, id, random::bytes()?, &plain))
     }
 
+    /// What waits in the outbox, in clear; `None` when it does not open.
+    pub(super) fn opened(&self, record: &OutboxRecord) -> Option<Queued> {
+        let plain = self.0.vault.open(PURPOSE, &record.id, &record.sealed).ok()?;
+        serde_json::from_slice(&plain).ok()
+    }
+
     /// Mails that are due at `now`, oldest first. What cannot be opened is given up. An announcement that is due becomes
     /// mails, which the next call finds.
     pub async fn outbox_due(&self, now: Timestamp, limit: usize) -> Result<Vec<OutboxMail>> {
         let mut due = Vec::new();
         for record in self.records().outbox_due(now, limit).await? {
-            let opened = self.0.vault.open(PURPOSE, &record.value.id, &record.value.sealed);
-            match opened.ok().and_then(|plain| serde_json::from_slice(&plain).ok()) {
+            match self.opened(&record.value) {
                 Some(Queued::Mail(mail)) => due.push(OutboxMail {
                     id: uuid::Uuid::from_bytes(record.value.id).to_string(),
                     mail,

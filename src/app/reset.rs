@@ -304,7 +304,7 @@ impl Operation for ConfirmEnrolment {
             })?;
             let key = keys::pending_totp(id, &credential);
             let batch = Batch::default().expect(key.clone(), Expect::Version(pending.version));
-            let secret = open_totp(cx.vault(), &before.value, &pending.value.secret)?;
+            let secret = open_totp(cx.vault(), before.value.id, &pending.value.secret)?;
             let code = totp::parse_code(self.code.expose());
             let Some(totp::Match::Accepted { step }) = code.map(|code| totp::verify(&secret, &code, cx.now, -1)) else {
                 if cx.setup_failed(batch, &before.value, &credential, &pending.value).await?.is_some() {
@@ -470,7 +470,7 @@ impl Context<'_> {
             let text = "the device was disabled after 100 wrong codes in a row; only a reset and a new device help";
             return Ok(("disabled", text.to_owned(), None));
         }
-        let secret = open_totp(self.vault(), user, &device.secret)?;
+        let secret = open_totp(self.vault(), user.id, &device.secret)?;
         let here = totp::step_at(self.now);
         let Some(step) = totp::locate(&secret, &code, self.now, EXPLAIN_STEPS_BACK, EXPLAIN_STEPS_AHEAD) else {
             let text = "not a code of this device in the last twelve hours or the next five minutes: another account or an old entry in the app, or a typing mistake";

@@ -14,6 +14,7 @@ use crate::domain::audit::Event;
 use crate::domain::backoff::Failures;
 use crate::domain::backup_code;
 use crate::domain::fields::{FieldError, Fields};
+use crate::domain::id::UserId;
 use crate::domain::input::Input;
 use crate::domain::mail::MailKind;
 use crate::domain::secret::Secret;
@@ -99,7 +100,7 @@ impl Operation for ValidateTotp {
             let typed = self.fields.code_token("token")?.ok_or_else(|| FieldError::required("token"))?;
             let pending_key = keys::pending_totp(id, &credential);
             let batch = Batch::default().expect(pending_key.clone(), Expect::Version(pending.version));
-            let secret = open_totp(cx.vault(), &before.value, &pending.value.secret)?;
+            let secret = open_totp(cx.vault(), before.value.id, &pending.value.secret)?;
             let step = match totp::parse_code(&typed).map(|code| totp::verify(&secret, &code, cx.now, -1)) {
                 Some(Match::Accepted { step }) => step,
                 Some(Match::Replayed | Match::Wrong) | None => {
@@ -340,7 +341,7 @@ fn try_totp(vault: &Vault, user: &mut User, code: &str, now: Timestamp) -> Resul
     let verdict = if device.disabled {
         Match::Wrong
     } else {
-        let secret = open_totp(vault, user, &device.secret)?;
+        let secret = open_totp(vault, user.id, &device.secret)?;
         totp::verify(&secret, code, now, device.last_step)
     };
     let factor = &mut user.second_factor;
@@ -394,7 +395,8 @@ pub fn kept_backup_code(vault: &Vault, user: &User, code: &Secret) -> Result<Bac
 
 /// A kept code in clear.
 pub(super) fn open_backup_code(vault: &Vault, user: &User, code: &BackupCode) -> Result<Secret> {
-    let plain = vault.open(BACKUP_CODE, user.id.as_bytes(), &code.sealed).map_err(|error| unreadable(user, error))?;
+    let plain =
+        vault.open(BACKUP_CODE, user.id.as_bytes(), &code.sealed).map_err(|error| unreadable(user.id, error))?;
     Ok(Secret::new(String::from_utf8_lossy(&plain).into_owned()))
 }
 
@@ -425,12 +427,12 @@ pub fn seal_totp(vault: &Vault, user: &User, secret: &[u8]) -> Result<Sealed> {
     Ok(vault.seal(TOTP, user.id.as_bytes(), random::bytes()?, secret))
 }
 
-pub(super) fn open_totp(vault: &Vault, user: &User, sealed: &Sealed) -> Result<zeroize::Zeroizing<Vec<u8>>> {
-    vault.open(TOTP, user.id.as_bytes(), sealed).map_err(|error| unreadable(user, error))
+pub(super) fn open_totp(vault: &Vault, user: UserId, sealed: &Sealed) -> Result<zeroize::Zeroizing<Vec<u8>>> {
+    vault.open(TOTP, user.as_bytes(), sealed).map_err(|error| unreadable(user, error))
 }
 
-fn unreadable(user: &User, error: VaultError) -> Error {
-    Error::internal(format!("a sealed secret of user {} does not open: {error}", user.id))
+fn unreadable(user: UserId, error: VaultError) -> Error {
+    Error::internal(format!("a sealed secret of user {user} does not open: {error}"))
 }
 
 fn setup_expired() -> Error {

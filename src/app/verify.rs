@@ -1,5 +1,6 @@
-//! Checking the store page by page, live or stopped: every user is read, every index looked at in both directions, every
-//! counter counted anew, the audit trail followed link by link; and mending what follows from the users' records.
+//! Checking the store page by page, live or stopped: every record is read and every sealed secret opened, every index
+//! looked at in both directions, what is counted is counted anew, the audit trail followed link by link; and mending what
+//! follows from the records.
 //!
 //! A page is short, and what it needs to go on travels with the answer, so that nothing waits for a check. Changes that
 //! come meanwhile are no damage: what looks wrong is looked at again until two readings of the record agree.
@@ -7,7 +8,8 @@
 mod chain;
 mod count;
 mod counters;
-mod indexes;
+mod secrets;
+mod ties;
 mod users;
 
 use serde::{Deserialize, Serialize};
@@ -30,8 +32,8 @@ const TRIES: usize = 5;
 pub enum Part {
     /// Users' records, what follows from them, and the counters of users.
     Users,
-    /// Whether every index entry follows from a record.
-    Indexes,
+    /// All others: other records, what follows from them, and whether every index entry follows from a record.
+    Entries,
     /// The other counters.
     Counters,
     Audit,
@@ -43,8 +45,6 @@ pub struct VerifyState {
     part: Part,
     /// The last key that was looked at, in hex.
     after: Option<String>,
-    /// Which of the part's ranges of keys.
-    range: usize,
     count: count::Count,
     chain: chain::Link,
 }
@@ -78,6 +78,8 @@ pub struct Problem {
 pub enum ProblemKind {
     /// A record that does not read.
     Unreadable,
+    /// A sealed secret that the server's key does not open.
+    Unopened,
     /// An index entry that ought to be there, or says something else.
     Missing,
     /// An index entry of nobody.
@@ -105,7 +107,7 @@ impl Operation for VerifyStore {
     }
 }
 
-/// Checks one page of the store, and mends what follows from the users' records: indexes and counters.
+/// Checks one page of the store, and mends what follows from the records: indexes and counters.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct RepairStore {
     pub state: Option<VerifyState>,
@@ -149,7 +151,6 @@ impl Check<'_> {
             None => VerifyState {
                 part: first,
                 after: None,
-                range: 0,
                 count: self.begin_count().await?,
                 chain: chain::Link::default(),
             },
@@ -157,19 +158,19 @@ impl Check<'_> {
         let part = state.part;
         let findings = match part {
             Part::Users => self.users_page(&mut state).await?,
-            Part::Indexes => self.indexes_page(&mut state).await?,
+            Part::Entries => self.entries_page(&mut state).await?,
             Part::Counters => self.counters_page(&mut state).await?,
             Part::Audit => self.chain_page(&mut state).await?,
         };
         let next = match (findings.is_done, part) {
             (false, part) => Some(part),
-            (true, Part::Users) => Some(Part::Indexes),
-            (true, Part::Indexes) => Some(Part::Counters),
+            (true, Part::Users) => Some(Part::Entries),
+            (true, Part::Entries) => Some(Part::Counters),
             (true, Part::Counters) => Some(Part::Audit),
             (true, Part::Audit) => None,
         };
         if findings.is_done {
-            (state.after, state.range) = (None, 0);
+            state.after = None;
         }
         Ok(VerifyPage {
             state: next.map(|part| VerifyState { part, ..state }),
@@ -184,7 +185,7 @@ impl Check<'_> {
     /// About how many entries a check looks at.
     async fn size(&self) -> Result<u64> {
         let users = self.cx.records().counter(keys::USERS_COUNTER).await?.max(0).cast_unsigned();
-        Ok(users.saturating_mul(1 + indexes::ENTRIES_PER_USER) + self.cx.records().audit_newest().await?)
+        Ok(users.saturating_mul(1 + ties::ENTRIES_PER_USER) + self.cx.records().audit_newest().await?)
     }
 
     /// Returns when everything that a reading so far may have seen is durable, and told to watchers.

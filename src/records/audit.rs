@@ -73,16 +73,28 @@ impl Records {
 }
 
 /// Adds an entry to a batch, in the index of the user it is about, in that of what operators did and, within a job, in
-/// the job's; and counts it, where it is of a kind that is counted. What
-/// operators did is found by the id of their request, too.
+/// the job's; and counts it, where it is of a kind that is counted. What operators did is found by the id of their
+/// request, too.
 pub fn append_audit(batch: Batch, record: &AuditRecord, within: Option<(JobId, u64)>) -> Batch {
+    let mut indexes = index_prefixes(record);
+    indexes.extend(within.map(|(job, number)| keys::job_audit(job, number)));
+    days::tallied(batch, record).append(keys::AUDIT, codec::encode(keys::AUDIT, record), indexes)
+}
+
+/// The indexes that an entry is in, without a job's.
+fn index_prefixes(record: &AuditRecord) -> Vec<Vec<u8>> {
     let mut indexes: Vec<Vec<u8>> = record.target.iter().map(|target| keys::user_audit_prefix(target.id)).collect();
     if record.is_by_hand() {
         indexes.push(keys::OPERATOR_AUDIT.to_vec());
         indexes.push(keys::request_audit_prefix(&record.request_id));
     }
-    indexes.extend(within.map(|(job, number)| keys::job_audit(job, number)));
-    days::tallied(batch, record).append(keys::AUDIT, codec::encode(keys::AUDIT, record), indexes)
+    indexes
+}
+
+/// Its places there, when it is the entry of this number.
+pub(super) fn index_keys(record: &AuditRecord, number: u64) -> Vec<(Vec<u8>, Vec<u8>)> {
+    let at = |index: Vec<u8>| ([index.as_slice(), &number.to_be_bytes()].concat(), Vec::new());
+    index_prefixes(record).into_iter().map(at).collect()
 }
 
 fn decode(key: &[u8], value: &[u8]) -> Result<ChainedAudit> {

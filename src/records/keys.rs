@@ -55,6 +55,26 @@ pub const JOB_STARTED: &[u8] = b"job_started/";
 pub const JOB_RUNNING: &[u8] = b"job_running/";
 pub const REMINDER: &[u8] = b"reminder/";
 pub const ADOPTION: &[u8] = b"adoption/";
+pub const API_KEY: &[u8] = b"api_key/";
+pub const USER_API_KEY_GUARD: &[u8] = b"user_api_key_guard/";
+pub const USER_REMEMBERED: &[u8] = b"user_remembered/";
+pub const ORGANIZATION_SLUG: &[u8] = b"organization_slug/";
+pub const USER_MEMBERSHIP: &[u8] = b"user_membership/";
+pub const ACTIVE_MEMBER: &[u8] = b"active_member/";
+pub const ACTIVE_OWNER: &[u8] = b"active_owner/";
+pub const ORGANIZATION_TEAM: &[u8] = b"organization_team/";
+pub const ORGANIZATION_INVITE: &[u8] = b"organization_invite/";
+pub const EMAIL_INVITE: &[u8] = b"email_invite/";
+pub const USER_OUTBOX: &[u8] = b"user_outbox/";
+pub const JOB_USERS: &[u8] = b"job_users/";
+pub const JOB_RESULT: &[u8] = b"job_result/";
+pub const JOB_AUDIT: &[u8] = b"job_audit/";
+pub const USER_AUDIT: &[u8] = b"user_audit/";
+pub const COUNTER: &[u8] = b"counter/";
+pub const GUARD: &[u8] = b"guard/";
+pub const META: &[u8] = b"meta/";
+/// Where the store keeps the ends of logs.
+pub const LOG_HEAD: &[u8] = b"log_head/";
 
 /// Users there are, active or not.
 pub const USERS_COUNTER: &[u8] = b"counter/users";
@@ -82,22 +102,6 @@ pub const SECRET_KEY_ID: &[u8] = b"meta/secret_key_id";
 /// When the newest backup was begun, in microseconds since 1970 (eight bytes, big endian).
 pub const BACKUP_MARK: &[u8] = b"meta/backup";
 
-/// The indexes of users: every entry follows from a user's record.
-pub const USER_INDEXES: &[&[u8]] = &[
-    EMAIL,
-    USER_NUMBER,
-    USER_CREATED,
-    USER_SIGNED_IN,
-    USER_STATE,
-    ACTIVE_USER,
-    USER_PENDING_EMAIL,
-    USER_CODES,
-    USER_WAITS,
-    USER_DEMANDED,
-    WORD,
-    NAME,
-];
-
 /// Below these lie the counters of users, each in one of them once.
 pub const USER_COUNTERS: &[&[u8]] = &[b"counter/users", b"counter/active_users/", PENDING_EMAILS_COUNTER];
 
@@ -108,6 +112,12 @@ pub fn is_user_counter(key: &[u8]) -> bool {
         || [&b"counter/users_in_state/"[..], b"counter/users_with_codes/", b"counter/active_users/"]
             .iter()
             .any(|prefix| key.starts_with(prefix))
+}
+
+/// The first word of a key, which says what is kept there; empty where there is none.
+pub fn family(key: &[u8]) -> &[u8] {
+    let end = key.iter().position(|&byte| byte == b'/').map_or(0, |slash| slash + 1);
+    key.get(..end).unwrap_or_default()
 }
 
 fn join(parts: &[&[u8]]) -> Vec<u8> {
@@ -259,7 +269,7 @@ pub fn job_running(id: JobId) -> Vec<u8> {
 }
 
 pub fn job_users_prefix(id: JobId) -> Vec<u8> {
-    join(&[b"job_users/", &id.0.to_be_bytes()])
+    join(&[JOB_USERS, &id.0.to_be_bytes()])
 }
 
 /// A page of a job's users.
@@ -268,7 +278,7 @@ pub fn job_users(id: JobId, page: u64) -> Vec<u8> {
 }
 
 pub fn job_result_prefix(id: JobId) -> Vec<u8> {
-    join(&[b"job_result/", &id.0.to_be_bytes()])
+    join(&[JOB_RESULT, &id.0.to_be_bytes()])
 }
 
 /// What became of a job's user with this number.
@@ -277,7 +287,7 @@ pub fn job_result(id: JobId, number: u64) -> Vec<u8> {
 }
 
 pub fn job_audit_prefix(id: JobId) -> Vec<u8> {
-    join(&[b"job_audit/", &id.0.to_be_bytes()])
+    join(&[JOB_AUDIT, &id.0.to_be_bytes()])
 }
 
 /// The audit entries of what a job did to its user with this number; continue with an entry's number.
@@ -290,6 +300,11 @@ pub fn parse_job_audit(key: &[u8]) -> Option<(u64, u64)> {
     let (rest, entry) = key.split_last_chunk::<8>()?;
     let (_, user) = rest.split_last_chunk::<8>()?;
     Some((u64::from_be_bytes(*user), u64::from_be_bytes(*entry)))
+}
+
+/// The number behind a prefix, such as that of the job in a [`job_audit`] key.
+pub fn parse_leading_number(key: &[u8], prefix: &[u8]) -> Option<u64> {
+    key.strip_prefix(prefix)?.first_chunk().map(|bytes| u64::from_be_bytes(*bytes))
 }
 
 /// That a user was reminded.
@@ -348,7 +363,7 @@ pub fn pending_totp(user: UserId, credential: &[u8; 32]) -> Vec<u8> {
 }
 
 pub fn api_key(hash: &[u8; 32]) -> Vec<u8> {
-    join(&[b"api_key/", hash])
+    join(&[API_KEY, hash])
 }
 
 pub fn user_api_key_prefix(user: UserId) -> Vec<u8> {
@@ -361,7 +376,7 @@ pub fn user_api_key(user: UserId, id: &str) -> Vec<u8> {
 
 /// Moved by every new key of a user, so that the limit on their number holds.
 pub fn api_key_guard(user: UserId) -> Vec<u8> {
-    join(&[b"user_api_key_guard/", user.as_bytes()])
+    join(&[USER_API_KEY_GUARD, user.as_bytes()])
 }
 
 pub fn remembered(hash: &[u8; 32]) -> Vec<u8> {
@@ -369,7 +384,7 @@ pub fn remembered(hash: &[u8; 32]) -> Vec<u8> {
 }
 
 pub fn user_remembered_prefix(user: UserId) -> Vec<u8> {
-    join(&[b"user_remembered/", user.as_bytes()])
+    join(&[USER_REMEMBERED, user.as_bytes()])
 }
 
 pub fn user_remembered(user: UserId, hash: &[u8; 32]) -> Vec<u8> {
@@ -392,7 +407,7 @@ pub fn organization(id: OrganizationId) -> Vec<u8> {
 }
 
 pub fn organization_slug(slug: &str) -> Vec<u8> {
-    join(&[b"organization_slug/", slug.as_bytes()])
+    join(&[ORGANIZATION_SLUG, slug.as_bytes()])
 }
 
 /// All members of an organization, by user.
@@ -406,7 +421,7 @@ pub fn membership(organization: OrganizationId, user: UserId) -> Vec<u8> {
 
 /// The organizations of a user, in the order of joining.
 pub fn user_membership_prefix(user: UserId) -> Vec<u8> {
-    join(&[b"user_membership/", user.as_bytes()])
+    join(&[USER_MEMBERSHIP, user.as_bytes()])
 }
 
 pub fn user_membership(user: UserId, joined_at: Timestamp, organization: OrganizationId) -> Vec<u8> {
@@ -421,7 +436,7 @@ pub fn parse_trailing_organization(key: &[u8]) -> Option<OrganizationId> {
 
 /// Active members of an organization, in the order of joining.
 pub fn active_member_prefix(organization: OrganizationId) -> Vec<u8> {
-    join(&[b"active_member/", organization.as_bytes()])
+    join(&[ACTIVE_MEMBER, organization.as_bytes()])
 }
 
 pub fn active_member(organization: OrganizationId, joined_at: Timestamp, user: UserId) -> Vec<u8> {
@@ -437,7 +452,7 @@ pub fn parse_active_member(key: &[u8]) -> Option<(Timestamp, UserId)> {
 
 /// Active owners of an organization.
 pub fn active_owner_prefix(organization: OrganizationId) -> Vec<u8> {
-    join(&[b"active_owner/", organization.as_bytes()])
+    join(&[ACTIVE_OWNER, organization.as_bytes()])
 }
 
 pub fn active_owner(organization: OrganizationId, user: UserId) -> Vec<u8> {
@@ -460,7 +475,7 @@ pub fn team(number: u64) -> Vec<u8> {
 
 /// The projects of an organization, by number.
 pub fn organization_team_prefix(organization: OrganizationId) -> Vec<u8> {
-    join(&[b"organization_team/", organization.as_bytes()])
+    join(&[ORGANIZATION_TEAM, organization.as_bytes()])
 }
 
 pub fn organization_team(organization: OrganizationId, number: u64) -> Vec<u8> {
@@ -478,7 +493,7 @@ pub fn invite(id: InviteId) -> Vec<u8> {
 
 /// The invites of an organization, in the order of their creation.
 pub fn organization_invite_prefix(organization: OrganizationId) -> Vec<u8> {
-    join(&[b"organization_invite/", organization.as_bytes()])
+    join(&[ORGANIZATION_INVITE, organization.as_bytes()])
 }
 
 pub fn organization_invite(organization: OrganizationId, created_at: Timestamp, id: InviteId) -> Vec<u8> {
@@ -487,7 +502,7 @@ pub fn organization_invite(organization: OrganizationId, created_at: Timestamp, 
 
 /// The invites for an e-mail address, one for each organization.
 pub fn email_invite_prefix(address: &str) -> Vec<u8> {
-    join(&[b"email_invite/", address.as_bytes(), b"\0"])
+    join(&[EMAIL_INVITE, address.as_bytes(), b"\0"])
 }
 
 pub fn email_invite(address: &str, organization: OrganizationId) -> Vec<u8> {
@@ -542,7 +557,7 @@ pub fn outbox(due: Timestamp, id: &[u8; 16]) -> Vec<u8> {
 
 /// The mails to one user that will be tried.
 pub fn user_outbox_prefix(user: UserId) -> Vec<u8> {
-    join(&[b"user_outbox/", user.as_bytes()])
+    join(&[USER_OUTBOX, user.as_bytes()])
 }
 
 pub fn user_outbox(user: UserId, id: &[u8; 16]) -> Vec<u8> {
@@ -589,7 +604,7 @@ pub fn request_audit_prefix(request_id: &str) -> Vec<u8> {
 }
 
 pub fn user_audit_prefix(user: UserId) -> Vec<u8> {
-    join(&[b"user_audit/", user.as_bytes()])
+    join(&[USER_AUDIT, user.as_bytes()])
 }
 
 pub fn user_audit(user: UserId, number: u64) -> Vec<u8> {
@@ -602,7 +617,7 @@ pub fn parse_trailing_number(key: &[u8]) -> Option<u64> {
 }
 
 /// Big endian with the sign bit turned, so that bytes order as times do.
-fn sortable(at: Timestamp) -> [u8; 8] {
+pub(super) fn sortable(at: Timestamp) -> [u8; 8] {
     (at.as_micros().cast_unsigned() ^ (1 << 63)).to_be_bytes()
 }
 

@@ -17,6 +17,7 @@ mod mail_notes;
 mod organizations;
 mod outbox;
 mod sessions;
+mod ties;
 mod users;
 mod windows;
 
@@ -50,6 +51,7 @@ pub use outbox::{OutboxRecord, give_up_mail, queue_mail, remove_mail, reschedule
 pub use sessions::{
     SESSIONS_PER_USER_MAX, put_pending_totp, put_remembered, put_session, remove_remembered, remove_session,
 };
+pub use ties::{Following, Tie, tie};
 pub use users::{CODES_INDEXED_MAX, Glance, UserBesides, counted_in, index_entries, put_user, remove_user};
 pub use windows::{put_window, remove_window};
 

@@ -54,12 +54,17 @@ impl OutboxRecord {
     pub fn key(&self) -> Vec<u8> {
         keys::outbox(self.due, &self.id)
     }
+
+    /// Its entry among the mails of its user, which says when it is due.
+    pub(super) fn listed(&self) -> Option<(Vec<u8>, Vec<u8>)> {
+        self.user.map(|user| (keys::user_outbox(user, &self.id), keys::sortable(self.due).to_vec()))
+    }
 }
 
 /// Adds a mail to a batch.
 pub fn queue_mail(mut batch: Batch, record: &OutboxRecord) -> Batch {
-    if let Some(user) = record.user {
-        batch = batch.put(keys::user_outbox(user, &record.id), Vec::new());
+    if let Some((key, due)) = record.listed() {
+        batch = batch.put(key, due);
     }
     put(batch.add(keys::OUTBOX_COUNTER, 1), record.key(), record)
 }
@@ -67,7 +72,12 @@ pub fn queue_mail(mut batch: Batch, record: &OutboxRecord) -> Batch {
 /// Puts a mail off to its record's new due time.
 pub fn reschedule_mail(batch: Batch, before: &Versioned<OutboxRecord>, record: &OutboxRecord) -> Batch {
     let old = before.value.key();
-    put(batch.expect(old.clone(), Expect::Version(before.version)).delete(old), record.key(), record)
+    let batch = batch.expect(old.clone(), Expect::Version(before.version)).delete(old);
+    let batch = match record.listed() {
+        Some((key, due)) => batch.put(key, due),
+        None => batch,
+    };
+    put(batch, record.key(), record)
 }
 
 /// Takes a mail out of the outbox: it was delivered.

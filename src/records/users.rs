@@ -1,7 +1,5 @@
 //! Users and their indexes.
 
-use std::collections::HashMap;
-
 use uuid::Uuid;
 
 use super::codec::{self, Decode, Encode};
@@ -28,18 +26,6 @@ impl Records {
     pub async fn users(&self, ids: &[UserId]) -> Result<Vec<User>> {
         let keys: Vec<Vec<u8>> = ids.iter().map(|id| keys::user(*id)).collect();
         Ok(self.read_many(&keys).await?.into_iter().map(|user| user.value).collect())
-    }
-
-    /// Several users by their ids; those that are gone, or do not read, are left out.
-    pub async fn users_by_id(&self, ids: &[UserId]) -> Result<HashMap<UserId, User>> {
-        let mut ids = ids.to_vec();
-        ids.sort_unstable();
-        ids.dedup();
-        let wanted: Vec<Vec<u8>> = ids.iter().map(|id| keys::user(*id)).collect();
-        let wanted: Vec<&[u8]> = wanted.iter().map(Vec::as_slice).collect();
-        let entries = self.store.get_many(&wanted).await?;
-        let users = entries.iter().flatten().filter_map(|entry| codec::decode::<User>(&entry.key, &entry.value).ok());
-        Ok(users.map(|user| (user.id, user)).collect())
     }
 
     pub async fn user_id_by_email(&self, address: &EmailAddress) -> Result<Option<UserId>> {

@@ -3,6 +3,7 @@
 use super::*;
 use crate::app::verify::{Problem, VerifyPage};
 use crate::domain::email::EmailAddress;
+use crate::domain::id::SessionId;
 use crate::store::log_head_key;
 
 /// Runs a whole check: the problems, and the notes.
@@ -78,6 +79,11 @@ async fn damage_is_found_and_mended() {
         ),
         (Batch::default().add(keys::OUTBOX_FAILED_COUNTER, 2), ProblemKind::WrongCounter),
         (Batch::default().add(keys::ORGANIZATIONS_COUNTER, -1), ProblemKind::WrongCounter),
+        (Batch::default().put(keys::USER_NUMBER_COUNTER, 7_i64.to_le_bytes().to_vec()), ProblemKind::WrongCounter),
+        (Batch::default().put(keys::user_session(id, SessionId(uuid::Uuid::nil())), vec![0; 32]), ProblemKind::Stray),
+        (Batch::default().put(keys::organization_slug("free"), vec![0; 16]), ProblemKind::Stray),
+        (Batch::default().put(keys::user_outbox(id, &[0; 16]), Vec::new()), ProblemKind::Stray),
+        (Batch::default().put(keys::user_audit(nowhere, 1), Vec::new()), ProblemKind::Stray),
     ];
     let mut repaired = Vec::new();
     for (damage, kind) in damages {
@@ -102,6 +108,70 @@ async fn damage_is_found_and_mended() {
         })
         .collect();
     assert_eq!(told, repaired);
+}
+
+/// Takes every entry out by itself, and puts it back: what follows from a record is missed, and so is a record from which
+/// something follows.
+#[tokio::test]
+async fn every_entry_that_is_tied_to_another_is_missed() {
+    let world = World::new();
+    world.owner(EMAIL, "Own").await;
+    let mut user = world.app.records().user(world.id_of(EMAIL).await).await.unwrap().unwrap();
+    let before = user.clone();
+    user.value.pending_email = Some(EmailAddress::parse("new@example.com").unwrap());
+    user.value.pending_email_at = Some(START);
+    world.commit(put_user(Batch::default(), Some(&before), &user.value)).await;
+    let store = world.app.records().store();
+    assert_eq!(wrong(&world).await, []);
+    let entries = store.scan(b"", None, 1_000, Order::Ascending).await.unwrap().entries;
+    let mut families = std::collections::BTreeSet::new();
+    for entry in entries {
+        let family = keys::family(&entry.key);
+        // Alone: there may or may not be one.
+        if [keys::EXPIRY, keys::GUARD, keys::META, keys::USER_API_KEY_GUARD].contains(&family) {
+            continue;
+        }
+        let is_tally = entry.key.starts_with(b"counter/per_");
+        let is_leaf =
+            [keys::PENDING_TOTP, keys::ATTEMPTS, keys::TOKEN, keys::USER_MAIL, keys::ADOPTION].contains(&family);
+        if is_tally || is_leaf {
+            continue;
+        }
+        world.commit(Batch::default().delete(entry.key.clone())).await;
+        let (problems, _) = checked(&world, false).await;
+        assert!(!problems.is_empty(), "{}", entry.key.escape_ascii());
+        world.commit(Batch::default().put(entry.key.clone(), entry.value.clone())).await;
+        // Nor may it say something else.
+        let mut changed = entry.value.clone();
+        match changed.last_mut() {
+            Some(last) => *last ^= 1,
+            None => changed.push(0),
+        }
+        world.commit(Batch::default().put(entry.key.clone(), changed)).await;
+        let (problems, _) = checked(&world, false).await;
+        let is_higher = entry.key.ends_with(b"_number");
+        assert!(!problems.is_empty() || is_higher, "{} changed", entry.key.escape_ascii());
+        world.commit(Batch::default().put(entry.key.clone(), entry.value.clone())).await;
+        families.insert(family.to_vec());
+    }
+    assert_eq!(wrong(&world).await, []);
+    for family in [keys::SESSION, keys::USER_SESSION, keys::MEMBERSHIP, keys::ACTIVE_OWNER, keys::ORGANIZATION_SLUG] {
+        assert!(families.contains(family), "{}", family.escape_ascii());
+    }
+}
+
+/// A secret that was moved from one user to another does not open.
+#[tokio::test]
+async fn every_secret_opens() {
+    let world = world().await;
+    let before = world.app.records().user(world.id_of("user007@example.com").await).await.unwrap().unwrap();
+    let other = world.app.records().user(world.id_of("user008@example.com").await).await.unwrap().unwrap().value;
+    let mut user = before.value.clone();
+    let secret = crate::app::second_factor::seal_totp(&world.app.0.vault, &other, &[7; 20]).unwrap();
+    crate::app::second_factor::install_device(&mut user, secret, 0, START);
+    world.commit(put_user(Batch::default(), Some(&before), &user)).await;
+    let detail = "the authenticator's secret of user007@example.com does not open with this secret key";
+    assert_eq!(wrong(&world).await, [(ProblemKind::Unopened, detail.to_owned())]);
 }
 
 #[tokio::test]

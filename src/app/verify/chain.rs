@@ -7,7 +7,7 @@ use super::{Check, Findings, ProblemKind, VerifyState, shown};
 use crate::domain::text;
 use crate::error::Result;
 use crate::records::keys;
-use crate::store::{Cursor, LogEntry, Order, log_head_key};
+use crate::store::{Cursor, LogEntry, Order, StoreError, log_head_key};
 
 /// Entries of one page.
 const PAGE: usize = 500;
@@ -43,8 +43,9 @@ impl Check<'_> {
                 let detail = format!("{} is entry {number} in a wrong place", shown(&entry.key));
                 findings.problem(ProblemKind::BrokenChain, detail, false);
             } else if number != expected {
-                let detail = match number - 1 {
+                let detail = match number.saturating_sub(1) {
                     last if last == expected => format!("audit entry {expected} is missing"),
+                    last if last < expected => format!("audit entry {number} comes where {expected} ought to"),
                     last => format!("audit entries {expected} to {last} are missing"),
                 };
                 findings.problem(ProblemKind::BrokenChain, detail, false);
@@ -54,9 +55,12 @@ impl Check<'_> {
                 let detail = format!("audit entry {number} does not follow the one before, which was changed");
                 findings.problem(ProblemKind::BrokenChain, detail, false);
             }
-            if crate::records::codec::decode::<crate::domain::audit::AuditRecord>(keys::AUDIT, &found.payload).is_err()
-            {
-                findings.problem(ProblemKind::BrokenChain, format!("audit entry {number} does not read"), false);
+            match self.cx.records().follows(entry).await {
+                Ok(following) => self.check_following(entry.clone(), following, &mut findings).await?,
+                Err(StoreError::Corrupt(_)) => {
+                    findings.problem(ProblemKind::BrokenChain, format!("audit entry {number} does not read"), false);
+                }
+                Err(error) => return Err(error.into()),
             }
             *link = Link { number, hash: text::hex(&found.hash()) };
         }

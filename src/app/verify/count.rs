@@ -143,7 +143,8 @@ impl Check<'_> {
             let value = |of: &BTreeMap<String, i64>| of.get(counter).copied().unwrap_or(0);
             let (says, ought) = (value(&count.said), value(&count.counted));
             if says != ought {
-                let key = text::unhex(counter).unwrap_or_default();
+                // The state comes from outside.
+                let Some(key) = text::unhex(counter).filter(|key| keys::is_user_counter(key)) else { continue };
                 let detail = format!("{} says {says}, and there are {ought}", shown(&key));
                 let repaired = self.repair(Batch::default().add(key, ought - says), &detail).await?;
                 findings.problem(ProblemKind::WrongCounter, detail, repaired);

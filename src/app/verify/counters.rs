@@ -21,6 +21,13 @@ impl Check<'_> {
             ] {
                 self.check_counter(counter, prefix, &mut findings).await?;
             }
+            for (counter, prefix) in [
+                (keys::USER_NUMBER_COUNTER, keys::USER_NUMBER),
+                (keys::TEAM_NUMBER_COUNTER, keys::TEAM),
+                (keys::JOB_COUNTER, keys::JOB),
+            ] {
+                self.check_highest(counter, prefix, &mut findings).await?;
+            }
         }
         let after = state.after()?.map(Cursor);
         let page = self.cx.records().store().scan(keys::ORGANIZATION, after.as_ref(), PAGE, Order::Ascending).await?;
@@ -37,6 +44,25 @@ impl Check<'_> {
             findings.is_done = true;
         }
         Ok(findings)
+    }
+
+    /// Whether no number is in use that a counter has yet to give.
+    async fn check_highest(&self, counter: &[u8], prefix: &[u8], findings: &mut Findings) -> Result<()> {
+        let store = self.cx.records().store();
+        let page = store.scan(prefix, None, 1, Order::Descending).await?;
+        let highest = page.entries.first().and_then(|entry| keys::parse_trailing_number(&entry.key)).unwrap_or(0);
+        let highest = i64::try_from(highest).unwrap_or(i64::MAX);
+        findings.looked_at += 1;
+        let before = store.get(counter).await?;
+        let says = before.as_ref().and_then(|entry| decode_counter(&entry.value)).unwrap_or(0);
+        if says < highest {
+            let expect = before.map_or(Expect::Absent, |entry| Expect::Version(entry.version));
+            let batch = Batch::default().expect(counter, expect).add(counter, highest - says);
+            let detail = format!("{} says {says}, and {highest} is in use", shown(counter));
+            let is_repaired = self.repair(batch, &detail).await?;
+            findings.problem(ProblemKind::WrongCounter, detail, is_repaired);
+        }
+        Ok(())
     }
 
     /// Counts a range of keys, again when the counter moves meanwhile.
