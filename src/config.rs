@@ -7,7 +7,7 @@ mod check;
 mod load;
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -65,6 +65,45 @@ pub struct Server {
     pub max_connections_per_address: usize,
     pub shutdown_timeout_ms: u64,
     pub cors_origins: Vec<String>,
+    pub tls: Tls,
+}
+
+impl Server {
+    /// Whether people reach the server by https: what makes cookies `Secure`.
+    #[must_use]
+    pub fn is_https(&self) -> bool {
+        self.public_url.starts_with("https://") || self.tls.is_on()
+    }
+}
+
+/// TLS of our own, where both files are given.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tls {
+    pub cert_file: PathBuf,
+    pub key_file: PathBuf,
+}
+
+impl Tls {
+    #[must_use]
+    pub fn is_on(&self) -> bool {
+        !self.cert_file.as_os_str().is_empty()
+    }
+
+    /// Where the key is.
+    #[must_use]
+    pub fn key_path(&self) -> PathBuf {
+        secret_path(&self.key_file)
+    }
+}
+
+/// Where a file with a secret is. A name without a folder is looked for among the credentials that systemd hands over,
+/// then in the working directory.
+fn secret_path(file: &Path) -> PathBuf {
+    std::env::var_os("CREDENTIALS_DIRECTORY")
+        .map(|folder| PathBuf::from(folder).join(file))
+        .filter(|path| path.is_file())
+        .unwrap_or_else(|| file.to_owned())
 }
 
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -138,16 +177,12 @@ pub struct Smtp {
 }
 
 impl Smtp {
-    /// The password: the value, or the content of `password_file` without the line end. A file name without a folder is
-    /// looked for among the credentials that systemd hands over, then in the working directory.
+    /// The password: the value, or the content of `password_file` without the line end.
     pub fn read_password(&self) -> Result<Secret, ConfigError> {
         if self.password_file.as_os_str().is_empty() {
             return Ok(self.password.clone());
         }
-        let credential = std::env::var_os("CREDENTIALS_DIRECTORY")
-            .map(|folder| PathBuf::from(folder).join(&self.password_file))
-            .filter(|path| path.is_file());
-        let path = credential.unwrap_or_else(|| self.password_file.clone());
+        let path = secret_path(&self.password_file);
         let text = zeroize::Zeroizing::new(std::fs::read_to_string(&path).map_err(|error| {
             ConfigError::new(None, format!("email.smtp.password_file: cannot read {}: {error}", path.display()))
         })?);

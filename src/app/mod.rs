@@ -291,7 +291,7 @@ impl App {
 
     /// Cookies are marked `Secure`.
     pub fn is_secure(&self) -> bool {
-        self.0.config.server.public_url.starts_with("https://")
+        self.0.config.server.is_https()
     }
 
     pub fn config(&self) -> &Arc<Config> {

@@ -204,7 +204,8 @@ impl super::App {
         let batch = put_token(Batch::default(), Purpose::Setup, None, &token);
         let crate::store::Commit::Done(_) = self.records().store().commit(batch).await? else { return Ok(None) };
         let public_url = &self.config().server.public_url;
-        let base = if public_url == DEFAULT_PUBLIC_URL { format!("http://{address}") } else { public_url.clone() };
+        let scheme = if self.is_secure() { "https" } else { "http" };
+        let base = if public_url == DEFAULT_PUBLIC_URL { format!("{scheme}://{address}") } else { public_url.clone() };
         Ok(Some(Secret::new(format!("{base}/setup/{}", secret.expose()))))
     }
 }

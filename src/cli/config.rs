@@ -5,6 +5,7 @@ use serde_json::json;
 
 use super::{Failure, Global, Output};
 use crate::app::instance::open_key_warning;
+use crate::http::tls;
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -26,10 +27,12 @@ impl Command {
         match self {
             Self::Check => {
                 let source = file.as_deref().unwrap_or("built-in defaults, no file");
-                let warning = open_key_warning(&loaded.config);
-                output.answer(&json!({"ok": true, "file": file, "warning": warning}), || {
-                    let warning = warning.as_ref().map(|warning| format!("\nwarning: {warning}"));
-                    format!("ok: {source}{}", warning.unwrap_or_default())
+                let warnings: Vec<String> =
+                    tls::check(&loaded.config)?.into_iter().chain(open_key_warning(&loaded.config)).collect();
+                output.answer(&json!({"ok": true, "file": file, "warnings": warnings}), || {
+                    let warnings = warnings.iter().map(|warning| format!("
+warning: {warning}"));
+                    format!("ok: {source}{}", warnings.collect::<String>())
                 })
             }
             Self::Print => {

@@ -22,6 +22,7 @@ use crate::admin::socket_path;
 use crate::app::App;
 use crate::app::instance;
 use crate::config::{Config, ConfigError};
+use crate::http::tls::Certificate;
 use crate::{http, mail};
 
 /// How the server is named to others who want the store.
@@ -43,19 +44,30 @@ pub fn run(global: &Global, mut config: Config) -> Result<(), Failure> {
 async fn serve(config: Arc<Config>) -> Result<(), Failure> {
     let signals = Signals::install().map_err(Failure::runtime)?;
     let groups = Groups::from_config(&config.admin)?;
+    // A terminal that goes away does not end a server: the handler stays, whether anybody listens or not.
+    let hang_up = signal(SignalKind::hangup()).map_err(Failure::runtime)?;
+    let certificate = Certificate::from_config(&config, hang_up)?;
     let app = instance::open(Arc::clone(&config), ROLE).await?;
-    let result = serve_open(&app, &config, groups, signals).await;
+    let result = serve_open(&app, &config, groups, certificate, signals).await;
     app.close().await;
     tracing::info!("stopped");
     result
 }
 
-async fn serve_open(app: &App, config: &Arc<Config>, groups: Option<Groups>, signals: Signals) -> Result<(), Failure> {
+async fn serve_open(
+    app: &App,
+    config: &Arc<Config>,
+    groups: Option<Groups>,
+    certificate: Option<Certificate>,
+    signals: Signals,
+) -> Result<(), Failure> {
     let transport = mail::Transport::from_config(config).map_err(ConfigError::in_use)?;
     let listen = config.server.listen;
-    let (server, address) = http::bind(app.clone(), Arc::clone(config))
-        .await
-        .map_err(Failure::io(format!("cannot listen on {listen} (server.listen)")))?;
+    let scheme = if certificate.is_some() { "https" } else { "http" };
+    let (server, address) =
+        http::bind(app.clone(), Arc::clone(config), certificate.as_ref().map(Certificate::acceptor))
+            .await
+            .map_err(Failure::io(format!("cannot listen on {listen} (server.listen)")))?;
     let admin = AdminServer::bind(app.clone(), Arc::clone(config), groups)
         .map_err(Failure::io(format!("cannot make the admin socket {}", socket_path(config).display())))?;
 
@@ -68,10 +80,13 @@ async fn serve_open(app: &App, config: &Arc<Config>, groups: Option<Groups>, sig
     parts.spawn(search(app.clone(), until(&stopped)));
     parts.spawn(run_jobs(app.clone(), until(&stopped)));
     parts.spawn(back_up(app.clone(), until(&stopped)));
+    if let Some(certificate) = certificate {
+        parts.spawn(renew(certificate, until(&stopped)));
+    }
 
     welcome_first_start(app, address).await?;
     tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "ready");
-    print(&format!("listening on http://{address}"))?;
+    print(&format!("listening on {scheme}://{address}"))?;
 
     // A part ends by itself only when it panics.
     let broken = tokio::select! {
@@ -135,6 +150,14 @@ async fn back_up(app: App, shutdown: impl Future<Output = ()>) {
     }
 }
 
+/// Keeps the certificate new.
+async fn renew(certificate: Certificate, shutdown: impl Future<Output = ()>) {
+    tokio::select! {
+        () = certificate.renew() => {}
+        () = shutdown => {}
+    }
+}
+
 /// Says how to make the first staff account, while there is nobody yet.
 async fn welcome_first_start(app: &App, address: SocketAddr) -> Result<(), Failure> {
     if let Some(link) = app.first_start_link(address).await? {
@@ -161,17 +184,11 @@ fn until(stopped: &watch::Receiver<bool>) -> impl Future<Output = ()> + Send + u
 struct Signals {
     terminate: Signal,
     interrupt: Signal,
-    /// A terminal that goes away does not end a server: holding the handler is all it takes.
-    _hang_up: Signal,
 }
 
 impl Signals {
     fn install() -> io::Result<Self> {
-        Ok(Self {
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-            _hang_up: signal(SignalKind::hangup())?,
-        })
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
     }
 
     /// Waits for the first signal and returns its name. The second ends the process at once, which the store survives.

@@ -46,6 +46,14 @@ fn server(server: &Server) -> Problem {
             };
             Some(("server.cors_origins", format!("{bad:?} is not taken: {hint}")))
         })
+        .or_else(|| {
+            let lonely = |key| Some((key, "server.tls.cert_file and server.tls.key_file need each other".to_owned()));
+            match (server.tls.is_on(), server.tls.key_file.as_os_str().is_empty()) {
+                (true, true) => lonely("server.tls.cert_file"),
+                (false, false) => lonely("server.tls.key_file"),
+                _ => None,
+            }
+        })
 }
 
 fn public_url(url: &str) -> Option<&'static str> {
@@ -284,6 +292,8 @@ mod tests {
             ("server.cors_origins", "['*']"),
             ("server.cors_origins", "['https://app.example.com/x']"),
             ("server.max_body_bytes", "10"),
+            ("server.tls.cert_file", "cert.pem"),
+            ("server.tls.key_file", "key.pem"),
             ("email.from", "Doorward"),
             ("email.from", "Ada, Bob <a@example.com>"),
             ("email.from", "'Ada (x) <a@example.com>'"),

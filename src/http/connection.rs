@@ -12,7 +12,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::Watcher;
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::door::Door;
 use super::service::Service;
@@ -32,6 +32,11 @@ const PING_INTERVAL: Duration = Duration::from_secs(20);
 const PING_TIMEOUT: Duration = Duration::from_secs(10);
 /// Silence after which a connection is given up, also one whose client does not take its answer.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(75);
+
+/// What carries a connection: TCP, or TLS over it.
+pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 
 /// Makes connections, all with the same limits.
 pub struct Connector {
@@ -68,10 +73,8 @@ impl Connector {
         Self { builder, head_timeout }
     }
 
-    /// Takes over an accepted socket.
-    pub fn connect<D: Door>(&self, stream: TcpStream, peer: IpAddr, service: Arc<Service<D>>) -> Connection<D> {
-        // Answers are small; waiting to fill a packet only delays them.
-        let _ = stream.set_nodelay(true);
+    /// Takes over an accepted connection.
+    pub fn connect<D: Door>(&self, stream: Box<dyn Stream>, peer: IpAddr, service: Arc<Service<D>>) -> Connection<D> {
         Connection { builder: self.builder.clone(), head_timeout: self.head_timeout, stream, peer, service }
     }
 }
@@ -80,7 +83,8 @@ impl Connector {
 pub struct Connection<D> {
     builder: auto::Builder<TokioExecutor>,
     head_timeout: Duration,
-    stream: TcpStream,
+    /// Behind a pointer, so that hyper is compiled once for both.
+    stream: Box<dyn Stream>,
     peer: IpAddr,
     service: Arc<Service<D>>,
 }

@@ -2,7 +2,7 @@
 //! [`crate::app`] and their outcome into answers; nothing is decided here.
 //!
 //! `service` takes one request through its checks, `router` is the table of paths, `reply` renders outcomes; there is
-//! one file for each resource. TLS is left to a proxy in front.
+//! one file for each resource. `tls` is the encryption, where it is not left to a proxy in front.
 
 mod api_keys;
 mod body;
@@ -30,6 +30,7 @@ mod router;
 mod service;
 mod sessions;
 mod signup;
+pub mod tls;
 mod two_factor;
 mod users;
 
@@ -45,7 +46,7 @@ use std::time::Duration;
 
 use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 
 use crate::app::App;
@@ -54,6 +55,7 @@ use connection::Connector;
 pub use door::Door;
 use per_address::PerAddress;
 use service::Service;
+use tls::Acceptor;
 
 /// A pause after a failed accept: out of file descriptors, most likely, and trying at once would only burn the core.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -62,20 +64,27 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 pub struct HttpServer<D = App> {
     listener: TcpListener,
     service: Arc<Service<D>>,
+    tls: Option<Acceptor>,
     max_connections: usize,
     max_connections_per_address: usize,
     request_timeout: Duration,
     shutdown_timeout: Duration,
 }
 
-/// Checks the settings of HTTP and takes the port; the address says which one when 0 was asked for.
-pub async fn bind<D: Door>(app: D, config: Arc<Config>) -> io::Result<(HttpServer<D>, SocketAddr)> {
+/// Checks the settings of HTTP and takes the port; the address says which one when 0 was asked for. Speaks HTTPS with
+/// `tls`, and plain HTTP without.
+pub async fn bind<D: Door>(
+    app: D,
+    config: Arc<Config>,
+    tls: Option<Acceptor>,
+) -> io::Result<(HttpServer<D>, SocketAddr)> {
     let service = Service::new(app, &config).map_err(|reason| io::Error::new(io::ErrorKind::InvalidInput, reason))?;
     let listener = TcpListener::bind(config.server.listen).await?;
     let address = listener.local_addr()?;
     let server = HttpServer {
         listener,
         service: Arc::new(service),
+        tls,
         max_connections: config.server.max_connections,
         max_connections_per_address: config.server.max_connections_per_address,
         request_timeout: Duration::from_millis(config.server.request_timeout_ms),
@@ -87,11 +96,12 @@ pub async fn bind<D: Door>(app: D, config: Arc<Config>) -> io::Result<(HttpServe
 impl<D: Door> HttpServer<D> {
     /// Answers until `shutdown` is done; then takes no more connections and gives requests under way their time.
     pub async fn serve(self, shutdown: impl Future<Output = ()>) {
-        let connector = Connector::new(self.request_timeout);
+        let connector = Arc::new(Connector::new(self.request_timeout));
         let permits = Arc::new(Semaphore::new(self.max_connections));
         let places = PerAddress::new(self.max_connections_per_address, self.service.site.proxies.clone());
         let graceful = GracefulShutdown::new();
         let mut tasks = JoinSet::new();
+        let (going, stopped) = watch::channel(());
         let mut shutdown = std::pin::pin!(shutdown);
         loop {
             tokio::select! {
@@ -102,15 +112,26 @@ impl<D: Door> HttpServer<D> {
                         tracing::debug!(%peer, "an address with too many connections got no further one");
                         continue;
                     };
-                    let connection = connector.connect(stream, peer.ip(), Arc::clone(&self.service));
+                    // Answers are small; waiting to fill a packet only delays them.
+                    let _ = stream.set_nodelay(true);
+                    let (connector, service) = (Arc::clone(&connector), Arc::clone(&self.service));
+                    let (tls, mut stopped) = (self.tls.clone(), stopped.clone());
                     let watched = graceful.watcher();
                     tasks.spawn(async move {
-                        connection.run(watched).await;
+                        let stream = tokio::select! {
+                            stream = tls::secure(tls, stream, peer.ip()) => stream,
+                            // Nothing is asked yet, so nothing is waited for.
+                            _ = stopped.changed() => None,
+                        };
+                        if let Some(stream) = stream {
+                            connector.connect(stream, peer.ip(), service).run(watched).await;
+                        }
                         drop((place, permit));
                     });
                 }
             }
         }
+        drop(going);
         drop(self.listener);
         if tokio::time::timeout(self.shutdown_timeout, graceful.shutdown()).await.is_err() {
             tracing::warn!("requests were still under way at the end of shutdown_timeout_ms and are cut off");
@@ -123,7 +144,7 @@ impl<D: Door> HttpServer<D> {
 async fn accept(
     listener: &TcpListener,
     permits: &Arc<Semaphore>,
-) -> (Option<tokio::sync::OwnedSemaphorePermit>, TcpStream, SocketAddr) {
+) -> (Option<OwnedSemaphorePermit>, TcpStream, SocketAddr) {
     // The semaphore is never closed.
     let permit = Arc::clone(permits).acquire_owned().await.ok();
     loop {

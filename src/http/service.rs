@@ -11,7 +11,8 @@ use futures_util::FutureExt;
 use http_body_util::Full;
 use hyper::body::Body;
 use hyper::header::{
-    ACCEPT, CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, ORIGIN, VARY, X_CONTENT_TYPE_OPTIONS,
+    ACCEPT, CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, ORIGIN, STRICT_TRANSPORT_SECURITY, VARY,
+    X_CONTENT_TYPE_OPTIONS,
 };
 use hyper::http::request::Parts;
 use hyper::{HeaderMap, Method, Request, StatusCode};
@@ -40,6 +41,8 @@ const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 const DEPRECATION: HeaderName = HeaderName::from_static("deprecation");
 /// Since when keys in addresses are discouraged (W-29): the date of the first release, as RFC 9745 writes it.
 const QUERY_KEY_DEPRECATED: HeaderValue = HeaderValue::from_static("@1764547200");
+/// Browsers come back by https only, for a year.
+const HSTS: HeaderValue = HeaderValue::from_static("max-age=31536000");
 
 /// Bytes of all bodies at once, or four of the largest if that is more. Every connection could otherwise hold a largest
 /// body, and over HTTP/2 many.
@@ -54,6 +57,8 @@ pub struct Site {
     pub public_url: String,
     /// Cookies are `Secure` then.
     pub is_https: bool,
+    /// TLS is ours, not a proxy's, who has its own header, and the address that people use is a https one.
+    sends_hsts: bool,
     max_body_bytes: usize,
     request_timeout: Duration,
     pub(super) proxies: TrustedProxies,
@@ -68,7 +73,8 @@ impl Site {
         let cors = Cors::parse(&server.cors_origins)?;
         Ok(Self {
             public_url: server.public_url.trim_end_matches('/').to_owned(),
-            is_https: server.public_url.starts_with("https://"),
+            is_https: server.is_https(),
+            sends_hsts: server.tls.is_on() && server.public_url.starts_with("https://"),
             max_body_bytes: server.max_body_bytes,
             request_timeout: Duration::from_millis(server.request_timeout_ms),
             proxies: TrustedProxies::parse(&server.trusted_proxies)?,
@@ -312,6 +318,9 @@ impl<D: Door> Service<D> {
         // Nearly every answer is private, and most others are too small to be worth a cache.
         headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
         headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        if self.site.sends_hsts {
+            headers.insert(STRICT_TRANSPORT_SECURITY, HSTS);
+        }
         if is_api(head) {
             if let Some(origin) = self.site.cors.allowed(&head.headers) {
                 cors::allow(origin, headers);

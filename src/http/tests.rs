@@ -413,7 +413,7 @@ proptest::proptest! {
 async fn started(
     config: Config,
 ) -> (std::net::SocketAddr, tokio::sync::oneshot::Sender<()>, tokio::task::JoinHandle<()>) {
-    let (server, address) = super::bind(Fake::default(), Arc::new(config)).await.unwrap();
+    let (server, address) = super::bind(Fake::default(), Arc::new(config), None).await.unwrap();
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let task = tokio::spawn(server.serve(async { drop(stopped.await) }));
     (address, stop, task)
@@ -534,7 +534,7 @@ async fn settings_that_cannot_hold_stop_the_start() {
     let mut proxy = config();
     proxy.server.trusted_proxies = vec!["proxy.example".to_owned()];
     for config in [star, proxy] {
-        let refused = super::bind(Fake::default(), Arc::new(config)).await;
+        let refused = super::bind(Fake::default(), Arc::new(config), None).await;
         assert_eq!(refused.err().map(|error| error.kind()), Some(std::io::ErrorKind::InvalidInput));
     }
 }

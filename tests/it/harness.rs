@@ -149,9 +149,17 @@ impl Server {
 
     /// SIGTERM, and nothing more.
     pub fn terminate(&self) {
+        self.signal(rustix::process::Signal::TERM);
+    }
+
+    /// SIGHUP.
+    pub fn hang_up(&self) {
+        self.signal(rustix::process::Signal::HUP);
+    }
+
+    fn signal(&self, signal: rustix::process::Signal) {
         let process = self.process.as_ref().expect("the server does not run");
-        let pid = rustix::process::Pid::from_child(&process.child);
-        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        rustix::process::kill_process(rustix::process::Pid::from_child(&process.child), signal).unwrap();
     }
 
     /// Waits for the program to end by itself.

@@ -63,6 +63,7 @@ mod secrets;
 mod sessions;
 mod signup;
 mod snippets;
+mod tls;
 mod tour;
 mod two_factor;
 mod users;

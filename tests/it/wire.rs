@@ -18,7 +18,7 @@ pub struct Wire(TcpStream);
 
 impl Wire {
     pub fn open(server: &Server) -> Self {
-        let stream = TcpStream::connect(server.url().trim_start_matches("http://")).unwrap();
+        let stream = TcpStream::connect(server.url().split_once("://").unwrap().1).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_write_timeout(Some(PATIENCE)).unwrap();
         stream.set_nodelay(true).unwrap();
