@@ -1,4 +1,4 @@
-//! The second operator (console.md §4): with `admin.second_operator` a level-3 act on a staff user, and what would get
+//! The second operator: with `admin.second_operator` a level-3 act on a staff user, and what would get
 //! around it, waits until another operator approves it, for a quarter of an hour.
 
 use serde::{Deserialize, Serialize};

@@ -1,4 +1,4 @@
-//! An operator demands that a user enrols a new device, by a day (console.md §5, flow 6).
+//! An operator demands that a user enrols a new device, by a day.
 
 use serde::{Deserialize, Serialize};
 

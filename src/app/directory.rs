@@ -304,7 +304,6 @@ impl Context<'_> {
             last_drift_steps: factor.totp.as_ref().and_then(TotpDevice::last_drift),
             waiting_until: self.waiting_until(user),
             login_locked_until: self.login_locked_until(user).await?,
-            must_enrol: factor.enrol_from.is_some(),
             enrol_from: factor.enrol_from,
             last_reset_at: factor.last_reset_at,
         })

@@ -132,7 +132,6 @@ impl Context<'_> {
             preferences: preferences(&user.preferences),
             totp: factor.totp.as_ref().map(|device| self.portable_device(user, device)).transpose()?,
             backup_codes: codes.collect::<Result<_>>()?,
-            must_enrol: factor.enrol_from.is_some(),
             enrol_from: factor.enrol_from,
             memberships: memberships.collect(),
             current_organization: user.current_organization,

@@ -284,7 +284,7 @@ impl Context<'_> {
         user.date_joined = sent.date_joined.unwrap_or(self.now);
         user.last_login = sent.last_login;
         self.take_preferences(&mut user, &sent.preferences, &mut notes);
-        user.second_factor.enrol_from = sent.must_enrol.then(|| sent.enrol_from.unwrap_or(self.now));
+        user.second_factor.enrol_from = sent.enrol_from;
         if let Some(totp) = &sent.totp {
             self.take_second_factor(&mut user, totp, &sent.backup_codes, &mut notes)?;
         }

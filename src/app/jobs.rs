@@ -1,6 +1,5 @@
-//! Acts on many users (console.md, section 4, level 4, and section 5, flow 12): a draft freezes who is meant and says what
-//! would happen, a start makes a job of it, and operators watch and steer it. What does the work is in
-//! [`super::job_runner`].
+//! Acts on many users: a draft freezes who is meant and says what would happen, a start makes a job of it, and operators
+//! watch and steer it. What does the work is in [`super::job_runner`].
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 

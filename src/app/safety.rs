@@ -1,4 +1,4 @@
-//! How sure an operator must be (console.md, section 4). The operations ask for it, whichever door they come through:
+//! How sure an operator must be. The operations ask for it, whichever door they come through:
 //! what a screen forgets to ask for is refused here.
 
 use serde::{Deserialize, Serialize};

@@ -266,7 +266,6 @@ pub struct FactorView {
     pub waiting_until: Option<Timestamp>,
     /// Failed logins for the account have locked it until then.
     pub login_locked_until: Option<Timestamp>,
-    pub must_enrol: bool,
     /// From when on a new device is demanded.
     pub enrol_from: Option<Timestamp>,
     pub last_reset_at: Option<Timestamp>,

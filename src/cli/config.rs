@@ -32,7 +32,7 @@ impl Command {
                 output.answer(&json!({"ok": true, "file": file, "warnings": warnings}), || {
                     let warnings = warnings.iter().map(|warning| format!("
 warning: {warning}"));
-                    format!("ok: {source}{}", warnings.collect::<String>())
+                    format!("{}ok: {source}", warnings.collect::<String>())
                 })
             }
             Self::Print => {

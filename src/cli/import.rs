@@ -21,6 +21,7 @@ use crate::admin::Link;
 use crate::admin::client::is_link_lost;
 use crate::app::Operation;
 use crate::app::import::{IMPORTED_AT_ONCE_MAX, ImportOrganizations, ImportOutcome, ImportUsers, Imported};
+use crate::clock;
 use crate::domain::django::{ORGANIZATION, Object, SecondFactors, USER_MODELS};
 use crate::domain::dump::DumpError;
 use crate::domain::id::OrganizationId;
@@ -266,12 +267,12 @@ impl Pass<'_> {
         let factor = self.dump.second_factors.of(&object.pk);
         user.totp = factor.totp;
         user.backup_codes = factor.backup_codes;
-        user.must_enrol = factor.is_lost;
+        user.enrol_from = factor.is_lost.then(clock::now);
         user.memberships = self.dump.memberships.get(&object.pk).cloned().unwrap_or_default();
         for note in notes.into_iter().chain(factor.notes) {
             self.problems.add(line, &name, note);
         }
-        if user.must_enrol {
+        if user.enrol_from.is_some() {
             self.problems.add(line, &name, "has to enrol a new authenticator at the next login".to_owned());
         }
         let json = serde_json::to_vec(&user).map_err(|error| Failure::Failed(error.to_string()))?;
@@ -320,7 +321,7 @@ impl Pass<'_> {
                     self.report.created += 1;
                     self.report.authenticators += u64::from(user.totp.is_some());
                     self.report.backup_codes += user.backup_codes.len() as u64;
-                    self.report.must_enrol += u64::from(user.must_enrol);
+                    self.report.must_enrol += u64::from(user.enrol_from.is_some());
                     self.report.memberships += user.memberships.len() as u64;
                 }
                 ImportOutcome::Present => self.report.present += 1,

@@ -1,4 +1,4 @@
-//! Something done to many users at once (console.md, flow 12): what, the dry run, how sure, ten seconds to think again.
+//! Something done to many users at once: what, the dry run, how sure, ten seconds to think again.
 //! The work itself is a job of the server's.
 
 use std::collections::VecDeque;

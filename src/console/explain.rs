@@ -1,4 +1,4 @@
-//! Why a code is or is not accepted (console.md, flow 2). Looks only: the code is not used up.
+//! Why a code is or is not accepted. Looks only: the code is not used up.
 
 use tui_input::Input;
 

@@ -1,4 +1,4 @@
-//! Something that one operator asked for and another must approve (console.md §4).
+//! Something that one operator asked for and another must approve.
 
 use serde::{Deserialize, Serialize};
 

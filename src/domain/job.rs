@@ -1,4 +1,4 @@
-//! A job: one act on many users, done by the server one user after the other (console.md, section 5, flow 12). Which
+//! A job: one act on many users, done by the server one user after the other. Which
 //! states follow on which, and who is left out and why. Does not act.
 
 use std::fmt::{Display, Formatter};

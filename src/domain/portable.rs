@@ -39,9 +39,7 @@ pub struct PortableUser {
     pub totp: Option<PortableTotp>,
     /// Unused ones; only beside an authenticator.
     pub backup_codes: Vec<Secret>,
-    /// Had a second factor that cannot be taken over, so another one is demanded.
-    pub must_enrol: bool,
-    /// From when on; at once, when it is not said.
+    /// From when on a new device is demanded; a second factor that cannot be taken over demands one, too.
     pub enrol_from: Option<Timestamp>,
     /// In the order of joining.
     pub memberships: Vec<PortableMembership>,

@@ -92,13 +92,14 @@ proptest! {
             // What is still asked for is still there, and nothing older.
             check(&records, &entries, [(Span::Day, 86_400, 91), (Span::Hour, 3_600, 721), (Span::Minute, 60, 121)]).await;
             let page = records.store().scan(b"counter/per_", None, 1_000, Order::Ascending).await.unwrap();
-            let oldest = |span: Span, what| {
-                let prefix = keys::tally_prefix(span, what);
-                page.entries.iter().filter(|entry| entry.key.starts_with(&prefix)).map(|entry| keys::parse_trailing_number(&entry.key)).min().flatten()
-            };
-            for (span, kept) in [(Span::Day, 90), (Span::Hour, 720), (Span::Minute, 120)] {
-                let least = span.of(Timestamp::from_seconds(NOW)) - kept;
-                assert!(oldest(span, Tallied::Lock).is_none_or(|number| number >= least), "{span:?}");
+            assert_eq!(page.next, None);
+            for what in [Tallied::Enrolment, Tallied::Reset, Tallied::Lock] {
+                for (span, kept) in [(Span::Day, 90), (Span::Hour, 720), (Span::Minute, 120)] {
+                    let (prefix, least) = (keys::tally_prefix(span, what), span.of(Timestamp::from_seconds(NOW)) - kept);
+                    for entry in page.entries.iter().filter(|entry| entry.key.starts_with(&prefix)) {
+                        assert!(keys::parse_trailing_number(&entry.key).unwrap() >= least, "{what:?} {span:?}");
+                    }
+                }
             }
         });
     }

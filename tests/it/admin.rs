@@ -24,7 +24,7 @@ fn twins(server: &Server) -> [(String, Authenticator); 2] {
     })
 }
 
-/// Issue: all commands work live and offline.
+/// All commands work live and offline.
 #[test]
 fn what_is_asked_is_answered_the_same_live_and_stopped() {
     let mut server = Server::with_mail();
@@ -160,7 +160,7 @@ fn holder(server: &Server, user: &str) -> Child {
     child
 }
 
-/// Issue: starting the server while something else has the store says what has it.
+/// Starting the server while something else has the store says what has it.
 #[test]
 fn who_holds_the_store_is_named() {
     let mut server = Server::start();

@@ -35,10 +35,6 @@ fn approve(server: &Server, name: &str, id: &str) -> Result<Value, String> {
     server.operate_as(name, "approve_act", &json!({"id": id}))
 }
 
-fn newest(server: &Server) -> Value {
-    server.cli(&["audit", "list", "--limit", "1", "--json"]).json()["rows"][0].clone()
-}
-
 fn detail<'a>(row: &'a Value, name: &str) -> &'a str {
     let details = row["details"].as_array().unwrap();
     let found = details.iter().find(|detail| detail[0] == name);
@@ -49,7 +45,7 @@ fn state(server: &Server) -> Value {
     server.cli(&["2fa", "status", GRACE, "--json"]).json()["factor"]["state"].clone()
 }
 
-/// Console design, section 4: one asks, another approves; both are in the entry of what was done.
+/// One asks, another approves; both are in the entry of what was done.
 #[test]
 fn two_operators_reset_one_of_staff() {
     let server = with_grace();
@@ -78,7 +74,7 @@ fn two_operators_reset_one_of_staff() {
     );
     assert!(row["asked_by"].as_str().unwrap().starts_with("jdoe (uid "), "{row}");
     assert_eq!((&row["verified_by"], &row["options"]), (&json!("call-back"), &json!(["keeps sessions"])));
-    assert_eq!((state(&server), newest(&server)["event"].clone()), (json!("on"), json!("approval.asked")));
+    assert_eq!((state(&server), server.newest_entry()["event"].clone()), (json!("on"), json!("approval.asked")));
     let listed = server.cli(&["2fa", "approve", "--list"]).is(0).out;
     assert!(listed.contains(id) && listed.contains("jdoe"), "{listed}");
     assert!(listed.contains("keeps sessions; checked: call-back"), "{listed}");
@@ -96,7 +92,7 @@ fn two_operators_reset_one_of_staff() {
 
     server.cli(&["2fa", "approve", id, "--operator", "mrossi"]).is(0);
     assert_eq!(state(&server), "enrol");
-    let row = newest(&server);
+    let row = server.newest_entry();
     assert_eq!((&row["event"], &row["actor"]["name"]), (&json!("two_factor.reset"), &json!("mrossi")), "{row}");
     assert_eq!((&row["reason"], &row["verified_by"]), (&json!(REASON), &json!("call-back")), "{row}");
     assert!(detail(&row, "asked_by").starts_with("jdoe (uid ") && detail(&row, "approval") == id, "{row}");
@@ -115,7 +111,7 @@ fn what_waits_for_a_second_operator() {
     {
         let id = ask(&server, operation);
         approve(&server, "mrossi", &id).unwrap_or_else(|code| panic!("{operation}: {code}"));
-        assert_eq!(detail(&newest(&server), "approval"), id);
+        assert_eq!(detail(&server.newest_entry(), "approval"), id);
     }
     server.operate_as("jdoe", "unlock_two_factor", &body(GRACE)).unwrap();
     let (_, ada) = server.logged_in("ada@example.com");
@@ -188,7 +184,7 @@ fn what_nobody_approves_lapses() {
     assert_eq!(server.operate("list_approvals", &json!({})).unwrap().as_array().unwrap().len(), 2);
     assert!(server.cli(&["2fa", "refuse", &refused, "--reason", "no"]).is(4).err.contains("eight letters"));
     server.cli(&["2fa", "refuse", &refused, "--reason", "did not call back", "--operator", "mrossi"]).is(0);
-    let row = newest(&server);
+    let row = server.newest_entry();
     assert_eq!((&row["event"], detail(&row, "operation")), (&json!("approval.refused"), "revoke_backup_codes"));
     assert_eq!(approve(&server, "mrossi", &refused).unwrap_err(), "not_found");
     server.advance(61);

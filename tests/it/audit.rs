@@ -241,7 +241,7 @@ fn every_entry_says_where_it_came_from() {
     assert_eq!(row["outcome"], "done", "{row}");
 }
 
-/// Console design, section 5, flow 11: who, whom, what, when.
+/// Who, whom, what, when.
 #[test]
 fn the_trail_is_filtered() {
     let server = Server::start();

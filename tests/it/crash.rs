@@ -30,7 +30,6 @@ fn random(below: usize) -> usize {
     usize::try_from(bits % u64::try_from(below).unwrap()).unwrap()
 }
 
-/// Issue: at least twenty times.
 #[test]
 fn what_was_acknowledged_survives_a_kill() {
     let mut server = Server::builder().mail_file().setting("limits.user_authentication", "1000/1s").start();

@@ -573,7 +573,7 @@ fn the_trail_has_the_address_behind_the_proxy() {
     let person = server.user("ada@example.com");
     let login = server.client().request("POST", "/api/login").header("x-forwarded-for", "10.9.9.9, 203.0.113.7");
     login.json(person.credentials()).send().is(200);
-    let row = server.cli(&["audit", "list", "--limit", "1", "--json"]).json()["rows"][0].clone();
+    let row = server.newest_entry();
     assert_eq!((&row["event"], &row["address"]), (&json!("user.logged_in"), &json!("203.0.113.7")), "{row}");
 }
 

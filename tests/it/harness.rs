@@ -250,20 +250,25 @@ impl Server {
 
     /// The same under a claimed name.
     pub fn operate_as(&self, name: &str, operation: &str, body: &Value) -> Result<Value, String> {
+        self.exchange(&admin_request(name, "", operation, body))
+    }
+
+    /// The same under a request's id.
+    pub fn operate_under(&self, id: &str, operation: &str, body: &Value) -> Result<Value, String> {
+        self.exchange(&admin_request("test", id, operation, body))
+    }
+
+    fn exchange(&self, request: &str) -> Result<Value, String> {
         let mut socket = self.socket();
-        socket.write_all(admin_request(name, "", operation, body).as_bytes()).unwrap();
+        socket.write_all(request.as_bytes()).unwrap();
         let mut said = String::new();
         socket.read_to_string(&mut said).unwrap();
         admin_answer(&said)
     }
 
-    /// The same under a request's id.
-    pub fn operate_under(&self, id: &str, operation: &str, body: &Value) -> Result<Value, String> {
-        let mut socket = self.socket();
-        socket.write_all(admin_request("test", id, operation, body).as_bytes()).unwrap();
-        let mut said = String::new();
-        socket.read_to_string(&mut said).unwrap();
-        admin_answer(&said)
+    /// The newest entry of the audit trail.
+    pub fn newest_entry(&self) -> Value {
+        self.cli(&["audit", "list", "--limit", "1", "--json"]).json()["rows"][0].clone()
     }
 
     /// A connection to the admin socket.

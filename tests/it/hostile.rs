@@ -187,7 +187,7 @@ enum Body {
     Bytes(&'static str, Vec<u8>),
 }
 
-/// Spec §1, §3; issue: no bad input gives a 5xx.
+/// Spec §1, §3: no bad input gives a 5xx.
 #[test]
 fn no_nonsense_is_a_fault() {
     let cases = std::env::var("DOORWARD_HOSTILE_CASES").map_or(600, |cases| cases.parse().unwrap());
@@ -610,7 +610,7 @@ fn broken_bodies() -> Vec<(&'static str, Vec<u8>)> {
     ]
 }
 
-/// Issue: malformed JSON, wrong types, 2 MiB bodies, invalid UTF-8, missing fields, in each endpoint.
+/// Malformed JSON, wrong types, 2 MiB bodies, invalid UTF-8, missing fields, in each endpoint.
 #[test]
 fn broken_bodies_are_refused_everywhere() {
     let mut callers = Callers::new();
@@ -631,7 +631,7 @@ fn broken_bodies_are_refused_everywhere() {
     is_well(&callers.server);
 }
 
-/// Issue: wrong types for each field.
+/// Wrong types for each field.
 #[test]
 fn wrong_types_are_refused_in_every_field() {
     let mut callers = Callers::new();
@@ -771,7 +771,7 @@ fn dribble(wire: &mut Wire, bytes: &[u8]) -> Vec<u8> {
     panic!("the server took {} bytes, one by one", bytes.len());
 }
 
-/// Issue: a slow client is cut off without harm.
+/// A slow client is cut off without harm.
 #[test]
 fn slow_clients_are_cut_off_while_others_are_served() {
     let server = impatient_server();
@@ -909,7 +909,7 @@ fn endless_heads_are_cut_off() {
 
 // ---- HTTP/1 -----------------------------------------------------------------------------------------------------
 
-/// Issue: an oversized client is cut off without harm.
+/// An oversized client is cut off without harm.
 #[test]
 fn oversized_heads_are_refused() {
     let server = Server::start();
@@ -1030,7 +1030,7 @@ fn half_a_login(server: &Server, person: &Person) -> Wire {
     wire
 }
 
-/// Issue: SIGTERM drains and exits 0 within its deadline.
+/// SIGTERM drains and exits 0 within its deadline.
 #[test]
 fn a_request_under_way_is_answered_before_the_stop() {
     let mut server = Server::start();

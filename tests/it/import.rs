@@ -74,10 +74,6 @@ fn of_model<'a>(objects: &'a [Value], model: &'a str) -> impl Iterator<Item = &'
     objects.iter().filter(move |object| object["model"] == model)
 }
 
-fn newest_entry(server: &Server) -> Value {
-    server.cli(&["audit", "list", "--limit", "1", "--json"]).json()["newest"].clone()
-}
-
 #[track_caller]
 fn fails(output: CliOutput, code: i32, words: &str) {
     assert_eq!((output.code, output.out.as_str()), (code, ""), "{output:?}");
@@ -115,15 +111,18 @@ fn log_in(server: &Server, number: usize, code: Option<&str>) -> Client {
     client
 }
 
-/// Issue 3, point 5: all four hashers of Django, authenticators, backup codes, organizations; while the server runs. Old
+/// All four hashers of Django, authenticators, backup codes, organizations; while the server runs. Old
 /// hashes become ours at the first login (spec §2.5), old codes work once (spec §2.12, §2.13).
 #[test]
 fn people_of_a_django_site_log_in_as_before() {
     let mut server = Server::start();
     let path = file(&server, "dump.json", SAMPLE);
-    let before = newest_entry(&server);
+    let before = server.newest_entry()["number"].clone();
     let dry = server.cli(&["user", "import", "--format", "django", &path, "--dry-run", "--json"]).json();
-    assert_eq!((&dry["created"], &dry["dry_run"], newest_entry(&server)), (&json!(8), &json!(true), before));
+    assert_eq!(
+        (&dry["created"], &dry["dry_run"], server.newest_entry()["number"].clone()),
+        (&json!(8), &json!(true), before)
+    );
 
     let report = import(&server, &path);
     for (name, value) in [
@@ -184,13 +183,13 @@ fn people_of_a_django_site_log_in_as_before() {
 
     // Once more, without the server: nothing changes, although the passwords' hashes have.
     server.stop();
-    let before = newest_entry(&server);
+    let before = server.newest_entry()["number"].clone();
     let report = import(&server, &path);
     assert_eq!(
         (&report["created"], &report["present"], &report["organizations_present"]),
         (&json!(0), &json!(8), &json!(2))
     );
-    assert_eq!((report["problems"].clone(), newest_entry(&server)), (json!([]), before));
+    assert_eq!((report["problems"].clone(), server.newest_entry()["number"].clone()), (json!([]), before));
     server.start_again();
     for (number, mut authenticator) in authenticators {
         log_in(&server, number, Some(&authenticator.code(&server)));
@@ -223,7 +222,7 @@ fn an_old_account_need_not_verify() {
     assert_eq!(server.count_mails("ada@example.com", "Verify", "w@example.com"), 2);
 }
 
-/// Issue 3, point 5: what is left out is said, with its line; what cannot be honoured is not guessed. Without a server.
+/// What is left out is said, with its line; what cannot be honoured is not guessed. Without a server.
 #[test]
 fn the_report_names_what_is_left_out() {
     let mut server = Server::builder().stopped();
@@ -321,7 +320,7 @@ fn the_report_names_what_is_left_out() {
     server.client().post("/api/login", json!({"email": "ida@example.com", "password": OLD_PASSWORD})).is(400);
 }
 
-/// Issue 3, point 5: damaged files change nothing, and the error names the line.
+/// Damaged files change nothing, and the error names the line.
 #[test]
 fn damaged_files_are_refused_whole() {
     let server = Server::start();
@@ -352,7 +351,7 @@ fn damaged_files_are_refused_whole() {
     assert_eq!(report["created"], 1);
 }
 
-/// Issue 3, point 5: an import that was killed goes on, and everybody is there once.
+/// An import that was killed goes on, and everybody is there once.
 #[test]
 fn an_interrupted_import_goes_on() {
     const USERS: i64 = 400;
@@ -373,7 +372,7 @@ fn an_interrupted_import_goes_on() {
     assert_eq!(numbers, (1..=USERS).collect::<Vec<_>>());
 }
 
-/// Issue 3, point 5: a file that names one place of a user twice does not make two of it.
+/// A file that names one place of a user twice does not make two of it.
 #[test]
 fn a_place_that_is_there_twice_counts_once() {
     const ENGINES: &str = "c8c49e23-4269-48ab-b87f-286c1172f028";
@@ -397,7 +396,7 @@ fn a_place_that_is_there_twice_counts_once() {
     assert_eq!(client.get("/api/organizations/@current/members").is(200).json()["count"], 1);
 }
 
-/// Issue 3, point 5: what one server exports, another imports, and both export the same.
+/// What one server exports, another imports, and both export the same.
 #[test]
 fn an_export_makes_the_same_users_elsewhere() {
     let server = Server::start();

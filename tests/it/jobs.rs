@@ -1,4 +1,4 @@
-//! Acts on many users as jobs of the server (console.md, section 4, level 4, and section 5, flow 12), through the command
+//! Acts on many users as jobs of the server, through the command
 //! line.
 
 use serde_json::Value;

@@ -23,6 +23,7 @@ mod console;
 mod console_enrol;
 mod console_jobs;
 mod console_plain;
+mod console_random;
 mod conventions;
 mod crash;
 mod described;

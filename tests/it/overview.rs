@@ -1,4 +1,4 @@
-//! The figures of the console's Home (console.md, section 2), asked for on the admin socket as the console does.
+//! The figures of the console's Home, asked for on the admin socket as the console does.
 
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;

@@ -26,7 +26,7 @@ pub struct Pty {
     pub raw: String,
     /// Keys pressed, and keys the console had taken when it was idle last.
     pub pressed: usize,
-    taken: Option<usize>,
+    pub taken: Option<usize>,
     _folder: tempfile::TempDir,
 }
 

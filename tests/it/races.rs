@@ -75,7 +75,7 @@ fn race(mut once: impl FnMut(&str)) {
     }
 }
 
-/// Issue: 64 parallel uses of one backup code leave exactly one success.
+/// 64 parallel uses of one backup code leave exactly one success.
 #[test]
 fn a_backup_code_is_used_once() {
     let server = server();
@@ -87,7 +87,7 @@ fn a_backup_code_is_used_once() {
     });
 }
 
-/// Issue: 64 parallel uses of one TOTP step leave exactly one success.
+/// 64 parallel uses of one TOTP step leave exactly one success.
 #[test]
 fn a_totp_step_is_used_once() {
     let server = server();

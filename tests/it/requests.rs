@@ -34,10 +34,15 @@ fn with_ada() -> Server {
     server
 }
 
-/// Console design, section 6, "lost while writing": the connection is gone as soon as the request went out.
+/// The connection is gone as soon as the request went out, or once it was carried out.
 #[test]
-fn a_write_whose_answer_was_lost_is_found() {
+fn what_became_of_a_write_whose_answer_was_lost_is_told() {
     let server = with_ada();
+    let mut socket = server.socket();
+    socket.write_all(admin_request("jdoe", "carried out", "reset_two_factor", &reset()).as_bytes()).unwrap();
+    wait_for("the reset", || (resets(&server) == 1).then_some(()));
+    drop(socket);
+    assert_eq!(became(&server, "carried out")["outcome"], "done");
     for number in 0..20 {
         let id = format!("lost-{number}");
         let mut socket = server.socket();

@@ -21,10 +21,6 @@ fn with_ada(server: &Server) -> String {
     server.cli(&["key", "list", ADA, "--json"]).json()[0]["id"].as_str().unwrap().to_owned()
 }
 
-fn newest(server: &Server) -> Value {
-    server.cli(&["audit", "list", "--limit", "1", "--json"]).json()["rows"][0].clone()
-}
-
 /// The writes of level 3 and what each takes beside user and proof.
 fn most_dangerous() -> Vec<(&'static str, Value)> {
     vec![
@@ -63,7 +59,7 @@ fn refusal(server: &Server, operation: &str, rest: &Value, proof: &Value) -> Str
     }
 }
 
-/// Console design, section 4: every write refuses what its level asks for and did not get, and nothing changes.
+/// Every write refuses what its level asks for and did not get, and nothing changes.
 #[test]
 fn the_operations_ask_for_what_their_level_says() {
     let server = Server::start();
@@ -113,7 +109,7 @@ fn a_whole_proof_is_on_record() {
             body[name] = value.clone();
         }
         server.operate(operation, &body).unwrap_or_else(|code| panic!("{operation}: {code}"));
-        let row = newest(&server);
+        let row = server.newest_entry();
         assert_eq!((&row["reason"], &row["verified_by"]), (&json!(REASON), &json!("call-back")), "{row}");
         assert_eq!(row["actor"]["name"], "test", "{row}");
     }
@@ -140,11 +136,11 @@ fn the_command_line_obeys_the_levels() {
         let more: &[&str] = if at % 2 == 0 { &["--verified-by", "in person"] } else { &[] };
         server.cli(&[command, &["--reason", REASON, "--yes"][..], more].concat()).is(0);
         let said = if at % 2 == 0 { "in person" } else { "not stated (--yes)" };
-        assert_eq!(newest(&server)["verified_by"], said, "{command:?}");
+        assert_eq!(server.newest_entry()["verified_by"], said, "{command:?}");
     }
 }
 
-/// Console design, section 4: nobody does it to the own second factor.
+/// Nobody does it to the own second factor.
 #[test]
 fn nobody_resets_the_own_second_factor() {
     let server = Server::start();
@@ -193,7 +189,7 @@ fn a_pattern_for_reasons_is_enforced() {
     unlock("typed wrong codes, HD-4711").is(0);
 }
 
-/// Console design, section 5, flow 6: the old device stays valid until the day, and its owner is told.
+/// The old device stays valid until the day, and its owner is told.
 #[test]
 fn a_new_device_is_demanded_by_a_day() {
     let server = Server::with_mail();
@@ -208,7 +204,7 @@ fn a_new_device_is_demanded_by_a_day() {
     demand(&["--from", "2d"]).is(0);
     let mail = server.wait_for_mail(ADA, "Set up a new authenticator");
     assert!(mail.text.contains("goes on working"), "{mail:?}");
-    let row = newest(&server);
+    let row = server.newest_entry();
     assert_eq!((&row["event"], &row["verified_by"]), (&json!("two_factor.enrolment_demanded"), &json!("manager")));
     assert_eq!(row["details"][0][0], "from", "{row}");
     let mut login = || {
@@ -244,7 +240,7 @@ fn a_new_device_is_demanded_at_once() {
     client.get("/api/personal_api_keys").is(200);
 }
 
-/// Console design, section 5, flows 2, 4 and 8: drift, where wrong codes came from, unlocks, the last mails.
+/// Drift, where wrong codes came from, unlocks, the last mails.
 #[test]
 fn the_detail_says_what_a_caller_is_asked_about() {
     let server = Server::with_mail();

@@ -6,7 +6,7 @@ fn list() -> ListApiKeys {
     ListApiKeys {}
 }
 
-/// console.md §5, flow 6: until then the old device is good enough; from then on nothing goes but enrolling a new one.
+/// Until then the old device is good enough; from then on nothing goes but enrolling a new one.
 #[tokio::test]
 async fn a_demanded_device_is_asked_for_from_its_day_on() {
     let mut world = World::new();

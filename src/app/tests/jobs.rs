@@ -51,7 +51,7 @@ async fn reminders(world: &World) -> usize {
     world.mails().await.iter().filter(|(_, kind)| is_reminder(kind)).count()
 }
 
-/// console.md §5, flow 12: the dry run counts what happens and what is skipped and why; the job does that and no more.
+/// The dry run counts what happens and what is skipped and why; the job does that and no more.
 #[tokio::test]
 async fn a_job_does_what_its_draft_said() {
     let world = World::new();
@@ -138,7 +138,7 @@ async fn results_are_read_in_pages() {
     assert!(world.run(&operator(), behind).await.unwrap().results.is_empty());
 }
 
-/// console.md §4, level 4, and its limits.
+/// What an act on many users asks for, and its limits.
 #[tokio::test]
 async fn a_job_wants_its_proof_and_keeps_its_limits() {
     let mut world = World::new();
@@ -202,22 +202,29 @@ async fn a_job_is_paused_resumed_and_stopped() {
     assert_eq!(of_job, [Event::JobStarted, Event::JobPaused, Event::JobResumed, Event::JobStopped]);
 }
 
-/// A job that was paused or whose user changed between reading and writing does nothing: it is read again.
-#[tokio::test]
-async fn of_two_runners_each_user_meets_one() {
-    let world = World::new();
-    let ids = people(&world, 12).await;
-    let job = started(&world, JobKind::RemindToEnrol, &ids).await;
-    let runner = || async {
-        let mut frozen = Frozen::default();
-        while world.app.job_step(&mut frozen, world.now).await.unwrap() != Went::Idle {
-            tokio::task::yield_now().await;
+/// A job that went on between reading and writing is read again: of runners on threads of their own, one sees to a user.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_many_runners_each_user_meets_one() {
+    for _ in 0..10 {
+        let world = World::new();
+        let ids = people(&world, 40).await;
+        let job = started(&world, JobKind::RemindToEnrol, &ids).await;
+        let barrier = Arc::new(tokio::sync::Barrier::new(4));
+        let runners = (0..4).map(|_| {
+            let (app, now, barrier) = (world.app.clone(), world.now, Arc::clone(&barrier));
+            tokio::spawn(async move {
+                let mut frozen = Frozen::default();
+                barrier.wait().await;
+                while app.job_step(&mut frozen, now).await.unwrap() != Went::Idle {}
+            })
+        });
+        for runner in runners.collect::<Vec<_>>() {
+            runner.await.unwrap();
         }
-    };
-    tokio::join!(runner(), runner(), runner());
-    let row = read(&world, &job.id).await.row;
-    assert_eq!((row.state, row.done), (JobState::Done, 12));
-    assert_eq!(reminders(&world).await, 12);
+        let row = read(&world, &job.id).await.row;
+        assert_eq!((row.state, row.done), (JobState::Done, 40));
+        assert_eq!(reminders(&world).await, 40);
+    }
 }
 
 /// One after the other, in the order of their drafts; a paused one holds up nobody.

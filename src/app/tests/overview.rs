@@ -17,7 +17,7 @@ fn count(overview: &Overview, kind: AttentionKind) -> u64 {
     overview.attention.iter().find(|line| line.kind == kind).unwrap().count
 }
 
-/// console.md §2: adoption by role, its change in seven days, enrolments by day.
+/// Adoption by role, its change in seven days, enrolments by day.
 #[tokio::test]
 async fn adoption_is_told_by_role_and_compared_with_a_week_ago() {
     let mut world = World::new();
@@ -53,7 +53,7 @@ async fn adoption_is_told_by_role_and_compared_with_a_week_ago() {
     assert_eq!(overview(&world).await.enrolments_per_day.iter().sum::<u32>(), 0);
 }
 
-/// console.md §2: "usual" is the middle half of the last 28 days, so that a day of many resets is seen as one.
+/// "Usual" is the middle half of the last 28 days, so that a day of many resets is seen as one.
 #[tokio::test]
 async fn what_is_usual_is_known_after_a_week() {
     let mut world = World::new();
@@ -134,7 +134,7 @@ async fn mails_that_were_given_up_need_attention() {
     assert_eq!(line(&world).await, (2, Some(first), Some("550 no such mailbox".to_owned())));
 }
 
-/// console.md §2: each line opens Users with exactly those it counts, and says since when the first of them waits.
+/// Each line opens Users with exactly those it counts, and says since when the first of them waits.
 #[tokio::test]
 async fn what_needs_attention_is_counted_and_found() {
     let mut world = World::new();

@@ -1,7 +1,6 @@
 //! Something done to all that the last search matches: dry run, reason, typed count, ten seconds to think again.
 
 use std::io::{self, Write};
-use std::time::Duration;
 
 use super::Plain;
 use super::act::NOTHING;
@@ -80,10 +79,9 @@ impl<B: Backend, W: Write> Plain<B, W> {
     /// Whether nobody said stop, in any words, for so long.
     async fn count_down(&mut self) -> io::Result<bool> {
         self.say(&format!("It begins in {COUNTDOWN_SECONDS} seconds; Enter stops it."))?;
-        let wait = Duration::from_secs(COUNTDOWN_SECONDS.unsigned_abs());
         let is_over = tokio::select! {
             _ = self.lines.recv() => false,
-            () = tokio::time::sleep(wait) => true,
+            () = tokio::time::sleep(self.countdown) => true,
         };
         self.now();
         Ok(is_over)

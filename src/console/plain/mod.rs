@@ -18,6 +18,7 @@ use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
+use super::bulk::COUNTDOWN_SECONDS;
 use super::link::{Answer, Backend, Failure, LinkBackend, Reply, Request};
 use super::model::{LinkState, Model, UnknownWrite, WRITES_SECONDS, Writes};
 use super::text::shown;
@@ -97,6 +98,8 @@ pub(super) struct Plain<B, W> {
     jobs: jobs::Listed,
     /// Where the time comes from; tests have their own.
     pub(super) clock: fn() -> Timestamp,
+    /// Time to think again before many are dealt with; tests wait less.
+    pub(super) countdown: Duration,
     /// Whether lines come from a person, who sees what is typed.
     echoes: bool,
 }
@@ -131,6 +134,7 @@ impl<B: Backend, W: Write> Plain<B, W> {
             trail: look::Trail::default(),
             jobs: jobs::Listed::default(),
             clock: clock::now,
+            countdown: Duration::from_secs(COUNTDOWN_SECONDS.unsigned_abs()),
             echoes: io::stdin().is_terminal(),
         }
     }

@@ -137,7 +137,6 @@ pub fn detail(row: UserRow) -> UserDetail {
             last_drift_steps: has_device.then_some(if row.waiting_until.is_some() { -1 } else { 0 }),
             waiting_until: row.waiting_until,
             login_locked_until: None,
-            must_enrol: row.state == FactorState::Enrol,
             enrol_from: (row.state == FactorState::Enrol).then_some(ago(DAY)),
             last_reset_at: None,
         },
@@ -280,8 +279,10 @@ impl Server {
                 }
                 Ok(Reply::User(Box::new(detail)))
             }
-            Request::Audit(_) => {
-                let rows = detail(users().remove(1)).audit;
+            Request::Audit(asked) => {
+                let mut rows = detail(users().remove(1)).audit;
+                let is_by = |row: &AuditRow, who: &str| matches!(&row.record.actor, AuditActor::Operator { name, .. } if name == who);
+                rows.retain(|row| asked.filter.actor.as_ref().is_none_or(|who| is_by(row, who)));
                 Ok(Reply::Audit(AuditPage { rows, next: None, newest: 48_213 }))
             }
             Request::Reset(reset) => Ok(Reply::Reset(reset_reply(&reset))),

@@ -2,7 +2,8 @@
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
-use super::fixture::{ASCII, COLOUR, Console, MONO, jobs};
+use super::fixture::{COLOUR, Console};
+use super::screens::check;
 use crate::app::jobs::{JobOutcome, Selection};
 use crate::console::bulk::Stage;
 use crate::console::link::{Failure, Request};
@@ -10,17 +11,18 @@ use crate::console::model::{Overlay, Panel, Screen};
 use crate::console::theme::Theme;
 use crate::console::update::{Cmd, Msg};
 use crate::domain::approval::Act;
-use crate::domain::job::{JobAct, JobKind};
+use crate::domain::job::{JobAct, JobKind, JobState};
 use crate::error::Error;
-
-const SIZES: [(u16, u16); 3] = [(60, 16), (80, 24), (140, 40)];
-const LOOKS: [(&str, Theme); 3] = [("16", COLOUR), ("mono", MONO), ("ascii", ASCII)];
 
 fn at_jobs(theme: Theme, columns: u16, rows: u16) -> Console {
     let mut console = Console::new(theme, columns, rows);
+    to_jobs(&mut console);
+    console
+}
+
+fn to_jobs(console: &mut Console) {
     console.keys("\nW4");
     console.model.toast = None;
-    console
 }
 
 #[test]
@@ -48,16 +50,18 @@ fn a_second_operator_approves_or_refuses_after_a_question() {
 
 #[test]
 fn what_waits_for_a_second_operator_says_so() {
-    for (columns, rows) in SIZES {
-        let mut console = Console::new(COLOUR, columns, rows).at_anna();
+    let ask = |console: &mut Console| {
+        console.keys("anna.smith@corp\nW");
         console.dialog('b');
         let text = "nothing is changed yet: another operator must approve a1b2 within 15 minutes";
         *console.server.broken.lock().unwrap() = Some(Failure::Refused(Error::refused("approval_needed", text)));
         console.keys("\t1\tlist was photographed\tanna.smith\t\n");
-        insta::assert_snapshot!(format!("approval_needed_{columns}x{rows}"), console.screen());
-        console.keys("y");
-        assert!(!console.commands.iter().any(|command| matches!(command, Cmd::Copy(_))), "nothing to copy");
-    }
+    };
+    check("approval_needed", ask);
+    let mut console = Console::new(COLOUR, 80, 24);
+    ask(&mut console);
+    console.keys("y");
+    assert!(!console.commands.iter().any(|command| matches!(command, Cmd::Copy(_))), "nothing to copy");
 }
 
 #[test]
@@ -72,9 +76,13 @@ fn nobody_approves_what_they_asked_for() {
 /// Two users marked, and the menu for many open.
 fn marked(theme: Theme, columns: u16, rows: u16) -> Console {
     let mut console = Console::new(theme, columns, rows);
+    mark(&mut console);
+    console
+}
+
+fn mark(console: &mut Console) {
     console.keys("\nW j a");
     console.model.toast = None;
-    console
 }
 
 /// The dry run is done, and the dialog listens.
@@ -221,7 +229,7 @@ fn a_reset_of_many_asks_how_the_callers_were_checked() {
     console.pass(300);
     console.keys("\t\tphones of one batch\t1\t\n");
     assert!(console.screen().contains("say how the callers were checked"), "{}", console.screen());
-    console.pass(20_000);
+    seconds(&mut console, 20);
     assert!(started(&console).is_empty());
 
     let mut console = marked(COLOUR, 80, 24);
@@ -239,7 +247,7 @@ fn esc_stops_the_countdown() {
     seconds(&mut console, 9);
     console.key(KeyCode::Esc);
     assert!(console.screen().contains("stopped: nothing was changed"));
-    console.pass(10_000);
+    seconds(&mut console, 20);
     assert!(started(&console).is_empty() && console.model.overlay.is_none());
 }
 
@@ -252,7 +260,7 @@ fn nothing_begins_while_something_is_missing() {
         let mut console = reviewed(COLOUR, 80, 24);
         console.keys(typed);
         assert!(console.screen().contains(missing), "{}", console.screen());
-        console.pass(20_000);
+        seconds(&mut console, 20);
         assert!(started(&console).is_empty());
     }
 }
@@ -294,8 +302,10 @@ fn no_single_key_begins_or_steers_anything() {
     for letter in "mder".chars() {
         for key in ('a'..='z').chain("0123456789 \n".chars()) {
             let mut console = marked(COLOUR, 80, 24);
-            console.keys(&format!("{letter}{key}"));
-            console.pass(20_000);
+            console.keys(&letter.to_string());
+            console.pass(300);
+            console.keys(&key.to_string());
+            seconds(&mut console, 20);
             assert!(started(&console).is_empty(), "{letter} {key:?}");
         }
     }
@@ -368,38 +378,63 @@ fn a_job_is_looked_into_and_left() {
 
 #[test]
 fn screens() {
-    for (name, theme) in LOOKS {
-        for (columns, rows) in SIZES {
-            let at = |what: &str| format!("{what}_{name}_{columns}x{rows}");
-            let mut console = at_jobs(theme, columns, rows);
-            console.keys("j");
-            insta::assert_snapshot!(at("jobs"), console.screen());
-            console.keys("ap");
-            insta::assert_snapshot!(at("jobs_question"), console.screen());
-            console.key(KeyCode::Esc);
-            console.keys("\n");
-            insta::assert_snapshot!(at("jobs_one"), console.screen());
-            insta::assert_snapshot!(at("bulk_menu"), marked(theme, columns, rows).screen());
-            let mut console = reviewed(theme, columns, rows);
-            console.keys("\tstaff without 2FA\t1");
-            insta::assert_snapshot!(at("bulk_review"), console.screen());
-            console.keys("\t\n");
-            insta::assert_snapshot!(at("bulk_countdown"), console.screen());
-        }
-    }
-    for (columns, rows) in SIZES {
-        let mut console = at_jobs(COLOUR, columns, rows);
+    check("jobs", |console| {
+        to_jobs(console);
         console.keys("j");
+    });
+    check("jobs_question", |console| {
+        to_jobs(console);
+        console.keys("ap");
+        console.pass(300);
+    });
+    check("jobs_paused", |console| {
+        to_jobs(console);
+        console.model.jobs.rows.as_mut().unwrap()[0].state = JobState::Paused;
+    });
+    check("jobs_one", |console| {
+        to_jobs(console);
+        console.keys("\n");
+    });
+    check("jobs_empty", |console| {
+        console.server.approvals.lock().unwrap().clear();
+        to_jobs(console);
         console.model.jobs.rows = Some(Vec::new());
-        insta::assert_snapshot!(format!("jobs_empty_{columns}x{rows}"), console.screen());
-        console.model.jobs.rows = None;
-        insta::assert_snapshot!(format!("jobs_loading_{columns}x{rows}"), console.screen());
-        let mut console = Console::new(COLOUR, columns, rows);
+    });
+    check("jobs_loading", |console| {
+        console.hold = true;
+        console.keys("\n4");
+    });
+    check("jobs_error", |console| {
         *console.server.broken.lock().unwrap() = Some(Failure::Refused(Error::internal("the disk is full")));
         console.keys("\n4");
-        insta::assert_snapshot!(format!("jobs_error_{columns}x{rows}"), console.screen());
-    }
-    assert_eq!(jobs().len(), 2);
+    });
+    check("jobs_lost", |console| {
+        to_jobs(console);
+        console.lose_server();
+    });
+    check("job_approved", |console| {
+        to_jobs(console);
+        console.keys("kao");
+        console.pass(300);
+        console.keys("\ty");
+    });
+}
+
+#[test]
+fn screens_of_many() {
+    check("bulk_menu", mark);
+    check("bulk_review", |console| {
+        mark(console);
+        console.keys("m");
+        console.pass(300);
+        console.keys("\tstaff without 2FA\t1");
+    });
+    check("bulk_countdown", |console| {
+        mark(console);
+        console.keys("m");
+        console.pass(300);
+        console.keys("\tstaff without 2FA\t1\t\n");
+    });
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use tokio::sync::mpsc;
 
@@ -54,24 +55,32 @@ thread_local! {
     static LATER: Cell<i64> = const { Cell::new(0) };
 }
 
-/// What is said when these lines are typed; before one that begins with `later `, writes have had their time.
+/// What is said when these lines are typed; before one that begins with `later `, writes have had their time, and one
+/// that begins with `begun ` waits for a job to be started.
 async fn said_by(plainly: Plainly, options: Options, lines: &[&str]) -> String {
     LATER.with(|later| later.set(0));
     let (sender, receiver) = mpsc::channel(1);
     let lines: Vec<String> = lines.iter().map(|line| (*line).to_owned()).collect();
+    let server = plainly.server.clone();
     let typing = async move {
         for line in lines {
             // A line goes out only when the one before was dealt with.
             let Ok(permit) = sender.reserve().await else { return };
+            let (waits, line) = line.strip_prefix("begun ").map_or((false, line.as_str()), |line| (true, line));
+            while waits && begun(&server) == 0 {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
             let late = line.strip_prefix("later ");
             LATER.with(|later| later.set(later.get() + if late.is_some() { WRITES_SECONDS + 1 } else { 0 }));
-            permit.send(late.unwrap_or(&line).to_owned());
+            permit.send(late.unwrap_or(line).to_owned());
         }
     };
     let operator = Operator { uid: 1_000, name: "jdoe".to_owned() };
     let mut out = Vec::new();
     let mut plain = Plain::new(plainly, &mut out, receiver, &operator, &options);
     plain.clock = || clock::now().plus_seconds(LATER.with(Cell::get));
+    assert_eq!(plain.countdown, Duration::from_secs(10));
+    plain.countdown = Duration::from_millis(10);
     let (talked, ()) = tokio::join!(plain.talk(None, false), typing);
     talked.unwrap();
     drop(plain);
@@ -362,7 +371,22 @@ async fn many_are_dealt_with_by_number_and_after_ten_seconds() {
             "That is another number. Nothing was changed.",
         ],
     );
-    assert!(!server.asked.lock().unwrap().iter().any(|request| matches!(request, Request::StartJob(_))));
+    assert_eq!(begun(&server), 0);
+    for (last, says, begins) in [
+        ("stop", "Stopped. Nothing was changed.", 0),
+        ("begun quit", "remind to enrol began; jobs tells how far it is.", 1),
+    ] {
+        let server = Server::default();
+        let lines = ["find role:staff", "remind", "staff without 2FA", "213", last];
+        let text = said_by(Plainly { server: server.clone(), ..Plainly::default() }, writing(), &lines).await;
+        has(&text, &[says]);
+        assert_eq!(begun(&server), begins, "{text}");
+    }
+}
+
+/// Jobs that were started.
+fn begun(server: &Server) -> usize {
+    server.asked.lock().unwrap().iter().filter(|request| matches!(request, Request::StartJob(_))).count()
 }
 
 #[tokio::test]

@@ -1,6 +1,8 @@
 //! Screens as text, reviewed like code.
 
-use super::fixture::{ASCII, COLOUR, Console, MONO};
+use super::fixture::{self, ASCII, COLOUR, Console, MONO};
+use crate::app::permission::Rights;
+use crate::app::requests::RequestOutcome;
 use crate::console::link::Failure;
 use crate::console::model::Tab;
 use crate::console::theme::{Colours, Theme};
@@ -73,6 +75,12 @@ fn waiting() {
         console.keys("j");
         console.pass(2_300);
     });
+    check("waiting_glyph", |console| {
+        console.keys("ann\n");
+        console.hold = true;
+        console.keys("j");
+        console.pass(400);
+    });
 }
 
 #[test]
@@ -83,12 +91,45 @@ fn failures() {
             Some(Failure::Refused(Error::internal("the store does not answer: no space left on device")));
         console.keys("j");
     });
-    check("not_known", |console| {
-        console.keys("anna.smith@corp\nW");
-        console.dialog('u');
-        console.keys("\ttyped wrong codes\t");
-        *console.server.broken.lock().unwrap() = Some(Failure::Lost);
-        console.keys("y");
+    check("not_known", lose_a_write);
+    for (name, outcome) in [
+        ("known_done", RequestOutcome::Done(fixture::detail(fixture::users().remove(1)).audit)),
+        ("known_not_done", RequestOutcome::Unknown),
+    ] {
+        check(name, |console| {
+            lose_a_write(console);
+            *console.server.outcome.lock().unwrap() = outcome.clone();
+            *console.server.broken.lock().unwrap() = None;
+            console.pass(6_000);
+        });
+    }
+}
+
+fn lose_a_write(console: &mut Console) {
+    console.keys("anna.smith@corp\nW");
+    console.dialog('u');
+    console.keys("\ttyped wrong codes\t");
+    *console.server.broken.lock().unwrap() = Some(Failure::Lost);
+    console.keys("y");
+}
+
+#[test]
+fn not_allowed() {
+    check("not_allowed", |console| {
+        console.server.status.lock().unwrap().rights = Rights::Reader;
+        console.model.status.as_mut().unwrap().rights = Rights::Reader;
+        console.keys("anna.smith@corp\na");
+    });
+}
+
+#[test]
+fn changes_wait() {
+    check("changes", |console| {
+        console.keys("\n");
+        console.server.status.lock().unwrap().audit_newest += 3;
+        console.pass(900);
+        console.keys("j");
+        console.pass(200);
     });
 }
 
@@ -125,11 +166,7 @@ fn detail() {
 fn detail_tabs() {
     for tab in [Tab::TwoFactor, Tab::Sessions, Tab::Keys, Tab::Audit] {
         check(&format!("detail_{tab:?}"), |console| {
-            console.keys(
-                "anna.smith@corp
-
-",
-            );
+            console.keys("anna.smith@corp\n\n");
             while console.model.tab != tab {
                 console.key(KeyCode::Right);
             }
