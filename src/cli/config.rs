@@ -30,8 +30,12 @@ impl Command {
                 let warnings: Vec<String> =
                     tls::check(&loaded.config)?.into_iter().chain(open_key_warning(&loaded.config)).collect();
                 output.answer(&json!({"ok": true, "file": file, "warnings": warnings}), || {
-                    let warnings = warnings.iter().map(|warning| format!("
-warning: {warning}"));
+                    let warnings = warnings.iter().map(|warning| {
+                        format!(
+                            "
+warning: {warning}"
+                        )
+                    });
                     format!("{}ok: {source}", warnings.collect::<String>())
                 })
             }
