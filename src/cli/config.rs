@@ -27,16 +27,11 @@ impl Command {
         match self {
             Self::Check => {
                 let source = file.as_deref().unwrap_or("built-in defaults, no file");
-                let warnings: Vec<String> =
-                    tls::check(&loaded.config)?.into_iter().chain(open_key_warning(&loaded.config)).collect();
+                let mut warnings = tls::check(&loaded.config)?;
+                warnings.extend(open_key_warning(&loaded.config));
                 output.answer(&json!({"ok": true, "file": file, "warnings": warnings}), || {
-                    let warnings = warnings.iter().map(|warning| {
-                        format!(
-                            "
-warning: {warning}"
-                        )
-                    });
-                    format!("{}ok: {source}", warnings.collect::<String>())
+                    let warnings = warnings.iter().map(|warning| format!("\nwarning: {warning}"));
+                    format!("ok: {source}{}", warnings.collect::<String>())
                 })
             }
             Self::Print => {
