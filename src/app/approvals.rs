@@ -52,11 +52,14 @@ approvable!(
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ApprovalRow {
     pub id: String,
-    /// Its operation's name.
+    /// What would be done.
     pub operation: Act,
     /// To whom it would be done.
     pub email: String,
     pub asked_by: String,
+    /// Who looks is not another operator than who asked, and cannot approve it.
+    #[serde(default)]
+    pub is_own: bool,
     pub reason: String,
     /// How the caller was checked.
     pub verified_by: Option<String>,
@@ -85,11 +88,12 @@ impl Operation for ListApprovals {
     type Reply = Vec<ApprovalRow>;
 
     async fn run(self, cx: &Context<'_>) -> Result<Self::Reply> {
+        let operator = cx.operator()?;
         let mut waiting: Vec<Approval> =
             cx.records().approvals(2 * WAITING_MAX).await?.into_iter().map(|approval| approval.value).collect();
         waiting.retain(|approval| cx.now < approval.expires_at);
         waiting.sort_by_key(|approval| approval.asked_at);
-        Ok(waiting.into_iter().map(row).collect())
+        Ok(waiting.into_iter().map(|approval| row(approval, &operator)).collect())
     }
 }
 
@@ -286,12 +290,14 @@ pub(super) fn shown(asked_by: &AskedBy) -> String {
     }
 }
 
-fn row(approval: Approval) -> ApprovalRow {
+/// What waits, as this operator sees it.
+fn row(approval: Approval, operator: &AskedBy) -> ApprovalRow {
     let (verified_by, options) = told(&approval);
     ApprovalRow {
         verified_by,
         options,
         asked_by: shown(&approval.asked_by),
+        is_own: !approval.is_for_another(operator),
         id: approval.id,
         operation: approval.act,
         email: approval.email,

@@ -8,7 +8,7 @@ use tui_input::Input;
 
 use super::dialog::Outcome;
 use super::field;
-use super::jobs::{operation, state, title};
+use super::jobs::{OWN_APPROVAL, operation, state, title};
 use super::link::Request;
 use super::model::{JobRef, Model, is_deaf};
 use super::text::shown;
@@ -197,11 +197,11 @@ pub fn items(model: &Model, on: &JobRef) -> Vec<Item> {
         JobRef::Job(id) => return job_items(model, id, writes.as_deref()),
     };
     let row = model.jobs.approvals.iter().find(|row| row.id == *id);
-    row.map(|row| approval_items(model, row, writes)).unwrap_or_default()
+    row.map(|row| approval_items(row, writes)).unwrap_or_default()
 }
 
-fn approval_items(model: &Model, row: &ApprovalRow, writes: Option<String>) -> Vec<Item> {
-    let own = (row.asked_by == model.operator).then(|| "asked for by you: another operator decides".to_owned());
+fn approval_items(row: &ApprovalRow, writes: Option<String>) -> Vec<Item> {
+    let own = row.is_own.then(|| OWN_APPROVAL.to_owned());
     vec![
         Item {
             letter: 'o',

@@ -2,9 +2,19 @@
 
 use super::text::{date, shown, thousands};
 use super::theme::Tone;
+use crate::app::approvals::ApprovalRow;
 use crate::app::jobs::{JobOutcome, JobRow};
 use crate::domain::approval::Act;
 use crate::domain::job::{JobKind, JobState};
+
+/// Why an operator does not approve what waits.
+pub const OWN_APPROVAL: &str = "asked for by you: another decides";
+
+/// Who asked, where there is no room for the number of the system's user.
+#[must_use]
+pub fn asker(row: &ApprovalRow) -> &str {
+    row.asked_by.rsplit_once(" (uid ").map_or(row.asked_by.as_str(), |(name, _)| name)
+}
 
 /// What waits, in words.
 #[must_use]

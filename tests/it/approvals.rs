@@ -87,6 +87,10 @@ fn two_operators_reset_one_of_staff() {
         assert!(refused.err.contains(words), "{refused:?}");
     }
     assert_eq!(approve(&server, "jdoe", id).unwrap_err(), "own_approval");
+    for (name, is_own) in [("jdoe", true), ("JDOE", true), ("mrossi", false)] {
+        let waiting = server.operate_as(name, "list_approvals", &json!({})).unwrap();
+        assert_eq!(waiting[0]["is_own"], is_own, "{name}: {waiting}");
+    }
     assert_eq!(approve(&server, "grace", id).unwrap_err(), "own_second_factor");
     assert_eq!(state(&server), "on");
 

@@ -282,6 +282,16 @@ impl Panel {
             Self::Waits { .. } => None,
         }
     }
+
+    /// Whether the action, one of its place, means anything here.
+    #[must_use]
+    pub fn offers(&self, action: Action) -> bool {
+        match action {
+            Action::Copy => self.audit_number().is_some(),
+            Action::Enrol => matches!(self, Self::Reset { .. }),
+            _ => true,
+        }
+    }
 }
 
 /// Which of the console's questions an answer belongs to. A newer question takes an older one of its slot back.

@@ -7,7 +7,7 @@ use super::act::NOTHING;
 use super::command::{JobWord, Whom};
 use crate::app::approvals::{ApprovalRow, ApproveAct, ListApprovals, RefuseAct};
 use crate::app::jobs::{JobRow, ListJobs, ReadJob, SteerJob};
-use crate::console::jobs::{operation, outcome, state, summary, title};
+use crate::console::jobs::{OWN_APPROVAL, operation, outcome, state, summary, title};
 use crate::console::link::{Backend, Reply, Request};
 use crate::console::model::Refusal;
 use crate::console::text::{ago, shown, until};
@@ -132,6 +132,9 @@ impl<B: Backend, W: Write> Plain<B, W> {
             return Ok(());
         }
         self.say(&format!("{}.", self.approval(&row)))?;
+        if approve && row.is_own {
+            return self.say(&format!("Not by you: {OWN_APPROVAL}."));
+        }
         let word = if approve { "approve" } else { "refuse" };
         let what = format!("{word} {}, {}", operation(row.operation), shown(&row.email));
         let request = if approve {

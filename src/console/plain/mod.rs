@@ -347,6 +347,7 @@ impl<B: Backend, W: Write> Plain<B, W> {
             let request = Request::LookUp(LookUpRequest { request_id: unknown.id.clone() });
             let told = match self.ask(request).await {
                 Ok(Reply::LookedUp(outcome)) => unknown.told(&outcome),
+                Err(Failure::Refused(error)) => Some(Err(unknown.lost_for_good(&shown(&error.to_string())))),
                 _ => None,
             };
             match told {

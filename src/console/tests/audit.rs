@@ -37,6 +37,22 @@ fn pages(console: &Console) -> Vec<Page> {
 }
 
 #[test]
+fn a_long_entry_is_read_to_its_end_and_no_further() {
+    let mut console = audit();
+    let last = "the last words of a long story";
+    if let Some(rows) = &mut console.model.audit.rows {
+        rows[0].previous_hash = format!("{} {last}", "and so on ".repeat(300));
+    }
+    console.keys("\n");
+    assert!(!console.screen().contains(last), "{}", console.screen());
+    console.key(KeyCode::End);
+    assert!(console.screen().contains(last), "{}", console.screen());
+    let end = console.screen();
+    console.keys("jjjk");
+    assert_ne!(console.screen(), end, "the first step back is seen");
+}
+
+#[test]
 fn a_typed_filter_is_listed() {
     let mut console = audit();
     console.keys("/by:jdoe since:7d operators");

@@ -59,6 +59,19 @@ fn a_phone_reads_the_drawn_cells() {
 }
 
 #[test]
+fn help_does_not_lie_over_a_key_that_is_about_to_be_shown() {
+    let mut console = at_edu(COLOUR, 80, 24);
+    console.dialog('p');
+    console.keys("\tnew phone, in person\t");
+    console.hold = true;
+    console.keys("y?");
+    console.release();
+    assert!(console.model.help.is_none(), "{}", console.screen());
+    console.keys("12");
+    assert!(console.screen().contains("1 2 _ _"), "the digits are seen:\n{}", console.screen());
+}
+
+#[test]
 fn the_full_quiet_zone_is_45_by_23_cells() {
     let buffer = enrolling(COLOUR, 80, 24).buffer();
     let is_drawn = |x: u16, y: u16| matches!(buffer[(x, y)].bg, Color::White | Color::Black);

@@ -195,6 +195,22 @@ fn the_documents_name_the_keys_there_are() {
 }
 
 #[test]
+fn what_may_be_old_is_called_stale_on_every_screen() {
+    for (columns, rows) in [(60, 16), (80, 24), (140, 40)] {
+        for keys in ["", "\n", "\n\n", "\n1", "\n3", "\n4", "\n4j\n"] {
+            let mut console = Console::new(COLOUR, columns, rows);
+            console.keys(keys);
+            assert!(!console.screen().contains("stale"), "{keys:?}");
+            console.lose_server();
+            let screen = console.screen();
+            let header = screen.lines().next().unwrap();
+            assert!(header.contains("no server since 09:02:12") && header.ends_with("(stale)"), "{keys:?}\n{screen}");
+            assert_eq!(screen.matches("stale").count(), 1, "{keys:?}\n{screen}");
+        }
+    }
+}
+
+#[test]
 fn an_idle_console_draws_nothing() {
     let mut console = console();
     console.keys("ann\n");

@@ -4,10 +4,10 @@ use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use super::fixture::{COLOUR, Console};
 use super::screens::check;
-use crate::app::jobs::{JobOutcome, Selection};
+use crate::app::jobs::{JobDetail, JobOutcome, Selection};
 use crate::console::bulk::Stage;
-use crate::console::link::{Failure, Request};
-use crate::console::model::{Overlay, Panel, Screen};
+use crate::console::link::{Failure, Reply, Request};
+use crate::console::model::{Overlay, Panel, Screen, Slot};
 use crate::console::theme::Theme;
 use crate::console::update::{Cmd, Msg};
 use crate::domain::approval::Act;
@@ -30,7 +30,7 @@ fn a_second_operator_approves_or_refuses_after_a_question() {
     let mut console = at_jobs(COLOUR, 80, 24);
     console.keys("kao");
     console.pass(300);
-    assert!(console.screen().contains("carry it out at once, as mrossi asked"), "{}", console.screen());
+    assert!(console.screen().contains("carry it out at once, as mrossi (uid 1001) asked"), "{}", console.screen());
     console.keys("\ty");
     assert!(matches!(console.model.overlay, Some(Overlay::Panel(Panel::Done { .. }))), "a reset shows its result");
     assert!(console.screen().contains("carried out, as mrossi asked"), "{}", console.screen());
@@ -60,14 +60,16 @@ fn what_waits_for_a_second_operator_says_so() {
     check("approval_needed", ask);
     let mut console = Console::new(COLOUR, 80, 24);
     ask(&mut console);
+    assert!(!console.screen().contains("copy audit number"), "nothing to copy:\n{}", console.screen());
     console.keys("y");
     assert!(!console.commands.iter().any(|command| matches!(command, Cmd::Copy(_))), "nothing to copy");
 }
 
 #[test]
 fn nobody_approves_what_they_asked_for() {
-    let mut console = at_jobs(COLOUR, 80, 24);
-    console.model.operator = "mrossi".to_owned();
+    let mut console = Console::new(COLOUR, 80, 24);
+    console.server.approvals.lock().unwrap()[0].is_own = true;
+    to_jobs(&mut console);
     console.keys("kao");
     assert!(console.screen().contains("asked for by you"), "{}", console.screen());
     assert!(matches!(console.model.overlay, Some(Overlay::JobActions { .. })));
@@ -480,6 +482,32 @@ fn results_are_read_as_far_as_they_are_looked_at() {
     console.keys("g");
     assert!(console.screen().contains("anna.smith@corp.example.com"), "{}", console.screen());
     assert_eq!(results_asked(&console)[2..], [(999_899, 200), (0, 200)]);
+}
+
+#[test]
+fn who_moves_on_while_results_are_read_sees_those_that_are_looked_at() {
+    let mut console = at_jobs(COLOUR, 80, 24);
+    console.server.jobs.lock().unwrap()[0].users = 1_000_000;
+    console.keys("\n");
+    console.hold = true;
+    console.keys("Gg");
+    console.release();
+    assert!(console.screen().contains("anna.smith@corp.example.com"), "{}", console.screen());
+    assert_eq!(results_asked(&console)[1..], [(999_899, 200), (0, 200)]);
+}
+
+#[test]
+fn a_page_without_results_is_not_asked_for_again() {
+    let mut console = at_jobs(COLOUR, 80, 24);
+    console.server.jobs.lock().unwrap()[0].users = 1_000_000;
+    console.keys("\n");
+    console.hold = true;
+    console.keys("G");
+    let awaited = console.model.awaited.iter().find(|awaited| awaited.slot == Slot::Job).cloned();
+    let row = console.model.jobs.open.as_ref().unwrap().row.clone();
+    let answer = Ok(Reply::Job(Box::new(JobDetail { row, results: Vec::new(), next: None })));
+    console.send(Msg::Answer { slot: Slot::Job, serial: awaited.unwrap().serial, answer });
+    assert!(!console.model.is_awaiting(Slot::Job), "{:?}", console.model.awaited);
 }
 
 #[test]

@@ -14,6 +14,7 @@ use crate::console::Options;
 use crate::console::link::{Answer, Backend, Failure, Request};
 use crate::console::model::WRITES_SECONDS;
 use crate::console::plain::Plain;
+use crate::error::Error;
 
 /// Answers like the other one, also what the loop's tests keep from it.
 #[derive(Clone, Default)]
@@ -21,6 +22,8 @@ struct Plainly {
     server: Server,
     /// The answers to writes are lost.
     loses_writes: bool,
+    /// Nobody is told what became of them.
+    refuses_look_ups: bool,
     /// The ids of the writes.
     writes: Arc<Mutex<Vec<String>>>,
 }
@@ -28,7 +31,9 @@ struct Plainly {
 impl Backend for Plainly {
     async fn perform(&self, id: &str, request: Request) -> Answer {
         if !is_write(&request) {
-            return self.server.answer(request);
+            let refused = self.refuses_look_ups && matches!(request, Request::LookUp(_));
+            let answer = self.server.answer(request);
+            return if refused { Err(Failure::Refused(Error::refused("forbidden", "not for you"))) } else { answer };
         }
         self.writes.lock().unwrap().push(id.to_owned());
         let answer = self.server.answer(request);
@@ -126,6 +131,16 @@ async fn a_write_whose_answer_is_lost_is_looked_up() {
             .any(|request| matches!(request, Request::LookUp(look_up) if writes == [look_up.request_id.clone()]));
         assert!(looked_up, "{lines:?}");
     }
+}
+
+#[tokio::test]
+async fn a_refused_look_up_is_told_once_and_not_asked_again() {
+    let plainly = Plainly { loses_writes: true, refuses_look_ups: true, ..Plainly::default() };
+    let text = said_by(plainly.clone(), writing(), &["jobs", "stop 1", "yes", "status", "status"]).await;
+    has(&text, &["stop the job, remind to enrol. It cannot be looked up (not for you): see the audit trail."]);
+    assert!(!text.contains("Still not known"), "{text}");
+    let asked = plainly.server.asked.lock().unwrap();
+    assert_eq!(asked.iter().filter(|request| matches!(request, Request::LookUp(_))).count(), 1);
 }
 
 #[tokio::test]
@@ -341,7 +356,7 @@ async fn jobs_are_told_and_steered() {
     has(
         &text,
         &[
-            "Waits for a second operator: reset 2FA (revokes keys; checked: call-back), lena.koch@corp.example.com, asked by mrossi",
+            "Waits for a second operator: reset 2FA (revokes keys; checked: call-back), lena.koch@corp.example.com, asked by mrossi (uid 1001)",
             "carried out, as mrossi asked",
             "refused; nothing was done",
             "There is no such id: jobs lists what waits.",
@@ -352,6 +367,15 @@ async fn jobs_are_told_and_steered() {
             "There is no such number: jobs lists them.",
         ],
     );
+}
+
+#[tokio::test]
+async fn nobody_approves_what_they_asked_for() {
+    let server = Server::default();
+    server.approvals.lock().unwrap()[0].is_own = true;
+    let text = said(&server, writing(), &["approve a1b2", "refuse a1b2", "not needed any more"]).await;
+    has(&text, &["Not by you: asked for by you: another decides.", "refused; nothing was done"]);
+    assert!(!server.asked.lock().unwrap().iter().any(|request| matches!(request, Request::Approve(_))));
 }
 
 #[tokio::test]

@@ -72,10 +72,7 @@ pub(super) fn answered(model: &mut Model, slot: Slot, serial: u64, answer: Answe
             jobs::approvals_read(model, rows);
             Vec::new()
         }
-        Ok(Reply::Job(detail)) => {
-            jobs::job_read(model, *detail);
-            Vec::new()
-        }
+        Ok(Reply::Job(detail)) => jobs::job_read(model, *detail),
         Ok(Reply::Draft(draft)) => {
             bulk::drafted(model, draft);
             Vec::new()

@@ -15,7 +15,7 @@ use crate::console::dialog::{self, Dialog, Outcome};
 use crate::console::field;
 use crate::console::keys::Action;
 use crate::console::link::Request;
-use crate::console::model::{Focus, Model, Overlay, Panel, REASONS_KEPT, Screen, Slot, WRITES_SECONDS, Writes};
+use crate::console::model::{Focus, Model, Overlay, REASONS_KEPT, Screen, Slot, WRITES_SECONDS, Writes};
 
 pub(super) fn open_actions(model: &mut Model) {
     if model.screen == Screen::Users(Focus::List) && !model.users.marks.is_empty() {
@@ -106,20 +106,17 @@ pub(super) fn name_key(model: &mut Model, event: KeyEvent) -> Cmds {
 
 pub(super) fn panel_key(model: &mut Model, action: Option<Action>) -> Cmds {
     let Some(Overlay::Panel(panel)) = &model.overlay else { return Vec::new() };
-    match action {
+    match action.filter(|action| panel.offers(*action)) {
         Some(Action::Copy) => {
-            let Some(number) = panel.audit_number().map(|number| number.to_string()) else {
-                toast(model, "there is no audit entry yet: nothing was done");
-                return Vec::new();
-            };
+            let Some(number) = panel.audit_number() else { return Vec::new() };
             toast(model, "the audit number was sent to your terminal");
-            vec![Cmd::Copy(number)]
+            vec![Cmd::Copy(number.to_string())]
         }
         Some(Action::Audit) => {
             model.overlay = None;
             browse(model, Some(Action::Audit))
         }
-        Some(Action::Enrol) if matches!(panel, Panel::Reset { .. }) => {
+        Some(Action::Enrol) => {
             model.overlay = None;
             let item = dialog::items(model).into_iter().find(|item| item.deed == dialog::Deed::Enrol);
             item.map(|item| do_item(model, item)).unwrap_or_default()

@@ -20,6 +20,8 @@ pub(super) fn open_help(model: &mut Model) {
 pub(super) fn has_help(model: &Model, event: KeyEvent) -> bool {
     let is_possible = match &model.overlay {
         Some(Overlay::Enrol(_) | Overlay::Alone(_)) => false,
+        // What its answer opens must not lie unseen under help.
+        Some(Overlay::Dialog(dialog)) => !dialog.sent,
         Some(Overlay::Bulk(bulk)) => {
             matches!(bulk.stage, Stage::Menu { .. } | Stage::Date { .. } | Stage::Review { .. })
         }

@@ -91,13 +91,17 @@ pub(super) fn approvals_read(model: &mut Model, rows: Vec<ApprovalRow>) {
     model.jobs.settle();
 }
 
-pub(super) fn job_read(model: &mut Model, detail: JobDetail) {
-    if model.screen == Screen::Jobs {
-        match model.jobs.open.as_mut().filter(|open| open.row.id == detail.row.id) {
-            Some(open) => open.take(detail),
-            None => model.jobs.open = Some(OpenJob::new(detail)),
-        }
+/// Results were read. The cursor may have left them meanwhile; a page without any is not asked for again.
+pub(super) fn job_read(model: &mut Model, detail: JobDetail) -> Cmds {
+    if model.screen != Screen::Jobs {
+        return Vec::new();
     }
+    let is_empty = detail.results.is_empty();
+    match model.jobs.open.as_mut().filter(|open| open.row.id == detail.row.id) {
+        Some(open) => open.take(detail),
+        None => model.jobs.open = Some(OpenJob::new(detail)),
+    }
+    if is_empty { Vec::new() } else { read_results(model) }
 }
 
 pub(super) fn step_jobs(model: &mut Model, rows: isize) -> Cmds {

@@ -52,9 +52,12 @@ pub(super) fn sheet_key(model: &mut Model, event: KeyEvent, action: Option<Actio
 }
 
 pub(super) fn scroll_sheet(model: &mut Model, rows: isize) {
-    match &mut model.overlay {
-        Some(Overlay::Messages { row }) => *row = moved(*row, rows, model.messages.len()),
-        Some(Overlay::Entry { row, line }) => *line = moved(*line, rows, view::entry::facts(row).len()),
-        _ => {}
+    let count = match &model.overlay {
+        Some(Overlay::Messages { .. }) => model.messages.len(),
+        Some(Overlay::Entry { row, .. }) => view::audit::rows_to_scroll(model, row) + 1,
+        _ => return,
+    };
+    if let Some(Overlay::Messages { row: first } | Overlay::Entry { line: first, .. }) = &mut model.overlay {
+        *first = moved(*first, rows, count);
     }
 }

@@ -4,7 +4,7 @@ use ratatui::Frame;
 use ratatui::layout::Position;
 use ratatui::text::{Line, Span};
 
-use super::{BoxLine, body, boxed, centred, field_text, put, put_lines, put_right, signed, toned};
+use super::{BoxLine, body, boxed, centred, field_text, put, put_lines, put_right, rows_beyond, signed, toned};
 use crate::app::views::AuditRow;
 use crate::console::audit_filter::WORDS;
 use crate::console::keys::{Action, Place};
@@ -18,6 +18,8 @@ const FULL_ROWS_LEAST: u16 = 3;
 /// Rows of the terminal from which on there is room.
 const ROOMY_ROWS: u16 = 20;
 const LABEL_COLUMNS: usize = 12;
+/// Columns of the box with one entry.
+const ENTRY_COLUMNS: u16 = 100;
 
 pub(super) fn draw(model: &Model, frame: &mut Frame<'_>) {
     filter(model, frame);
@@ -88,16 +90,21 @@ fn filter(model: &Model, frame: &mut Frame<'_>) {
 
 /// One entry with everything it says.
 pub(super) fn draw_entry(model: &Model, frame: &mut Frame<'_>, row: &AuditRow, first: usize) {
-    let columns = frame.area().width.min(100);
-    let room = usize::from(columns).saturating_sub(4);
-    let lines = entry_lines(model, row, room);
-    let outer = centred(frame, columns, lines.len() + 2);
+    let lines = entry_lines(model, row);
+    let outer = centred(frame, ENTRY_COLUMNS, lines.len() + 2);
     let inner = boxed(model, frame, outer, &format!("Audit #{}", thousands(row.number)), "Esc closes");
     let hidden = first.min(lines.len().saturating_sub(usize::from(inner.height)));
     put_lines(frame, inner, lines.into_iter().skip(hidden).collect());
 }
 
-fn entry_lines(model: &Model, row: &AuditRow, room: usize) -> Vec<BoxLine> {
+/// How far its lines can be moved.
+#[must_use]
+pub fn rows_to_scroll(model: &Model, row: &AuditRow) -> usize {
+    rows_beyond(model, entry_lines(model, row).len(), 0)
+}
+
+fn entry_lines(model: &Model, row: &AuditRow) -> Vec<BoxLine> {
+    let room = usize::from(model.size.0.min(ENTRY_COLUMNS)).saturating_sub(4);
     super::entry::facts(row)
         .into_iter()
         .flat_map(|(label, text)| {

@@ -97,9 +97,6 @@ fn tab_line(model: &Model, detail: &UserDetail) -> Line<'static> {
         });
         spans.push(Span::raw(" "));
     }
-    if model.is_stale() {
-        spans.push(toned(model, Tone::Care, "(stale)"));
-    }
     Line::from(spans)
 }
 

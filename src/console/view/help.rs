@@ -4,7 +4,7 @@ use ratatui::Frame;
 use ratatui::layout::Position;
 use ratatui::text::{Line, Span};
 
-use super::{BoxLine, boxed, centred, field_text, put, put_lines, toned};
+use super::{BoxLine, boxed, centred, field_text, put, put_lines, rows_beyond, toned};
 use crate::console::keys::{Bound, Place};
 use crate::console::model::{Help, Model};
 use crate::console::text::{fit, wrap};
@@ -13,13 +13,13 @@ use crate::console::theme::Tone;
 /// Columns of the keys.
 const KEY_COLUMNS: usize = 14;
 
-/// Rows of the box that are not for its lines: its frame and the filter.
-const OTHER_ROWS: usize = 3;
+/// Rows that are not for its lines, other than those of every box: the message line and the filter.
+const OTHER_ROWS: usize = 2;
 const COLUMNS: u16 = 76;
 
 pub(super) fn draw(model: &Model, frame: &mut Frame<'_>, help: &Help) {
     let Help { place, filter, row } = help;
-    let outer = centred(frame, COLUMNS, box_rows(frame.area().height));
+    let outer = centred(frame, COLUMNS, usize::from(frame.area().height).saturating_sub(3));
     let inner = boxed(model, frame, outer, &format!("Help: {}", name(*place)), "Esc closes");
     let lines = lines(model, help, usize::from(inner.width));
     let (text, cursor) = field_text(filter, 40);
@@ -32,16 +32,11 @@ pub(super) fn draw(model: &Model, frame: &mut Frame<'_>, help: &Help) {
     put_lines(frame, rest, lines.into_iter().skip(hidden).collect());
 }
 
-fn box_rows(screen_rows: u16) -> usize {
-    usize::from(screen_rows).saturating_sub(3)
-}
-
 /// Lines that there is no room for.
 #[must_use]
 pub fn rows_to_scroll(model: &Model, help: &Help) -> usize {
-    let (columns, rows) = model.size;
-    let lines = lines(model, help, usize::from(columns.min(COLUMNS)).saturating_sub(4)).len();
-    lines.saturating_sub(box_rows(rows).saturating_sub(OTHER_ROWS))
+    let room = usize::from(model.size.0.min(COLUMNS)).saturating_sub(4);
+    rows_beyond(model, lines(model, help, room).len(), OTHER_ROWS)
 }
 
 const fn name(place: Place) -> &'static str {

@@ -7,7 +7,7 @@ use ratatui::text::{Line, Span};
 use super::{body, put, signed, toned};
 use crate::app::approvals::ApprovalRow;
 use crate::app::jobs::JobRow;
-use crate::console::jobs::{operation, outcome, state, summary, title};
+use crate::console::jobs::{asker, operation, outcome, state, summary, title};
 use crate::console::keys::{Action, Place};
 use crate::console::model::{Model, OpenJob};
 use crate::console::text::{ago, cut, cut_email, fit, shown, thousands, until};
@@ -72,7 +72,7 @@ fn all(model: &Model, frame: &mut Frame<'_>, area: Rect) {
 fn approval_line(model: &Model, row: &ApprovalRow, room: usize) -> Line<'static> {
     let left = until(model.now, row.expires_at);
     let operation = fit(operation(row.operation), 16, model.theme.ellipsis());
-    let by = fit(&shown(&row.asked_by), 10, model.theme.ellipsis());
+    let by = fit(&shown(asker(row)), 10, model.theme.ellipsis());
     let email = fit(&cut_email(&shown(&row.email), 30, model.theme.ellipsis()), 31, "");
     let rest = format!("{left:<7}\"{}\"", shown(&row.reason));
     Line::from(vec![

@@ -2,7 +2,7 @@
 //!
 //! Nothing here decides anything or keeps anything between two frames.
 
-mod audit;
+pub mod audit;
 mod bulk;
 mod confirm;
 pub mod detail;
@@ -45,6 +45,8 @@ pub use users::in_sight;
 const USERS_TOP: u16 = 3;
 const DETAIL_TOP: u16 = 1;
 const BELOW: u16 = 2;
+/// Rows that are not for the lines of a box: what is above and below it, and its frame.
+const BOX_OTHER_ROWS: usize = 4;
 /// Lines that a failure may take; they cover what is above.
 const FAILURE_ROWS_MAX: u16 = 3;
 
@@ -170,13 +172,13 @@ fn header(model: &Model, frame: &mut Frame<'_>) {
         (_, Screen::Users(Focus::Detail)) | (Some(Overlay::Dialog(_) | Overlay::Panel(_)), Screen::Users(_))
             if !model.is_wide() =>
         {
-            let room = usize::from(area.width).saturating_sub(9 + right_header(model, true).width() + 2);
+            let right = right_header(model, !model.is_stale());
+            let room = usize::from(area.width).saturating_sub(9 + right.width() + 2);
             let email = model.users.chosen_row().map(|row| shown(&row.email)).unwrap_or_default();
             Line::from(format!(" Users > {}", cut_email(&email, room, model.theme.ellipsis())))
         }
         _ => tabs(model),
     };
-    // Where both do not fit, the place is the first to go.
     let has_room = left.width() + right_header(model, true).width() <= usize::from(area.width);
     put(frame, area, 0, 0, left);
     put_right(frame, area, 0, right_header(model, has_room));
@@ -201,14 +203,15 @@ fn tab_names(model: &Model) -> impl Iterator<Item = (Screen, String)> {
     Screen::ALL.iter().map(move |(screen, name, action)| (*screen, format!("{name} {}", key(*action))))
 }
 
-fn right_header(model: &Model, place: bool) -> Line<'static> {
+/// Without room the place goes, or that the server is being looked for.
+fn right_header(model: &Model, has_room: bool) -> Line<'static> {
     let mut spans = Vec::new();
     if let Some(tenths) = model.waiting_tenths() {
         let seconds = if tenths >= 20 { format!(" {} s, Ctrl-C cancels", tenths / 10) } else { String::new() };
         let glyph = if model.calm { "waiting" } else { model.theme.spinner(tenths) };
         spans.push(toned(model, Tone::Waiting, format!("{glyph}{seconds}  ")));
     }
-    if let Some(status) = model.status.as_ref().filter(|_| place) {
+    if let Some(status) = model.status.as_ref().filter(|_| has_room) {
         let host = status.public_url.split("://").last().unwrap_or_default();
         spans.push(Span::raw(format!("{}  ", super::text::cut(&shown(host), 24, model.theme.ellipsis()))));
     }
@@ -218,7 +221,8 @@ fn right_header(model: &Model, place: bool) -> Line<'static> {
         LinkState::Offline => spans.push(signed(model, Tone::Care, "offline")),
         LinkState::Absent(_) => spans.push(signed(model, Tone::Bad, "no server")),
         LinkState::Lost { since, .. } => {
-            let text = format!("! no server since {}, trying again", time_of_day(*since));
+            let trying = if has_room { ", trying again" } else { "" };
+            let text = format!("! no server since {}{trying} (stale)", time_of_day(*since));
             return Line::from(toned(model, Tone::Bad, text));
         }
     }
@@ -322,9 +326,11 @@ fn footer_keys(model: &Model) -> (Vec<FooterKey>, Option<FooterKey>) {
     let open = model.keys.binding(Place::Absent, Action::OpenStore).filter(|_| absent);
     let open = open.map(|bound| named(bound, "open the store directly"));
     let listed = model.keys.bindings(place).filter(|bound| !bound.binding.short.is_empty());
-    let no_reset = !matches!(&model.overlay, Some(Overlay::Panel(Panel::Reset { .. })));
-    let idle = |action| simple && action == Action::Toggle || no_reset && action == Action::Enrol;
-    let listed = listed.filter(|bound| !idle(bound.binding.action));
+    let is_offered = |action| match &model.overlay {
+        Some(Overlay::Panel(panel)) => panel.offers(action),
+        _ => !(simple && action == Action::Toggle),
+    };
+    let listed = listed.filter(|bound| is_offered(bound.binding.action));
     let (help, others): (Vec<_>, Vec<_>) = listed.partition(|bound| bound.binding.action == Action::Help);
     let others = others.into_iter().map(|bound| named(bound, bound.binding.short));
     let help = help.into_iter().next().filter(|_| !model.is_typing()).map(|bound| named(bound, bound.binding.short));
@@ -421,6 +427,11 @@ fn field_text(input: &Input, columns: usize) -> (String, usize) {
     let before = end_of(&shown(&before), columns.saturating_sub(1));
     let cursor = width(&before);
     (fit(&format!("{before}{}", shown(&after)), columns, ""), cursor)
+}
+
+/// How far so many lines can be moved in a box as high as there is room for, less these rows.
+fn rows_beyond(model: &Model, lines: usize, other_rows: usize) -> usize {
+    lines.saturating_sub(usize::from(model.size.1).saturating_sub(BOX_OTHER_ROWS + other_rows))
 }
 
 /// A box of so many columns and rows in the middle of the screen, below the header.

@@ -81,7 +81,6 @@ fn find_line(model: &Model, frame: &mut Frame<'_>) {
     } else {
         format!("{} of {}   {} ms", hits(users.hits), thousands(users.total), users.took_ms)
     };
-    let found = if model.is_stale() { format!("{found}  (stale)") } else { found };
     let found = if model.is_wide() { format!("{found}   {}", order(model)) } else { found };
     let room = usize::from(area.width).saturating_sub(9 + width(&found));
     let (text, cursor) = field_text(&users.find, room);
