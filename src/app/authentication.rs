@@ -44,6 +44,8 @@ pub struct CsrfFacts {
     /// Header `X-CSRFToken`, or the form field `csrfmiddlewaretoken`.
     pub token: Option<String>,
     pub origin: Option<String>,
+    /// Header `Sec-Fetch-Site`: what a browser says of the page that made it send this.
+    pub fetch_site: Option<String>,
     pub referer: Option<String>,
     pub host: Option<String>,
 }
@@ -89,19 +91,20 @@ impl App {
             (None, Some(key)) => Some((key, KeyPlace::Query)),
             (None, None) => None,
         };
-        if presented.key_first
-            && let Some((key, place)) = key
-        {
-            return self.by_key(key, place, now).await;
-        }
         let by_session = match &presented.session {
-            Some(session) => self.by_session(session, &presented.csrf, now).await?,
-            None => Identity::Anonymous,
+            Some(session) if !presented.key_first || key.is_none() => {
+                self.by_session(session, &presented.csrf, now).await?
+            }
+            _ => Identity::Anonymous,
         };
-        match (by_session, key) {
-            (Identity::Anonymous | Identity::Pending(_), Some((key, place))) => self.by_key(key, place, now).await,
-            (identity, _) => Ok(identity),
+        let identity = match (by_session, key) {
+            (Identity::Anonymous | Identity::Pending(_), Some((key, place))) => self.by_key(key, place, now).await?,
+            (identity, _) => identity,
+        };
+        if presented.csrf.is_unsafe && !matches!(identity, Identity::Session { .. }) {
+            self.check_foreign(&presented.csrf)?;
         }
+        Ok(identity)
     }
 
     async fn by_key(&self, presented: &Secret, place: KeyPlace, now: Timestamp) -> Result<Identity> {
@@ -173,8 +176,7 @@ impl App {
         let failed = |reason: &str| Err(Error::denied(format!("CSRF Failed: {reason}")));
         if let Some(origin) = &facts.origin {
             if !self.is_own_origin(origin, facts.host.as_deref()) {
-                let shown = text::for_message(origin);
-                return failed(&format!("Origin checking failed - {shown} does not match any trusted origins."));
+                return Err(foreign_origin(origin));
             }
         } else if self.is_secure() {
             let Some(referer) = &facts.referer else { return failed("Referer checking failed - no Referer.") };
@@ -197,6 +199,17 @@ impl App {
             return failed("CSRF token from the 'X-Csrftoken' HTTP header incorrect.");
         }
         Ok(())
+    }
+
+    /// A call without a session has no token that could protect it, and some of them begin a session: not one of another
+    /// site's choice. A key in the body or the query is no protection either, since any page can send one; a header is,
+    /// since no page sends that unasked. Programs say nothing of where they come from.
+    fn check_foreign(&self, facts: &CsrfFacts) -> Result<()> {
+        if facts.fetch_site.as_ref().map_or(facts.origin.is_none(), |site| site == "same-origin" || site == "none") {
+            return Ok(());
+        }
+        let origin = facts.origin.as_deref().unwrap_or("null");
+        if self.is_own_origin(origin, facts.host.as_deref()) { Ok(()) } else { Err(foreign_origin(origin)) }
     }
 
     /// The public address, an allowed origin, or the very host that was asked (in the scheme we are reached by).
@@ -235,4 +248,10 @@ impl App {
         // A conflict means that a newer value is there; any other trouble shows at the next real write.
         let _noted = self.records().store().commit(batch).await;
     }
+}
+
+/// Spec §1.8, with its text.
+fn foreign_origin(origin: &str) -> Error {
+    let shown = text::for_message(origin);
+    Error::denied(format!("CSRF Failed: Origin checking failed - {shown} does not match any trusted origins."))
 }

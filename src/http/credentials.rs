@@ -13,6 +13,7 @@ use crate::domain::secret::Secret;
 /// The field that carries a key in a body or query, where no header does.
 const KEY_FIELD: &str = "personal_api_key";
 const CSRF_FIELD: &str = "csrfmiddlewaretoken";
+pub(super) const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 const X_CSRF_TOKEN: HeaderName = HeaderName::from_static("x-csrftoken");
 
 /// Everything presented. The cookies' values move into it, except those of remembered devices.
@@ -30,6 +31,7 @@ pub fn gather(head: &Parts, cookies: &mut Cookies, body: Option<&Parsed>, key_fi
             cookie: cookies.csrf.take(),
             token: text(&head.headers, &X_CSRF_TOKEN).or_else(|| in_form(CSRF_FIELD).map(str::to_owned)),
             origin: text(&head.headers, &ORIGIN),
+            fetch_site: text(&head.headers, &SEC_FETCH_SITE),
             referer: text(&head.headers, &REFERER),
             host: host(head),
         },
@@ -38,8 +40,7 @@ pub fn gather(head: &Parts, cookies: &mut Cookies, body: Option<&Parsed>, key_fi
 }
 
 /// Whether the method changes something (spec §1.8).
-#[must_use]
-pub fn is_unsafe(method: &Method) -> bool {
+fn is_unsafe(method: &Method) -> bool {
     !matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS | Method::TRACE)
 }
 

@@ -23,7 +23,7 @@ use super::body::{self, Parsed};
 use super::client::{self, TrustedProxies};
 use super::cookies::Cookies;
 use super::cors::{self, Cors};
-use super::credentials;
+use super::credentials::{self, SEC_FETCH_SITE};
 use super::door::Door;
 use super::pages::Pages;
 use super::reply::{self, Answer, Fault, Response};
@@ -31,13 +31,12 @@ use super::router::{BodyRule, Call, Endpoint, Kind, Params, Route, Router};
 use crate::app::{Actor, Identity, Presented, RequestFacts};
 use crate::config::Config;
 use crate::domain::fields::Fields;
-use crate::domain::{input, text};
+use crate::domain::input;
 use crate::error::Error;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 const DEPRECATION: HeaderName = HeaderName::from_static("deprecation");
 /// Since when keys in addresses are discouraged (W-29): the date of the first release, as RFC 9745 writes it.
 const QUERY_KEY_DEPRECATED: HeaderValue = HeaderValue::from_static("@1764547200");
@@ -102,21 +101,6 @@ impl Site {
         let Some(origin) = origin(head) else { return false };
         let origin_host = origin.split_once("://").map(|(_, host)| host);
         origin != self.public_url && (origin_host.is_none() || origin_host != credentials::host(head).as_deref())
-    }
-
-    /// Calls without a session have no token that could protect them, and some of them begin a session: not one of
-    /// another site's choice (spec §1.8).
-    fn refuse_foreign_login(&self, head: &Parts, actor: &Actor) -> crate::error::Result<()> {
-        let has_credentials = !matches!(actor.identity, Identity::Anonymous | Identity::Pending(_));
-        if has_credentials
-            || !credentials::is_unsafe(&head.method)
-            || !self.is_foreign(head)
-            || self.cors.allowed(&head.headers).is_some()
-        {
-            return Ok(());
-        }
-        let shown = text::for_message(origin(head).unwrap_or("null"));
-        Err(Error::denied(format!("CSRF Failed: Origin checking failed - {shown} does not match any trusted origins.")))
     }
 }
 
@@ -229,7 +213,6 @@ impl<D: Door> Service<D> {
         let actor = self.app.authenticate(presented, facts).await?;
         let Some(endpoint) = route.endpoint(&head.method) else { return self.without_endpoint(head, route, &actor) };
         (endpoint.admit)(&self.app, &actor)?;
-        self.site.refuse_foreign_login(head, &actor)?;
         let (fields, list) = take_body(&head.method, endpoint, body)?;
         let mut call = self.call(head, actor, params, fields);
         call.list = list;

@@ -499,6 +499,7 @@ fn other_sites_do_not_log_a_browser_in() {
         .start();
     let person = server.person("ada@example.com", &["--verified"]);
     let login = json!({"email": person.email, "password": person.password});
+    let key = server.key_of(&server.login(&person), &["user:read"]).key().to_owned();
     for path in [
         "/api/login",
         "/api/login/token",
@@ -520,6 +521,11 @@ fn other_sites_do_not_log_a_browser_in() {
         let cross = post().header("sec-fetch-site", "cross-site").form(&[("email", &person.email)]).send();
         assert!(cross.is_denied(&failed("null")).set_cookie("").is_none());
         post().header("sec-fetch-site", "same-site").json(json!({})).send().is(403);
+        // A form of any page can hold a key, and its address too: they prove nothing of who sends them.
+        let form = [("personal_api_key", key.as_str()), ("email", person.email.as_str())];
+        post().header("origin", "https://evil.example").form(&form).send().is_denied(&failed("https://evil.example"));
+        let in_query = server.client().request("POST", &format!("{path}?personal_api_key={key}"));
+        in_query.header("sec-fetch-site", "cross-site").json(json!({})).send().is_denied(&failed("null"));
     }
     let post = || server.client().request("POST", "/api/login");
     let url = server.url();
