@@ -356,8 +356,9 @@ impl Context<'_> {
             batch = self.rebind_session(batch, &before.value, &user, |_| {}).await?;
         } else {
             let replaced = self.session().cloned();
-            let (with_login, issued) =
-                self.logged_in(batch, replaced.as_deref(), Some(before), &mut user, "email verification").await?;
+            let (with_login, issued) = self
+                .logged_in(batch, replaced.as_deref(), Some(before), &mut user, "email verification", false)
+                .await?;
             batch = with_login;
             session = Some(issued);
         }

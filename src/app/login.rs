@@ -178,7 +178,7 @@ impl Operation for CompleteLogin {
             }
             let (batch, remembered) = cx.device_remembered(batch, &user, remember)?;
             let (batch, issued) =
-                cx.logged_in(batch, Some(&presented), Some(&before), &mut user, outcome.as_str()).await?;
+                cx.logged_in(batch, Some(&presented), Some(&before), &mut user, outcome.as_str(), false).await?;
             if cx.commit(batch).await?.is_some() {
                 return Ok(LoginCompleted { session: issued, remembered });
             }
@@ -273,8 +273,9 @@ impl Context<'_> {
             }
             let how = if is_remembered { "remembered device" } else { "password" };
             let replaced = self.session().cloned();
-            let (batch, session) =
-                self.logged_in(Batch::default(), replaced.as_deref(), Some(&before), &mut user, how).await?;
+            let (batch, session) = self
+                .logged_in(Batch::default(), replaced.as_deref(), Some(&before), &mut user, how, is_remembered)
+                .await?;
             if self.commit(batch).await?.is_some() {
                 return Ok(LoginOutcome::Done { session });
             }
@@ -282,7 +283,8 @@ impl Context<'_> {
     }
 
     /// Adds a complete login to a batch: the user's marks, the new session in place of the presented one, the trail,
-    /// and the mail about a new kind of device. `before` is the user as it was read; `None` where the batch makes it.
+    /// and the mail about a new kind of device. `before` is the user as it was read; `None` where the batch makes it;
+    /// `is_remembered`: by a device that stood for the second step.
     pub(super) async fn logged_in(
         &self,
         batch: Batch,
@@ -290,6 +292,7 @@ impl Context<'_> {
         before: Option<&Versioned<User>>,
         user: &mut User,
         how: &str,
+        is_remembered: bool,
     ) -> Result<(Batch, IssuedSession)> {
         let is_live = matches!(self.actor.identity, Identity::Session { .. });
         let was_here = before.is_some_and(|before| before.value.last_login.is_some());
@@ -300,7 +303,7 @@ impl Context<'_> {
             batch = remove_session(batch, &replaced.hash, &replaced.session);
         }
         batch = self.make_room_for_session(batch, user).await?;
-        batch = self.forget_failures(batch, &user.email);
+        batch = self.forget_failures_of_caller(batch, &user.email, is_live || is_remembered);
         if is_new_device {
             let kind = MailKind::NewDevice { device: self.device(), address: self.address_text() };
             batch = self.mailed(batch, user, kind)?;
@@ -619,10 +622,13 @@ impl Context<'_> {
 
     /// Adds to a batch that the account's counters are cleared; the address keeps its own.
     pub(super) fn forget_failures(&self, batch: Batch, email: &EmailAddress) -> Batch {
-        batch
-            .delete(self.pair_counter(email).0)
-            .delete(self.account_counter(email, false).0)
-            .delete(self.account_counter(email, true).0)
+        self.forget_failures_of_caller(batch, email, true).delete(self.account_counter(email, false).0)
+    }
+
+    /// The same for the counters that the caller's own failures would be in: a login in a browser that the account knows
+    /// gives strangers, who may be guessing meanwhile, no new tries.
+    fn forget_failures_of_caller(&self, batch: Batch, email: &EmailAddress, is_known: bool) -> Batch {
+        batch.delete(self.pair_counter(email).0).delete(self.account_counter(email, is_known).0)
     }
 
     fn address_counter(&self) -> (Vec<u8>, LoginLimit) {

@@ -77,7 +77,7 @@ impl Operation for CompleteLoginByCode {
             let (batch, remembered) =
                 cx.device_remembered(session.expect(batch.delete(key), &presented.hash), &user, remember)?;
             let (batch, issued) =
-                cx.logged_in(batch, Some(&presented), Some(&before), &mut user, "code by mail").await?;
+                cx.logged_in(batch, Some(&presented), Some(&before), &mut user, "code by mail", false).await?;
             if cx.commit(batch).await?.is_some() {
                 return Ok(LoginCompleted { session: issued, remembered });
             }

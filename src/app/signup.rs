@@ -219,7 +219,7 @@ impl Context<'_> {
             return Ok((self.verification_mailed(batch, user)?, None));
         }
         let replaced = self.session().cloned();
-        let (batch, session) = self.logged_in(batch, replaced.as_deref(), None, user, "sign-up").await?;
+        let (batch, session) = self.logged_in(batch, replaced.as_deref(), None, user, "sign-up", false).await?;
         Ok((batch, Some(session)))
     }
 

@@ -97,8 +97,11 @@ pub fn put_login_failures(
     failures: &LoginFailures,
 ) -> Batch {
     let expect = before.map_or(Expect::Absent, |before| Expect::Version(before.version));
-    let batch = batch.expect(key.clone(), expect).put(keys::expiry(failures.forgotten_at, &key), Vec::new());
-    put(batch, key, failures)
+    let mut batch = batch.expect(key.clone(), expect);
+    if let Some(before) = before {
+        batch = batch.delete(keys::expiry(before.value.forgotten_at, &key));
+    }
+    put(batch.put(keys::expiry(failures.forgotten_at, &key), Vec::new()), key, failures)
 }
 
 #[derive(Encode, Decode)]
