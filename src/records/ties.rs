@@ -1,8 +1,8 @@
 //! What follows from what: of every entry of the store, from which record it follows, and of every record, which entries
 //! follow from it. A check of the store goes by it; whatever changes a record writes the same.
 //!
-//! Left out are the notes about what has no time of its own (failed logins and windows of rate limits, whose notes move
-//! by settings, and mails that were given up), and the users and results of a job.
+//! Left out are the notes about what has no time of its own (windows of rate limits, whose notes move by settings, and
+//! mails that were given up), and the users and results of a job.
 
 use super::audit::index_keys;
 use super::mail_notes::kept_until;
@@ -142,7 +142,7 @@ impl Records {
                 vec![(keys::user_remembered(device.user, hash), Vec::new()), note(device.expires_at)]
             }
             keys::ATTEMPTS if key.starts_with(keys::WINDOW) => read::<Window>(record).map(|_| Vec::new())?,
-            keys::ATTEMPTS => read::<LoginFailures>(record).map(|_| Vec::new())?,
+            keys::ATTEMPTS => vec![note(read::<LoginFailures>(record)?.forgotten_at)],
             keys::TOKEN => vec![note(read::<Token>(record)?.expires_at)],
             keys::ORGANIZATION => {
                 let organization: Organization = read(record)?;
@@ -183,7 +183,7 @@ impl Records {
             keys::JOB_RESULT => read::<Outcome>(record).map(|_| Vec::new())?,
             keys::REMINDER => vec![note(read::<Reminder>(record)?.at.plus_seconds(REMINDED_SECONDS))],
             keys::ADOPTION => read::<super::days::Adoption>(record).map(|_| Vec::new())?,
-            _ => Vec::new(),
+            _ => return Err(codec::corrupt(key, "no record of a kind that is known")),
         };
         Ok(Following { entries, besides })
     }

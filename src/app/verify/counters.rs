@@ -3,8 +3,8 @@
 use super::{Check, Findings, ProblemKind, TRIES, VerifyState, shown};
 use crate::domain::id::OrganizationId;
 use crate::error::Result;
-use crate::records::keys;
-use crate::store::{Batch, Cursor, Expect, Order, PAGE_ENTRIES_MAX, decode_counter};
+use crate::records::{Tie, keys, tie};
+use crate::store::{Batch, Cursor, Entry, Expect, Order, PAGE_ENTRIES_MAX, StoreError, decode_counter};
 
 /// Organizations of one page.
 const PAGE: usize = 50;
@@ -50,7 +50,12 @@ impl Check<'_> {
     async fn check_highest(&self, counter: &[u8], prefix: &[u8], findings: &mut Findings) -> Result<()> {
         let store = self.cx.records().store();
         let page = store.scan(prefix, None, 1, Order::Descending).await?;
-        let highest = page.entries.first().and_then(|entry| keys::parse_trailing_number(&entry.key)).unwrap_or(0);
+        let highest = match page.entries.first() {
+            None => 0,
+            Some(entry) if self.is_sound(entry).await? => keys::parse_trailing_number(&entry.key).unwrap_or(0),
+            // Told with the entries. A damaged key must not use up all the numbers.
+            Some(_) => return Ok(()),
+        };
         let highest = i64::try_from(highest).unwrap_or(i64::MAX);
         findings.looked_at += 1;
         let before = store.get(counter).await?;
@@ -63,6 +68,23 @@ impl Check<'_> {
             findings.problem(ProblemKind::WrongCounter, detail, is_repaired);
         }
         Ok(())
+    }
+
+    /// Whether an entry is a record that reads, or follows from one.
+    async fn is_sound(&self, entry: &Entry) -> Result<bool> {
+        let records = self.cx.records();
+        let read = match tie(entry) {
+            Tie::Record => records.follows(entry).await.map(|_| true),
+            Tie::Follows(Some(key)) => match records.store().get(&key).await? {
+                Some(record) => records.is_following(&record, entry).await,
+                None => Ok(false),
+            },
+            Tie::Follows(None) | Tie::Alone | Tie::Nothing => Ok(false),
+        };
+        match read {
+            Err(StoreError::Corrupt(_)) => Ok(false),
+            read => Ok(read?),
+        }
     }
 
     /// Counts a range of keys, again when the counter moves meanwhile.
