@@ -97,7 +97,9 @@ impl SocketClient {
 
     /// A backup, piece by piece.
     pub async fn backup(&self) -> Result<mpsc::Receiver<Bytes>> {
-        let response = self.send(Method::GET, "/backup", Bytes::new(), &new_request_id()).await?;
+        let id = new_request_id();
+        let begun = self.send(Method::GET, "/backup", Bytes::new(), &id);
+        let response = tokio::time::timeout(DEADLINE, begun).await.unwrap_or_else(|_| Err(lost(ANSWER_LOST)))?;
         if response.status() != StatusCode::OK {
             return Err(read(response).await.err().unwrap_or_else(|| lost(ANSWER_LOST)));
         }

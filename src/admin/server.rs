@@ -228,13 +228,6 @@ impl Service {
     /// A backup as it is made. It ends before its trailer when something goes wrong, which whoever reads it notices.
     fn backup(&self, actor: Actor) -> Result<(StatusCode, Body), Error> {
         let running = self.app.begin_backup(actor)?;
-        tokio::spawn(async move {
-            match running.outcome.await {
-                Ok(Ok(trailer)) => tracing::info!(version = trailer.version, entries = trailer.entries, "backed up"),
-                Ok(Err(error)) => tracing::error!(%error, "a backup broke off"),
-                Err(error) => tracing::error!(%error, "a backup broke off"),
-            }
-        });
         let pieces = stream::unfold(running.pieces, async |mut pieces| {
             let piece = pieces.recv().await?;
             Some((Ok(Frame::data(piece)), pieces))

@@ -20,8 +20,8 @@ use crate::domain::audit::Event;
 use crate::domain::time::Timestamp;
 use crate::error::Result;
 use crate::records::keys;
-pub use crate::store::backup::Trailer;
-use crate::store::backup::{self, BackupError, Header, Reader};
+use crate::store::backup::{self, Header};
+pub use crate::store::backup::{BackupError, Reader, Trailer};
 use crate::store::{Batch, Version};
 
 const EXTENSION: &str = ".backup";
@@ -71,7 +71,11 @@ impl App {
                 Identity::System => mark,
                 _ => cx.audited(mark, Note::new(Event::StoreBackedUp).detail("version", header.begun)),
             };
-            backup::write(&**store, &header, mark, out).await
+            let written = backup::write(&**store, &header, mark, out).await;
+            if let Err(error) = &written {
+                tracing::error!(%error, "a backup broke off");
+            }
+            written
         });
         Ok(Running { pieces, outcome })
     }
@@ -198,17 +202,25 @@ pub fn read_back(path: &Path, mut read: impl FnMut(u64)) -> std::result::Result<
     Ok(Verified { header: reader.header().clone(), trailer })
 }
 
-/// Gives a backup its name once it is good, and removes those that are too many; says up to which version the journal is
-/// not needed any more.
-fn finish(config: &Config, unfinished: &Path, path: &Path) -> std::result::Result<Option<Version>, BackupError> {
-    read_back(unfinished, |_| ()).inspect_err(|_| drop(fs::remove_file(unfinished)))?;
+/// Gives a backup its name, durably, once it was read back; a bad one goes.
+pub fn accept(unfinished: &Path, path: &Path) -> std::result::Result<Verified, BackupError> {
+    let verified = read_back(unfinished, |_| ()).inspect_err(|_| drop(fs::remove_file(unfinished)))?;
     fs::rename(unfinished, path)?;
-    File::open(directory(config))?.sync_all()?;
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    File::open(folder)?.sync_all()?;
+    Ok(verified)
+}
+
+/// Accepts a scheduled backup and removes those that are too many; says up to which version the journal is not needed any
+/// more.
+fn finish(config: &Config, unfinished: &Path, path: &Path) -> std::result::Result<Option<Version>, BackupError> {
+    let newest = accept(unfinished, path)?;
     let mut files = backup_files(config);
     for old in files.split_off(config.backup.keep.min(files.len())) {
         fs::remove_file(old)?;
     }
     let Some(before) = files.get(1) else { return Ok(None) };
-    // One that is bad by now covers nothing.
-    Ok(read_back(before, |_| ()).ok().map(|verified| Version(verified.trailer.version)))
+    // One that is bad by now covers nothing, nor does one of the store that was here before a restore.
+    let before = read_back(before, |_| ()).ok().filter(|before| before.header.store == newest.header.store);
+    Ok(before.map(|before| Version(before.trailer.version)))
 }

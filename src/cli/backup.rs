@@ -1,10 +1,10 @@
 //! `doorward backup`, `restore`, `recover`, `compact`: what keeps a store, and what brings it back.
 
 use std::fs;
-use std::io::{self, Write as _};
+use std::io::{self, Read, Write as _};
 use std::path::{Path, PathBuf};
 
-use bytes::Bytes;
+use bytes::{Buf as _, Bytes};
 use clap::Args;
 use serde::Serialize;
 use tokio::sync::mpsc;
@@ -13,7 +13,7 @@ use super::output::count;
 use super::progress::Progress;
 use super::{Failure, Output};
 use crate::admin::Link;
-use crate::app::backups::{Trailer, directory, file_name, read_back, write_pieces};
+use crate::app::backups::{BackupError, Reader, Trailer, accept, directory, file_name, write_pieces};
 use crate::app::recovery::{self, Rebuilt, RecoveryError, Step};
 use crate::clock;
 use crate::config::{Config, Engine};
@@ -52,34 +52,51 @@ impl BackupArguments {
         let to = unfinished.clone();
         let progress = Progress::bytes(output, "backing up");
         let written = blocking(move || write_pieces(&folder, &to, pieces, |bytes| progress.advance_to(bytes))).await?;
-        let checked = written.map_err(|error| Failure::io(failed.clone())(error)).and_then(|()| {
-            read_back(&unfinished, |_| ()).map_err(|error| {
-                Failure::Failed(format!("the backup is not whole ({error}); the server's log may say more"))
-            })
-        });
-        let verified = checked.inspect_err(|_| {
+        let verified = written
+            .map_err(|error| Failure::io(failed.clone())(error))
+            .and_then(|()| accept(&unfinished, &path).map_err(|error| broken(&error)));
+        let verified = verified.inspect_err(|_| {
             // Half a backup is none; there is nobody to tell when it stays.
             let _ = fs::remove_file(&unfinished);
         })?;
-        fs::rename(&unfinished, &path).map_err(Failure::io(failed.clone()))?;
         let bytes = fs::metadata(&path).map_err(Failure::io(failed))?.len();
         let made_at = Timestamp::from_micros(verified.header.made_at);
-        let entries = usize::try_from(verified.trailer.entries).unwrap_or(usize::MAX);
-        let text = format!("backed up {} to {shown} and read them back", count(entries, "entry"));
+        let text = format!("backed up {} entries to {shown} and read them back", verified.trailer.entries);
         output.answer(&BackedUp { file: path, bytes, trailer: verified.trailer, made_at }, || text)
     }
 }
 
-async fn to_standard_output(mut pieces: mpsc::Receiver<Bytes>) -> Result<(), Failure> {
+fn broken(error: &BackupError) -> Failure {
+    Failure::Failed(format!("the backup is not whole ({error}); the server's log may say more"))
+}
+
+/// Reads the backup while it passes, so that one that breaks off does not end in success.
+async fn to_standard_output(pieces: mpsc::Receiver<Bytes>) -> Result<(), Failure> {
     blocking(move || {
-        let mut out = io::stdout().lock();
-        while let Some(piece) = pieces.blocking_recv() {
-            out.write_all(&piece)?;
-        }
-        out.flush()
+        let mut reader = Reader::open(Passing { pieces, piece: Bytes::new() })?;
+        while reader.changes()?.is_some() {}
+        io::stdout().lock().flush()?;
+        Ok(())
     })
     .await?
-    .map_err(Failure::io("cannot write the backup"))
+    .map_err(|error: BackupError| broken(&error))
+}
+
+/// What is read of the pieces has been written to standard output.
+struct Passing {
+    pieces: mpsc::Receiver<Bytes>,
+    piece: Bytes,
+}
+
+impl Read for Passing {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.piece.is_empty() {
+            let Some(piece) = self.pieces.blocking_recv() else { return Ok(0) };
+            io::stdout().lock().write_all(&piece)?;
+            self.piece = piece;
+        }
+        self.piece.as_ref().read(buffer).inspect(|read| self.piece.advance(*read))
+    }
 }
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Failure> {

@@ -72,18 +72,15 @@ pub fn decode(bytes: &[u8]) -> Result<(Frame, usize), Broken> {
     Ok((Frame { from: header.from, to: header.to, changes }, HEADER_BYTES + length))
 }
 
-/// Whether a whole frame that follows `version` begins anywhere in `bytes`: then what lies before it was not torn off by
-/// a power cut but damaged later.
-pub fn holds_frame_after(bytes: &[u8], version: Version) -> bool {
-    (0..bytes.len().saturating_sub(HEADER_BYTES)).any(|at| {
-        let Some((header, rest)) = bytes.get(at..).and_then(Header::read) else { return false };
-        // Cheap before dear: almost no place passes the first tests.
-        header.from >= version
-            && header.to >= header.from
-            && usize::try_from(header.length)
-                .ok()
-                .and_then(|length| rest.get(..length))
-                .is_some_and(|payload| header.sum == header.checksum(payload))
+/// The first whole frame that follows `version`, wherever it begins in `bytes`, and where it ends.
+pub fn find_after(bytes: &[u8], version: Version) -> Option<(Frame, usize)> {
+    (0..bytes.len().saturating_sub(HEADER_BYTES)).find_map(|at| {
+        let rest = bytes.get(at..)?;
+        // Cheap before dear: almost no place passes the first test.
+        let (header, _) = Header::read(rest)?;
+        let is_plausible = header.from >= version && header.to >= header.from;
+        let (frame, read) = is_plausible.then(|| decode(rest).ok()).flatten()?;
+        Some((frame, at + read))
     })
 }
 
@@ -212,9 +209,10 @@ mod tests {
         let first = frame(7, &[change("a", Some("1"), 8)]);
         let second = frame(8, &[change("b", Some("2"), 9)]);
         let both = [first.clone(), second].concat();
-        assert!(holds_frame_after(&both[3..], Version(8)));
-        assert!(!holds_frame_after(&both[first.len() + 1..], Version(8)));
-        assert!(!holds_frame_after(&both[3..], Version(9)));
-        assert!(!holds_frame_after(&[0; 100], Version(1)));
+        let (found, end) = find_after(&both[3..], Version(8)).unwrap();
+        assert_eq!((found.from, found.to, end), (Version(8), Version(9), both.len() - 3));
+        assert_eq!(find_after(&both[first.len() + 1..], Version(8)), None);
+        assert_eq!(find_after(&both[3..], Version(9)), None);
+        assert_eq!(find_after(&[0; 100], Version(1)), None);
     }
 }

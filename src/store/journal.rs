@@ -131,6 +131,22 @@ impl Journal {
     }
 }
 
+/// What a store at `version` has to take over from a journal whose last segment is damaged: every whole group in it behind
+/// that version, where they follow on each other. Otherwise what is missing may have been acknowledged: `None`.
+pub(super) fn salvage(directory: &Path, version: Version) -> Result<Option<Vec<Frame>>, JournalError> {
+    let Some(last) = segments(directory)?.pop() else { return Ok(None) };
+    let bytes = fs::read(&last.path).map_err(failed(directory))?;
+    let (mut found, mut at, mut reached) = (Vec::new(), 0, version);
+    while let Some((frame, end)) = frames::find_after(bytes.get(at..).unwrap_or_default(), version) {
+        if frame.from != reached {
+            return Ok(None);
+        }
+        (reached, at) = (frame.to, at + end);
+        found.push(frame);
+    }
+    Ok(Some(found))
+}
+
 /// Removes the segments whose groups all lie at or before a version: what a verified backup covers. The last segment
 /// stays. Says how many bytes went.
 pub fn remove_covered(directory: &Path, version: Version) -> Result<u64, JournalError> {
@@ -308,7 +324,7 @@ fn last_good(segment: &Segment, frames: Body<'_>) -> Result<(Version, usize), Jo
 
 /// Whether bytes that do not begin with a frame are more than the torn end of a journal.
 fn is_damage(rest: &[u8], version: Version) -> bool {
-    frames::holds_frame_after(rest.get(1..).unwrap_or_default(), version)
+    frames::find_after(rest.get(1..).unwrap_or_default(), version).is_some()
 }
 
 /// The segments there are, oldest first.
@@ -434,6 +450,26 @@ mod tests {
             }
             fs::write(&file, &bytes).unwrap();
         }
+    }
+
+    /// A store that has all that was lost needs nothing of a damaged journal; one that lacks something is told so.
+    #[test]
+    fn what_lies_behind_damage_is_salvaged() {
+        let directory = tempfile::tempdir().unwrap();
+        drop(filled(directory.path(), 0, 3));
+        let file = only_file(directory.path());
+        let mut bytes = fs::read(&file).unwrap();
+        let frame = (bytes.len() - HEADER_BYTES) / 3;
+        bytes[HEADER_BYTES + frame + 30] ^= 1;
+        fs::write(&file, bytes).unwrap();
+        let salvaged = |version| {
+            let frames = salvage(directory.path(), Version(version)).unwrap();
+            frames.map(|frames| frames.iter().map(|frame| frame.to.0).collect::<Vec<_>>())
+        };
+        assert_eq!(salvaged(3), Some(vec![]));
+        assert_eq!(salvaged(2), Some(vec![3]));
+        assert_eq!(salvaged(1), None, "the second is lost");
+        assert_eq!(salvaged(0), None);
     }
 
     #[test]

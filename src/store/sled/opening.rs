@@ -60,6 +60,11 @@ pub enum OpenError {
     Damaged { directory: PathBuf, reason: String },
     #[error("{0}")]
     Journal(#[from] JournalError),
+    /// What is missing may have been acknowledged.
+    #[error(
+        "{damage}, and the store lacks what stood there; keep both, and run `doorward recover`, which says what it can bring back"
+    )]
+    Behind { damage: JournalError },
 }
 
 impl OpenError {
@@ -95,7 +100,7 @@ impl Opened {
             Some(id) => id,
             None => new_id(&db).map_err(|error| failed(io::Error::other(error)))?,
         };
-        let journal = join(&db, stored, Journal::open(&journal, id)?, &journal, id)?;
+        let journal = open_journal(&db, stored, &journal, id)?;
         // What was taken over, and what a killed process left to the system to write.
         settle(&db, &data).map_err(|reason| failed(io::Error::other(reason)))?;
         if found == Found::New {
@@ -103,6 +108,35 @@ impl Opened {
         }
         Ok(Self { db, data, journal })
     }
+}
+
+/// Opens the journal and makes store and journal agree. A damaged one is set aside when the store lacks nothing of it.
+fn open_journal(db: &Db, stored: Version, directory: &Path, id: StoreId) -> Result<Journal, OpenError> {
+    let failed = OpenError::io(directory);
+    let (damage, frames) = match Journal::open(directory, id) {
+        Ok(journal) => return join(db, stored, journal, directory, id),
+        Err(damage @ JournalError::Damaged { .. }) => (damage, journal::salvage(directory, stored)?),
+        Err(error) => return Err(error.into()),
+    };
+    let Some(frames) = frames else { return Err(OpenError::Behind { damage }) };
+    let mut version = stored;
+    for frame in frames {
+        apply(db, &frame.changes, frame.to).map_err(|error| failed(io::Error::other(error.to_string())))?;
+        version = frame.to;
+    }
+    // Before the journal goes: until then it may be all that has them.
+    db.flush().map_err(|error| failed(io::Error::other(error.to_string())))?;
+    let aside = free_name(directory.parent().unwrap_or(directory), &format!("{JOURNAL_DIRECTORY}.damaged"))?;
+    fs::rename(directory, &aside).map_err(&failed)?;
+    tracing::error!(
+        %damage,
+        moved_to = %aside.display(),
+        "the journal is damaged, but the store has all of it: it begins anew, and only a backup from now on can be brought up \
+         to date with it"
+    );
+    let mut journal = Journal::open(directory, id)?;
+    journal.begin(version).map_err(failed)?;
+    Ok(journal)
 }
 
 /// Makes store and journal agree: the store takes over what only the journal has, and a journal that lacks what the
@@ -227,6 +261,18 @@ pub(super) fn prepare_new(directory: &Path) -> Result<(), OpenError> {
     fs::remove_dir_all(directory).or_else(unless_missing).map_err(&failed)?;
     DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(&failed)?;
     start_creation(directory).map_err(failed)
+}
+
+/// A name in a directory that nothing has yet.
+pub(super) fn free_name(directory: &Path, name: &str) -> Result<PathBuf, OpenError> {
+    let is_taken = |path: &Path| path.try_exists().map_err(OpenError::io(directory));
+    let mut path = directory.join(name);
+    let mut number = 1;
+    while is_taken(&path)? {
+        number += 1;
+        path = directory.join(format!("{name}-{number}"));
+    }
+    Ok(path)
 }
 
 fn start_creation(directory: &Path) -> io::Result<()> {

@@ -14,7 +14,7 @@ use super::super::journal::{Journal, StoreId};
 use super::super::{Change, StoreError, Version};
 use super::entries::{DATA_END, ID_KEY, VERSION_KEY, data_key, decode, stored_id, stored_version};
 use super::opening::{
-    DATA_FILE, LOCK_PATIENCE, OpenError, apply, finish_creation, open_sled, prepare_new, sync_directories,
+    DATA_FILE, LOCK_PATIENCE, OpenError, apply, finish_creation, free_name, open_sled, prepare_new, sync_directories,
 };
 use super::{JOURNAL_DIRECTORY, STORE_DIRECTORY, settle};
 
@@ -100,19 +100,19 @@ impl Rebuild {
         data.sync_all().map_err(&io)?;
         finish_creation(&building).map_err(&io)?;
 
-        let aside = |name: &str| -> std::io::Result<Option<PathBuf>> {
+        let aside = |name: &str| -> Result<Option<PathBuf>, OpenError> {
             let from = data_dir.join(name);
-            if !from.try_exists()? {
+            if !from.try_exists().map_err(&io)? {
                 return Ok(None);
             }
             let to = free_name(&data_dir, &format!("{name}.before-{stamp}"))?;
-            fs::rename(from, &to)?;
+            fs::rename(from, &to).map_err(&io)?;
             Ok(Some(to))
         };
         // Without a store beside its journal nothing opens until this is done again.
-        let mut replaced = Replaced { store: aside(STORE_DIRECTORY).map_err(&io)?, journal: None };
+        let mut replaced = Replaced { store: aside(STORE_DIRECTORY)?, journal: None };
         if !keeps_journal {
-            replaced.journal = aside(JOURNAL_DIRECTORY).map_err(&io)?;
+            replaced.journal = aside(JOURNAL_DIRECTORY)?;
             Journal::open(&data_dir.join(JOURNAL_DIRECTORY), id)?.begin(version).map_err(&io)?;
         }
         fs::rename(&building, data_dir.join(STORE_DIRECTORY)).map_err(&io)?;
@@ -123,15 +123,4 @@ impl Rebuild {
     fn failed(&self, reason: String) -> OpenError {
         OpenError::Io { directory: self.data_dir.join(BUILDING), reason }
     }
-}
-
-/// A name that nothing has yet.
-fn free_name(directory: &Path, name: &str) -> std::io::Result<PathBuf> {
-    let mut path = directory.join(name);
-    let mut number = 1;
-    while path.try_exists()? {
-        number += 1;
-        path = directory.join(format!("{name}-{number}"));
-    }
-    Ok(path)
 }

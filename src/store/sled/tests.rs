@@ -130,6 +130,41 @@ async fn a_journal_that_is_gone_begins_anew() {
     assert_eq!(super::super::journal::extent(&journal).unwrap(), (vec![before], after));
 }
 
+/// A byte of the journal flips. A store that has everything goes on with a new journal; one that lacks what stood there
+/// does not open, since that was acknowledged.
+#[tokio::test]
+async fn a_damaged_journal_is_set_aside_where_nothing_is_missing() {
+    let (directory, behind) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    filled(directory.path()).await;
+    copy(directory.path(), behind.path(), STORE_DIRECTORY);
+    let store = open(directory.path());
+    for number in 0..3 {
+        put(&store, &format!("late{number}"), "value").await;
+    }
+    let version = store.version();
+    store.close().await;
+    let segment = fs::read_dir(directory.path().join(JOURNAL_DIRECTORY)).unwrap().next().unwrap().unwrap().path();
+    let mut bytes = fs::read(&segment).unwrap();
+    let place = bytes.windows(5).rposition(|bytes| bytes == b"late1").unwrap();
+    bytes[place] ^= 1;
+    fs::write(&segment, bytes).unwrap();
+    copy(directory.path(), behind.path(), JOURNAL_DIRECTORY);
+
+    let store = open(directory.path());
+    assert_eq!(store.version(), version);
+    assert!(store.get(b"late1").await.unwrap().is_some());
+    put(&store, "k", "on").await;
+    store.close().await;
+    assert!(directory.path().join("journal.damaged").exists());
+    assert!(open(directory.path()).get(b"k").await.unwrap().is_some());
+
+    for _ in 0..2 {
+        let error = open_error(behind.path());
+        assert!(matches!(error, OpenError::Behind { .. }) && error.to_string().contains("recover"), "{error}");
+    }
+    assert!(!behind.path().join("journal.damaged").exists());
+}
+
 #[tokio::test]
 async fn a_store_that_is_gone_beside_its_journal_is_refused() {
     let directory = tempfile::tempdir().unwrap();
