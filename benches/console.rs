@@ -263,7 +263,7 @@ fn letters(bench: &mut Bench) {
             for letter in searched(&user, class).chars() {
                 let pressed = console.press(&letter.to_string());
                 // The letter itself, then what it finds.
-                let found = console.next_frames(2);
+                let found = console.last_of_frames(2);
                 latencies.push(seconds(found - pressed));
                 console.listen(APART);
             }

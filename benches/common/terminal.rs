@@ -14,6 +14,8 @@ use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system}
 
 /// Longest wait for anything.
 const PATIENCE: Duration = Duration::from_mins(1);
+/// Within this a frame follows another, if one does.
+const FOLLOWS: Duration = Duration::from_millis(300);
 /// A console that has sent nothing for so long has nothing left to do.
 const QUIET: Duration = Duration::from_millis(60);
 const FRAME_END: &[u8] = b"\x1b[?2026l";
@@ -148,6 +150,21 @@ impl Terminal {
     pub fn next_frames(&mut self, count: usize) -> Instant {
         let wanted = self.frames + count;
         self.until("frames", |terminal| terminal.frames >= wanted)
+    }
+
+    /// Waits for a frame and those that follow it, so many at most: one that changes nothing does not come.
+    pub fn last_of_frames(&mut self, count: usize) -> Instant {
+        let wanted = self.frames + count;
+        let mut last = self.next_frames(1);
+        while self.frames < wanted {
+            let Ok((at, bytes)) = self.heard.recv_timeout(FOLLOWS) else { break };
+            let before = self.frames;
+            self.take(at, &bytes);
+            if self.frames > before {
+                last = at;
+            }
+        }
+        last
     }
 
     /// Takes everything until nothing has come for a moment.

@@ -193,6 +193,20 @@ async fn what_cannot_be_mended_is_left_alone() {
     assert_eq!(wrong(&world).await, []);
 }
 
+/// A key that says the highest number there is would leave none to give.
+#[tokio::test]
+async fn a_damaged_key_uses_up_no_numbers() {
+    let world = world().await;
+    let store = world.app.records().store();
+    let junk = keys::job(crate::domain::job::JobId(u64::MAX));
+    let counter = || async { store.get(keys::JOB_COUNTER).await.unwrap().map(|entry| entry.value) };
+    let before = counter().await;
+    assert_ne!(store.commit(Batch::default().put(junk, b"junk".to_vec())).await.unwrap(), Commit::Conflict);
+    let (problems, _) = checked(&world, true).await;
+    assert_eq!(problems.iter().map(|problem| problem.kind).collect::<Vec<_>>(), [ProblemKind::Unreadable]);
+    assert_eq!(counter().await, before);
+}
+
 #[tokio::test]
 async fn a_broken_trail_is_told() {
     let world = world().await;
