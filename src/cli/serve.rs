@@ -76,12 +76,18 @@ async fn serve_open(
     parts.spawn(server.serve(until(&stopped)));
     parts.spawn(admin.serve(until(&stopped)));
     parts.spawn(mail::deliver(app.clone(), transport, until(&stopped)));
-    parts.spawn(sweep(app.clone(), until(&stopped)));
-    parts.spawn(search(app.clone(), until(&stopped)));
-    parts.spawn(run_jobs(app.clone(), until(&stopped)));
-    parts.spawn(back_up(app.clone(), until(&stopped)));
+    let of = || (app.clone(), until(&stopped));
+    let (part, shutdown) = of();
+    parts.spawn(work_until(shutdown, async move { part.sweep_for_ever().await }));
+    let (part, shutdown) = of();
+    parts.spawn(work_until(shutdown, async move { part.keep_search().await }));
+    // Stopping lets go of a job between two users.
+    let (part, shutdown) = of();
+    parts.spawn(work_until(shutdown, async move { part.run_jobs().await }));
+    let (part, shutdown) = of();
+    parts.spawn(work_until(shutdown, async move { part.back_up_for_ever().await }));
     if let Some(certificate) = certificate {
-        parts.spawn(renew(certificate, until(&stopped)));
+        parts.spawn(work_until(until(&stopped), async move { certificate.renew().await }));
     }
 
     welcome_first_start(app, address).await?;
@@ -111,49 +117,13 @@ async fn drain(mut parts: JoinSet<()>, deadline: Duration) {
     }
 }
 
-/// Removes what has expired, now and then.
-async fn sweep(app: App, shutdown: impl Future<Output = ()>) {
-    tokio::select! {
-        () = app.sweep_for_ever() => {}
-        () = shutdown => {}
-    }
-}
-
-/// Keeps what operators search in ready.
-async fn search(app: App, shutdown: impl Future<Output = ()>) {
+/// Works until the server is to stop. Work that ends by itself does so with the store; what is to happen then others decide.
+async fn work_until(shutdown: impl Future<Output = ()>, work: impl Future<Output = ()>) {
     tokio::select! {
         () = async {
-            app.keep_search().await;
-            // It ends with the store; what is to happen then others decide.
+            work.await;
             std::future::pending::<()>().await;
         } => {}
-        () = shutdown => {}
-    }
-}
-
-/// Carries jobs out. Stopping lets go of one between two users.
-async fn run_jobs(app: App, shutdown: impl Future<Output = ()>) {
-    tokio::select! {
-        () = async {
-            app.run_jobs().await;
-            std::future::pending::<()>().await;
-        } => {}
-        () = shutdown => {}
-    }
-}
-
-/// Makes backups when they are due.
-async fn back_up(app: App, shutdown: impl Future<Output = ()>) {
-    tokio::select! {
-        () = app.back_up_for_ever() => {}
-        () = shutdown => {}
-    }
-}
-
-/// Keeps the certificate new.
-async fn renew(certificate: Certificate, shutdown: impl Future<Output = ()>) {
-    tokio::select! {
-        () = certificate.renew() => {}
         () = shutdown => {}
     }
 }
