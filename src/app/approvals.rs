@@ -7,7 +7,7 @@ use super::accounts::SetUserActive;
 use super::audit::Note;
 use super::demand::DemandReEnrolment;
 use super::operator_keys::RevokeAllApiKeys;
-use super::reset::{Done, ResetTwoFactor, RevokeBackupCodes};
+use super::reset::{Done, ResetTwoFactor, RevokeBackupCodes, TwoFactorReset};
 use super::reset_link::SendTwoFactorResetLink;
 use super::safety::{Proof, Proven, SafetyLevel};
 use super::sessions::RevokeSessions;
@@ -35,6 +35,17 @@ macro_rules! approvable {
         $(impl Approvable for $act {
             const ACT: Act = Act::$act;
         })+
+
+        /// Does what was asked for.
+        async fn carry_out(act: Act, request: &str, cx: &Context<'_>) -> Result<Done> {
+            match act {
+                $(Act::$act => Ok(read::<$act>(request)?.run(cx).await?.into()),)+
+            }
+        }
+
+        /// What each is called as an operation.
+        #[cfg(test)]
+        const NAMES: &[(Act, &str)] = &[$((Act::$act, $act::NAME)),+];
     };
 }
 
@@ -119,22 +130,16 @@ impl Operation for ApproveAct {
             return Err(Error::refused("own_second_factor", "nobody approves what is done to the own account"));
         }
         let approved = Context { approved: Some(&approval), ..*cx };
-        let request = approval.value.request.as_str();
-        match approval.value.act {
-            Act::ResetTwoFactor => {
-                let reset = read::<ResetTwoFactor>(request)?.run(&approved).await?;
-                Ok(Done {
-                    email: reset.email,
-                    summary: "the second factor is reset; a new device is asked for at the next sign-in".to_owned(),
-                    audit_number: reset.audit_number.unwrap_or_default(),
-                })
-            }
-            Act::RevokeBackupCodes => read::<RevokeBackupCodes>(request)?.run(&approved).await,
-            Act::RevokeSessions => read::<RevokeSessions>(request)?.run(&approved).await,
-            Act::RevokeAllApiKeys => read::<RevokeAllApiKeys>(request)?.run(&approved).await,
-            Act::DemandReEnrolment => read::<DemandReEnrolment>(request)?.run(&approved).await,
-            Act::SendTwoFactorResetLink => read::<SendTwoFactorResetLink>(request)?.run(&approved).await,
-            Act::SetUserActive => read::<SetUserActive>(request)?.run(&approved).await,
+        carry_out(approval.value.act, &approval.value.request, &approved).await
+    }
+}
+
+impl From<TwoFactorReset> for Done {
+    fn from(reset: TwoFactorReset) -> Self {
+        Self {
+            email: reset.email,
+            summary: "the second factor is reset; a new device is asked for at the next sign-in".to_owned(),
+            audit_number: reset.audit_number.unwrap_or_default(),
         }
     }
 }
@@ -338,4 +343,17 @@ fn read<O: Operation>(request: &str) -> Result<O> {
 
 fn lapsed() -> Error {
     Error::NotFound { detail: "nothing waits for approval under this id; it was decided, or has lapsed".into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn acts_are_named_like_their_operations() {
+        assert_eq!(NAMES.len(), Act::ALL.len());
+        for (act, name) in NAMES {
+            assert_eq!(act.as_str(), *name);
+        }
+    }
 }

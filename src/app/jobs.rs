@@ -77,6 +77,14 @@ pub struct JobRow {
     pub rate_note: Option<String>,
 }
 
+impl JobRow {
+    /// Users it is done with, whatever became of them.
+    #[must_use]
+    pub const fn seen_to(&self) -> u64 {
+        self.done + self.skipped + self.failed
+    }
+}
+
 /// A job and a page of what became of its users.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct JobDetail {

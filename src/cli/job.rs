@@ -197,15 +197,11 @@ fn draft_text(draft: &JobDraft) -> String {
 }
 
 fn state_text(job: &JobRow) -> String {
-    format!("job {} is {}: {} of {} seen to", job.id, job.state.as_str(), seen_to(job), users(job.users))
+    format!("job {} is {}: {} of {} seen to", job.id, job.state.as_str(), job.seen_to(), users(job.users))
 }
 
 fn users(number: u64) -> String {
     count(usize::try_from(number).unwrap_or(usize::MAX), "user")
-}
-
-fn seen_to(job: &JobRow) -> u64 {
-    job.done + job.skipped + job.failed
 }
 
 fn kind(job: &JobRow) -> String {
@@ -224,7 +220,7 @@ fn list_text(jobs: &[JobRow]) -> String {
             job.id.clone(),
             job.state.as_str().to_owned(),
             kind(job),
-            format!("{}/{}", seen_to(job), job.users),
+            format!("{}/{}", job.seen_to(), job.users),
             job.done.to_string(),
             job.skipped.to_string(),
             job.failed.to_string(),
@@ -246,7 +242,7 @@ fn show_text(job: &JobDetail) -> String {
         ("why", row.reason.clone()),
         ("drafted", moment(row.created_at)),
         ("over", moment_or(row.finished_at, "")),
-        ("users", format!("{} of {}", seen_to(row), row.users)),
+        ("users", format!("{} of {}", row.seen_to(), row.users)),
         ("done", row.done.to_string()),
         ("left out", row.skipped.to_string()),
         ("failed", row.failed.to_string()),

@@ -8,14 +8,14 @@ use tui_input::Input;
 
 use super::dialog::Outcome;
 use super::field;
-use super::jobs::{OWN_APPROVAL, operation, state, title};
+use super::jobs::{OWN_APPROVAL, operation, title};
 use super::link::Request;
 use super::model::{JobRef, Model, is_deaf};
 use super::text::shown;
 use crate::app::approvals::{ApprovalRow, ApproveAct, RefuseAct};
 use crate::app::jobs::{JobRow, SteerJob};
 use crate::app::safety::{REASON_SHORT, is_reason};
-use crate::domain::job::{JobAct, JobState};
+use crate::domain::job::JobAct;
 use crate::domain::time::Timestamp;
 
 /// What is to be done.
@@ -215,18 +215,14 @@ fn approval_items(row: &ApprovalRow, writes: Option<String>) -> Vec<Item> {
 
 fn job_items(model: &Model, id: &str, writes: Option<&str>) -> Vec<Item> {
     let Some(job) = model.jobs.job(id) else { return Vec::new() };
-    let item = |letter, label, act, possible: &[JobState]| {
-        let refused = (!possible.contains(&job.state)).then(|| state(job.state).1.to_owned());
-        Item {
-            letter,
-            label,
-            question: Question::Steer { act, job: job.clone() },
-            refused: writes.map(str::to_owned).or(refused.map(|state| format!("it is {state}"))),
-        }
+    let item = |letter, label, act| {
+        let impossible = job.state.after(act).err().map(|why| why.to_string());
+        let question = Question::Steer { act, job: job.clone() };
+        Item { letter, label, question, refused: writes.map(str::to_owned).or(impossible) }
     };
     vec![
-        item('p', "pause...", JobAct::Pause, &[JobState::Running]),
-        item('r', "resume...", JobAct::Resume, &[JobState::Paused]),
-        item('x', "stop for good...", JobAct::Stop, &[JobState::Running, JobState::Paused]),
+        item('p', "pause...", JobAct::Pause),
+        item('r', "resume...", JobAct::Resume),
+        item('x', "stop for good...", JobAct::Stop),
     ]
 }

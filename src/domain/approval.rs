@@ -93,7 +93,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn acts_are_named_like_their_operations() {
+    fn acts_are_written_as_they_are_named() {
         for act in Act::ALL {
             assert_eq!(serde_json::to_value(act).unwrap(), act.as_str());
         }

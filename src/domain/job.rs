@@ -99,6 +99,18 @@ impl JobState {
     pub const fn is_over(self) -> bool {
         matches!(self, Self::Stopped | Self::Done)
     }
+
+    /// Where it is after an operator has told it something.
+    pub const fn after(self, act: JobAct) -> Result<Self, JobError> {
+        match (self, act) {
+            (Self::Stopped | Self::Done, _) => Err(JobError::Over),
+            (Self::Paused, JobAct::Pause) => Err(JobError::Paused),
+            (Self::Running, JobAct::Resume) => Err(JobError::Running),
+            (Self::Running, JobAct::Pause) => Ok(Self::Paused),
+            (Self::Paused, JobAct::Resume) => Ok(Self::Running),
+            (Self::Running | Self::Paused, JobAct::Stop) => Ok(Self::Stopped),
+        }
+    }
 }
 
 /// What an operator tells a job.
@@ -174,14 +186,7 @@ impl Job {
 
     /// The job as it is after an operator has told it something.
     pub fn steered(&self, act: JobAct, now: Timestamp) -> Result<Self, JobError> {
-        let state = match (self.state.ok_or(JobError::Draft)?, act) {
-            (JobState::Stopped | JobState::Done, _) => return Err(JobError::Over),
-            (JobState::Paused, JobAct::Pause) => return Err(JobError::Paused),
-            (JobState::Running, JobAct::Resume) => return Err(JobError::Running),
-            (JobState::Running, JobAct::Pause) => JobState::Paused,
-            (JobState::Paused, JobAct::Resume) => JobState::Running,
-            (JobState::Running | JobState::Paused, JobAct::Stop) => JobState::Stopped,
-        };
+        let state = self.state.ok_or(JobError::Draft)?.after(act)?;
         let finished_at = state.is_over().then_some(now);
         Ok(Self { state: Some(state), finished_at, ..self.clone() })
     }

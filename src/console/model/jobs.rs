@@ -72,13 +72,12 @@ impl OpenJob {
         }
     }
 
-    /// Of the results that are held, those that have been there since they were read: where they begin and end. A job
-    /// goes through its users in their order.
+    /// Of the results that are held, those of users who were seen to since they were read: where they begin and end. A
+    /// job goes through its users in their order.
     #[must_use]
     pub fn changed(&self) -> Option<(usize, usize)> {
         let waiting = self.results.iter().position(|result| result.outcome == JobOutcome::Waiting)?;
-        let dealt_with = self.row.done + self.row.skipped + self.row.failed;
-        let end = usize::try_from(dealt_with).unwrap_or(usize::MAX).min(self.end());
+        let end = usize::try_from(self.row.seen_to()).unwrap_or(usize::MAX).min(self.end());
         let start = self.first + waiting;
         (start < end).then_some((start, end))
     }

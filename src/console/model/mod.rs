@@ -437,8 +437,14 @@ impl Model {
         }
     }
 
-    /// Whether a letter goes into a field of text, so that it means nothing else. The empty fields of the screens and the
-    /// palette hold nothing that `?` could be a part of.
+    /// Whether something lies over the screen.
+    #[must_use]
+    pub const fn is_covered(&self) -> bool {
+        self.overlay.is_some() || self.help.is_some()
+    }
+
+    /// Whether a letter goes into a field of text, so that it means nothing else. The empty fields of the screens hold
+    /// nothing that `?` could be a part of.
     #[must_use]
     pub fn is_typing(&self) -> bool {
         match &self.overlay {

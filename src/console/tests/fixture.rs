@@ -428,7 +428,7 @@ fn job_detail(read: &ReadJob, jobs: &[JobRow]) -> JobDetail {
         note: note.map(str::to_owned),
         audit_number,
     };
-    let dealt_with = row.done + row.skipped + row.failed;
+    let dealt_with = row.seen_to();
     let any = |number: u64| match number {
         1 => result(1, "anna.smith@corp.example.com", JobOutcome::Done, None, Some(48_300)),
         2 => result(2, "joanna.storm@corp.example.com", JobOutcome::Skipped, Some("reminded today"), None),

@@ -15,7 +15,7 @@ use crate::console::dialog::{self, Dialog, Outcome};
 use crate::console::field;
 use crate::console::keys::Action;
 use crate::console::link::Request;
-use crate::console::model::{Focus, Model, Overlay, REASONS_KEPT, Screen, Slot, WRITES_SECONDS, Writes};
+use crate::console::model::{Focus, Model, Overlay, REASONS_KEPT, Refusal, Screen, Slot, WRITES_SECONDS, Writes};
 
 pub(super) fn open_actions(model: &mut Model) {
     if model.screen == Screen::Users(Focus::List) && !model.users.marks.is_empty() {
@@ -130,16 +130,17 @@ pub(super) fn panel_key(model: &mut Model, action: Option<Action>) -> Cmds {
 }
 
 pub(super) fn toggle_writes(model: &mut Model) {
-    match model.writes {
-        _ if model.may_look_only() => toast(model, "your group may look only: writes stay off"),
-        Writes::On { .. } => {
+    match model.refusal() {
+        // Off they go without a server, too.
+        _ if model.writes_left().is_some() => {
             model.writes = Writes::Off;
             toast(model, "writes are off");
         }
-        Writes::Forbidden => toast(model, "started with --read-only: writes stay off"),
-        Writes::Off if !model.is_connected() => toast(model, "no server: nothing can be changed"),
-        Writes::Off if model.operator.is_empty() => model.overlay = Some(Overlay::Name(Input::default())),
-        Writes::Off => {
+        Some(Refusal::NoServer) => toast(model, "no server: nothing can be changed"),
+        Some(Refusal::ReadOnly) => toast(model, "started with --read-only: writes stay off"),
+        Some(Refusal::LooksOnly) => toast(model, "your group may look only: writes stay off"),
+        Some(Refusal::WritesOff) if model.operator.is_empty() => model.overlay = Some(Overlay::Name(Input::default())),
+        None | Some(Refusal::WritesOff) => {
             model.writes = Writes::On { until: model.now.plus_seconds(WRITES_SECONDS) };
             toast(model, "writes are on for ten minutes");
         }

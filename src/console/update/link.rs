@@ -116,7 +116,7 @@ pub(super) fn retry(model: &mut Model) -> Cmds {
 
 /// Shows what others changed, when nobody is in the middle of something.
 pub(super) fn catch_up(model: &mut Model) -> Cmds {
-    let quiet = model.overlay.is_none() && model.help.is_none() && model.now.seconds_since(model.last_key_at) >= 1;
+    let quiet = !model.is_covered() && model.now.seconds_since(model.last_key_at) >= 1;
     if !(model.outdated && quiet && model.is_connected()) {
         return Vec::new();
     }

@@ -45,7 +45,7 @@ pub(super) fn mouse(model: &mut Model, event: MouseEvent) -> Cmds {
 }
 
 fn click(model: &mut Model, column: u16, row: u16) -> Cmds {
-    if model.overlay.is_some() || model.help.is_some() {
+    if model.is_covered() {
         return Vec::new();
     }
     model.dirty = true;

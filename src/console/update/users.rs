@@ -43,7 +43,7 @@ pub(super) fn find_again(model: &mut Model) -> Cmds {
 /// The cursor stays where the operator has it while something lies over the list, or one user is looked at in full: an
 /// answer that is still to come does not move it.
 pub(super) fn hold_still(model: &mut Model) {
-    if model.overlay.is_some() || model.help.is_some() || model.screen == Screen::Users(Focus::Detail) {
+    if model.is_covered() || model.screen == Screen::Users(Focus::Detail) {
         (model.users.goal, model.users.beyond) = (Goal::Stay, 0);
     }
 }

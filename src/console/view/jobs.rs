@@ -84,7 +84,7 @@ fn approval_line(model: &Model, row: &ApprovalRow, room: usize) -> Line<'static>
 
 fn job_line(model: &Model, row: &JobRow, room: usize) -> Line<'static> {
     let (tone, word) = state(row.state);
-    let finished = row.done + row.skipped + row.failed;
+    let finished = row.seen_to();
     let tail = format!(
         " {} {}  {}  {}  \"{}\"",
         bar(model, finished, row.users),
@@ -126,7 +126,7 @@ fn one(model: &Model, frame: &mut Frame<'_>, area: Rect, open: &OpenJob) {
         Line::from(vec![
             toned(model, Tone::Title, format!("{}   ", title(row))),
             signed(model, tone, word),
-            Span::raw(format!("   {}", bar(model, row.done + row.skipped + row.failed, row.users))),
+            Span::raw(format!("   {}", bar(model, row.seen_to(), row.users))),
         ]),
     );
     put(frame, area, area.x + 1, area.y + 1, cut(&summary(row), room.saturating_sub(2), ellipsis));

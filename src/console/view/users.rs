@@ -270,7 +270,7 @@ pub(super) fn state(row: &UserRow, now: Timestamp) -> (Tone, String) {
 fn nobody(model: &Model) -> String {
     let users = &model.users;
     let query = users.query();
-    let key = |action| model.keys.binding(Place::List, action).map(|bound| bound.first()).unwrap_or_default();
+    let key = |action| model.keys.first(Place::List, action);
     let filters: Vec<String> = users.filters.iter().map(ToString::to_string).collect();
     let with = if filters.is_empty() { String::new() } else { format!(" with {}", filters.join(" ")) };
     let drop = match users.without_last {
