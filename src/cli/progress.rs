@@ -6,8 +6,9 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::Output;
 
-/// Steps between two lines, where there is no terminal.
+/// Steps between two lines, where there is no terminal, at least; and how many lines there are at most.
 const STEPS_PER_LINE: u64 = 1_000;
+const LINES_MAX: u64 = 20;
 
 pub(super) struct Progress {
     output: Output,
@@ -57,11 +58,15 @@ impl Progress {
         self.done += steps;
         match &self.bar {
             Some(bar) => bar.inc(steps),
-            None if self.done / STEPS_PER_LINE > before / STEPS_PER_LINE => {
+            None if self.done / self.steps_per_line() > before / self.steps_per_line() => {
                 self.output.note(&format!("{}: {} of {}", self.what, self.done, self.total));
             }
             None => {}
         }
+    }
+
+    fn steps_per_line(&self) -> u64 {
+        STEPS_PER_LINE.max(self.total / LINES_MAX)
     }
 }
 
