@@ -59,6 +59,7 @@ pub struct Server {
     /// Empty: `<data_dir>/secret.key`.
     pub secret_key_file: PathBuf,
     pub trusted_proxies: Vec<String>,
+    pub proxy_protocol: bool,
     pub max_body_bytes: usize,
     pub request_timeout_ms: u64,
     pub max_connections: usize,

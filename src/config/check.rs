@@ -38,6 +38,13 @@ fn server(server: &Server) -> Problem {
             ))
         })
         .or_else(|| {
+            let is_lonely = server.proxy_protocol && server.trusted_proxies.is_empty();
+            is_lonely.then(|| {
+                let hint = "it needs server.trusted_proxies: only from those is the header believed";
+                ("server.proxy_protocol", hint.to_owned())
+            })
+        })
+        .or_else(|| {
             let bad = server.cors_origins.iter().find(|origin| !is_origin(origin))?;
             let hint = if bad == "*" {
                 "name the origins, since any could act for a person who is logged in"
@@ -289,6 +296,7 @@ mod tests {
             ("server.data_dir", ""),
             ("server.trusted_proxies", "['10.0.0.0/33']"),
             ("server.trusted_proxies", "['proxy.example.com']"),
+            ("server.proxy_protocol", "true"),
             ("server.cors_origins", "['*']"),
             ("server.cors_origins", "['https://app.example.com/x']"),
             ("server.max_body_bytes", "10"),
@@ -340,6 +348,8 @@ mod tests {
 
     #[test]
     fn settings_that_need_each_other() {
+        let proxied = [("server.proxy_protocol", "true"), ("server.trusted_proxies", "['10.0.0.0/8']")];
+        assert_eq!(complaint(&proxied), None);
         assert_eq!(complaint(&[("email.transport", "smtp")]).as_deref(), Some("email.smtp.host"));
         assert_eq!(complaint(&[("email.transport", "smtp"), ("email.smtp.host", "mail.example.com")]), None);
         assert_eq!(

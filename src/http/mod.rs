@@ -2,7 +2,8 @@
 //! [`crate::app`] and their outcome into answers; nothing is decided here.
 //!
 //! `service` takes one request through its checks, `router` is the table of paths, `reply` renders outcomes; there is
-//! one file for each resource. `tls` is the encryption, where it is not left to a proxy in front.
+//! one file for each resource. `tls` is the encryption, where it is not left to a proxy in front,
+//! and `proxy_protocol` what a proxy says about the client before it.
 
 mod api_keys;
 mod body;
@@ -23,6 +24,7 @@ mod pages;
 mod paging;
 mod per_address;
 mod preferences;
+mod proxy_protocol;
 mod recovery;
 mod reply;
 mod reset;
@@ -40,7 +42,7 @@ mod fake;
 mod tests;
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -51,9 +53,10 @@ use tokio::task::JoinSet;
 
 use crate::app::App;
 use crate::config::Config;
-use connection::Connector;
+use connection::{Connection, Connector};
 pub use door::Door;
-use per_address::PerAddress;
+use per_address::{PerAddress, Place};
+use proxy_protocol::ProxyProtocol;
 use service::Service;
 use tls::Acceptor;
 
@@ -64,6 +67,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 pub struct HttpServer<D = App> {
     listener: TcpListener,
     service: Arc<Service<D>>,
+    reads_proxy_protocol: bool,
     tls: Option<Acceptor>,
     max_connections: usize,
     max_connections_per_address: usize,
@@ -84,6 +88,7 @@ pub async fn bind<D: Door>(
     let server = HttpServer {
         listener,
         service: Arc::new(service),
+        reads_proxy_protocol: config.server.proxy_protocol,
         tls,
         max_connections: config.server.max_connections,
         max_connections_per_address: config.server.max_connections_per_address,
@@ -96,9 +101,8 @@ pub async fn bind<D: Door>(
 impl<D: Door> HttpServer<D> {
     /// Answers until `shutdown` is done; then takes no more connections and gives requests under way their time.
     pub async fn serve(self, shutdown: impl Future<Output = ()>) {
-        let connector = Arc::new(Connector::new(self.request_timeout));
         let permits = Arc::new(Semaphore::new(self.max_connections));
-        let places = PerAddress::new(self.max_connections_per_address, self.service.site.proxies.clone());
+        let entrance = Arc::new(self.entrance());
         let graceful = GracefulShutdown::new();
         let mut tasks = JoinSet::new();
         let (going, stopped) = watch::channel(());
@@ -108,25 +112,21 @@ impl<D: Door> HttpServer<D> {
                 () = &mut shutdown => break,
                 Some(_) = tasks.join_next() => {}
                 (permit, stream, peer) = accept(&self.listener, &permits) => {
-                    let Some(place) = places.take(peer.ip()) else {
-                        tracing::debug!(%peer, "an address with too many connections got no further one");
-                        continue;
-                    };
                     // Answers are small; waiting to fill a packet only delays them.
                     let _ = stream.set_nodelay(true);
-                    let (connector, service) = (Arc::clone(&connector), Arc::clone(&self.service));
-                    let (tls, mut stopped) = (self.tls.clone(), stopped.clone());
+                    let (entrance, mut stopped) = (Arc::clone(&entrance), stopped.clone());
                     let watched = graceful.watcher();
                     tasks.spawn(async move {
-                        let stream = tokio::select! {
-                            stream = tls::secure(tls, stream, peer.ip()) => stream,
+                        let admitted = tokio::select! {
+                            admitted = entrance.admit(stream, peer.ip()) => admitted,
                             // Nothing is asked yet, so nothing is waited for.
                             _ = stopped.changed() => None,
                         };
-                        if let Some(stream) = stream {
-                            connector.connect(stream, peer.ip(), service).run(watched).await;
+                        if let Some((connection, place)) = admitted {
+                            connection.run(watched).await;
+                            drop(place);
                         }
-                        drop((place, permit));
+                        drop(permit);
                     });
                 }
             }
@@ -137,6 +137,42 @@ impl<D: Door> HttpServer<D> {
             tracing::warn!("requests were still under way at the end of shutdown_timeout_ms and are cut off");
         }
         tasks.shutdown().await;
+    }
+
+    fn entrance(&self) -> Entrance<D> {
+        let proxies = &self.service.site.proxies;
+        Entrance {
+            proxy: self.reads_proxy_protocol.then(|| ProxyProtocol::new(proxies.clone(), self.request_timeout)),
+            places: PerAddress::new(self.max_connections_per_address, proxies.clone()),
+            tls: self.tls.clone(),
+            connector: Connector::new(self.request_timeout),
+            service: Arc::clone(&self.service),
+        }
+    }
+}
+
+/// What every connection passes before its first request.
+struct Entrance<D> {
+    proxy: Option<ProxyProtocol>,
+    places: PerAddress,
+    tls: Option<Acceptor>,
+    connector: Connector,
+    service: Arc<Service<D>>,
+}
+
+impl<D: Door> Entrance<D> {
+    /// Finds out whose connection it is, looks for a place for one more of that address, and encrypts. `None` closes it.
+    async fn admit(&self, mut stream: TcpStream, peer: IpAddr) -> Option<(Connection<D>, Place)> {
+        let client = match &self.proxy {
+            Some(proxy) => proxy.client(&mut stream, peer).await?,
+            None => peer,
+        };
+        let Some(place) = self.places.take(client) else {
+            tracing::debug!(%client, "an address with too many connections got no further one");
+            return None;
+        };
+        let stream = tls::secure(self.tls.clone(), stream, client).await?;
+        Some((self.connector.connect(stream, client, Arc::clone(&self.service)), place))
     }
 }
 

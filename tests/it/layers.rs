@@ -30,6 +30,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("http_body_util", &["http/", "admin/"]),
     ("matchit", &["http/"]),
     ("multer", &["http/"]),
+    ("proxy_header", &["http/proxy_protocol.rs"]),
     ("tokio_rustls", &["http/tls.rs"]),
     // What is sent says how it looks: in `app` by a derive, the rest is put together in `http/openapi`.
     ("utoipa", &["http/", "app/"]),

@@ -52,6 +52,7 @@ mod outbox;
 mod overview;
 mod pages;
 mod preferences;
+mod proxy_protocol;
 mod pty;
 mod races;
 mod recovery;

@@ -107,7 +107,10 @@ type Tls = StreamOwned<ClientConnection, TcpStream>;
 
 /// A connection for HTTP/1.1 after its handshake, unless that fails.
 fn connect_by(server: &Server, pair: &Pair, version: &'static SupportedProtocolVersion) -> io::Result<Tls> {
-    let mut socket = TcpStream::connect(address(server))?;
+    shake_hands(TcpStream::connect(address(server))?, pair, version)
+}
+
+fn shake_hands(mut socket: TcpStream, pair: &Pair, version: &'static SupportedProtocolVersion) -> io::Result<Tls> {
     let mut tls = ClientConnection::new(trusting(pair, &[version], "http/1.1"), host()).unwrap();
     while tls.is_handshaking() {
         tls.complete_io(&mut socket)?;
@@ -352,6 +355,20 @@ fn plain_http_gets_no_answer_and_does_not_hang() {
     let plain = Server::start();
     let answer = ask(&plain, &[22, 3, 1, 0, 45, 1, 0, 0, 41, 3, 3]);
     assert!(answer.is_none_or(|answer| answer.status == 400));
+}
+
+/// What a proxy says of the client comes before TLS. Without it there is no handshake.
+#[test]
+fn a_proxy_names_the_client_before_the_handshake() {
+    let pair = Pair::new();
+    let files = Files::of(&pair);
+    let builder = files.https_server().setting("server.proxy_protocol", "true");
+    let server = builder.setting("server.trusted_proxies", "[\"127.0.0.1\"]").start();
+    let mut socket = TcpStream::connect(address(&server)).unwrap();
+    socket.write_all(b"PROXY TCP4 203.0.113.7 192.0.2.1 50000 443\r\n").unwrap();
+    assert!(is_healthy(&mut shake_hands(socket, &pair, &TLS13).unwrap()));
+    server.wait_for_log("client=203.0.113.7");
+    assert!(connect(&server, &pair).is_err(), "a handshake without the header");
 }
 
 /// Whoever does not shake hands in time makes room for others.
