@@ -48,6 +48,19 @@ impl Operator {
     }
 }
 
+impl Operator {
+    /// The caller of something done in this process. Who can open the store can do anything to it.
+    #[must_use]
+    pub fn actor(&self, role: &str, request_id: &str) -> Actor {
+        Actor {
+            identity: Identity::Operator { uid: self.uid, name: self.name.clone(), rights: Rights::Operator },
+            address: None,
+            user_agent: Some(role.to_owned()),
+            request_id: clean_label(request_id),
+        }
+    }
+}
+
 /// A way to the operations.
 #[derive(Clone)]
 pub enum Link {
@@ -201,7 +214,7 @@ impl Link {
 
 /// The data directory is there and ours. Root could open that of the server's user, and would leave files in it that the
 /// server may not touch.
-fn check_data_dir(data_dir: &Path) -> Result<(), LinkError> {
+pub fn check_data_dir(data_dir: &Path) -> Result<(), LinkError> {
     let Some(metadata) = std::fs::metadata(data_dir).ok().filter(Metadata::is_dir) else {
         return Err(LinkError::NoStore { data_dir: data_dir.to_owned() });
     };
@@ -251,16 +264,6 @@ impl OfflineApp {
     }
 
     fn actor(&self, request_id: &str) -> Actor {
-        Actor {
-            // Who can open the store can do anything to it.
-            identity: Identity::Operator {
-                uid: self.operator.uid,
-                name: self.operator.name.clone(),
-                rights: Rights::Operator,
-            },
-            address: None,
-            user_agent: Some(self.role.clone()),
-            request_id: clean_label(request_id),
-        }
+        self.operator.actor(&self.role, request_id)
     }
 }

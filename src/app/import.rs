@@ -307,7 +307,7 @@ impl Context<'_> {
         let codes = codes.iter().take(BACKUP_CODES_MAX).map(|code| kept_backup_code(self.vault(), user, code));
         let backup_codes = codes.collect::<Result<Vec<_>>>()?;
         let device = TotpDevice {
-            secret: seal_totp(self.vault(), user, &secret)?,
+            secret: seal_totp(self.vault(), user.id, &secret)?,
             confirmed_at: totp.confirmed_at.unwrap_or(user.date_joined),
             last_used_at: totp.last_used_at,
             last_step: totp.last_step,

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::audit::Note;
+use super::authentication::csrf_token;
 use super::limits::Limit;
 use super::remembered_devices::LOOKED_AT_MAX;
 use super::second_factor::{CodeOutcome, try_code};
@@ -322,7 +323,7 @@ impl Context<'_> {
         if let Some(organization) = self.app.current_organization(user).await? {
             max_age_s = organization.session_cookie_age.map_or(max_age_s, |age_s| max_age_s.min(age_s.into()));
         }
-        let (issued, hash) = self.issue_session(max_age_s)?;
+        let (issued, hash) = issue_session(max_age_s)?;
         let session = Session {
             user: Some(user.id),
             epoch: user.session_epoch,
@@ -353,16 +354,9 @@ impl Context<'_> {
         };
         // The cookie lives as any other; what it holds is of use for 600 s, with a reset link for an hour. It is known
         // for longer, so that a late comer is told what happened.
-        let (issued, hash) = self.issue_session(i64::from(self.config().auth.session_days) * 86_400)?;
+        let (issued, hash) = issue_session(i64::from(self.config().auth.session_days) * 86_400)?;
         let session = Session { pending_login: Some(pending), ..self.blank_session(&hash, 2 * RESET_LINK_SECONDS) };
         Ok((put_session(batch, &hash, &session), Some(issued)))
-    }
-
-    fn issue_session(&self, max_age_s: i64) -> Result<(IssuedSession, [u8; 32])> {
-        let key = random::token()?;
-        let csrf_token = self.app.csrf_token(&key);
-        let hash = sha256(key.expose().as_bytes());
-        Ok((IssuedSession { key, csrf_token, max_age_s }, hash))
     }
 
     fn blank_session(&self, hash: &[u8; 32], lives_s: i64) -> Session {
@@ -719,6 +713,13 @@ pub(super) fn is_remembered_device_live(device: &RememberedDevice, user: &User, 
         && device.epoch == user.remember_epoch
         && device.generation == user.second_factor.generation
         && now < device.expires_at
+}
+
+fn issue_session(max_age_s: i64) -> Result<(IssuedSession, [u8; 32])> {
+    let key = random::token()?;
+    let csrf_token = csrf_token(&key);
+    let hash = sha256(key.expose().as_bytes());
+    Ok((IssuedSession { key, csrf_token, max_age_s }, hash))
 }
 
 fn invalid_credentials() -> Error {

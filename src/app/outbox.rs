@@ -12,7 +12,7 @@ use crate::domain::id::UserId;
 use crate::domain::mail::{Mail, MailKind, MailNote, MailState};
 use crate::domain::time::Timestamp;
 use crate::domain::user::User;
-use crate::domain::vault::Sealed;
+use crate::domain::vault::{Sealed, Vault};
 use crate::error::{Error, Result};
 use crate::records::{self, OutboxRecord, Versioned, keys};
 use crate::store::{Batch, Commit, Write};
@@ -218,6 +218,13 @@ fn failed_once_more(record: &OutboxRecord, error: &str) -> OutboxRecord {
         last_error: Some(error.chars().take(ERROR_CHARS_MAX).collect()),
         ..record.clone()
     }
+}
+
+/// What is sealed of a mail, under another secret key.
+pub(super) fn resealed(record: &OutboxRecord, from: &Vault, to: &Vault) -> Result<Sealed> {
+    let plain = from.open(PURPOSE, &record.id, &record.sealed);
+    let plain = plain.map_err(|error| Error::internal(format!("a mail in the outbox does not open: {error}")))?;
+    Ok(to.seal(PURPOSE, &record.id, random::bytes()?, &plain))
 }
 
 /// Whether a batch queues a mail.

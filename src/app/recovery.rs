@@ -14,7 +14,9 @@ use crate::config::Config;
 use crate::store::backup::{BackupError, Header, Reader};
 use crate::store::journal::{self, JournalError};
 use crate::store::lock::{DataLock, LockError};
-use crate::store::sled::{JOURNAL_DIRECTORY, OpenError as StoreOpenError, Rebuild, Replaced, STORE_DIRECTORY};
+use crate::store::sled::{
+    JOURNAL_DIRECTORY, OpenError as StoreOpenError, Rebuild, Replaced, STORE_DIRECTORY, end_interrupted,
+};
 use crate::store::{StoreId, Version};
 
 /// How far it is: what begins, and of how many steps; or steps done.
@@ -72,10 +74,13 @@ impl From<LockError> for RecoveryError {
 type Result<T> = std::result::Result<T, RecoveryError>;
 
 fn lock(config: &Config) -> Result<DataLock> {
-    Ok(DataLock::acquire(&config.server.data_dir, "recovery", &clock::now().to_rfc3339_z())?)
+    let data_dir = &config.server.data_dir;
+    let lock = DataLock::acquire(data_dir, "recovery", &clock::now().to_rfc3339_z())?;
+    end_interrupted(data_dir, config.store.sled.cache_mib)?;
+    Ok(lock)
 }
 
-fn stamp() -> String {
+pub(super) fn stamp() -> String {
     clock::now().to_rfc3339_z().chars().filter(char::is_ascii_alphanumeric).collect()
 }
 
@@ -89,9 +94,7 @@ pub fn restore(config: &Config, file: &Path, replace: bool, step: &mut dyn FnMut
     }
     let rebuild = Rebuild::begin(data_dir, config.store.sled.cache_mib)?;
     let (_, version) = load(&rebuild, file, step)?;
-    let mut id = StoreId::default();
-    getrandom::fill(&mut id).map_err(|error| RecoveryError::Io(error.to_string()))?;
-    let before = rebuild.finish(id, version, false, &stamp())?;
+    let before = rebuild.finish(None, version, &stamp())?;
     Ok(Rebuilt {
         backup: Some(file.to_owned()),
         passed_over: Vec::new(),
@@ -146,7 +149,7 @@ pub fn recover(
         (.., Some(error)) => return Err(RecoveryError::Journal(error)),
     };
     // A journal that was read to its end goes on; one that was not would be in the way of what comes.
-    let replaced = rebuild.finish(id, version, stopped_at.is_none(), &stamp())?;
+    let replaced = rebuild.finish(stopped_at.is_none().then_some(id), version, &stamp())?;
     Ok(Rebuilt { backup, passed_over, commits, stopped_at, replaced })
 }
 
@@ -160,7 +163,7 @@ pub fn compact(config: &Config, step: &mut dyn FnMut(Step)) -> Result<Rebuilt> {
     let rebuild = Rebuild::begin(data_dir, cache_mib)?;
     step(Step::Begin("copying", 0));
     let (id, version) = rebuild.copy(cache_mib, |entries| step(Step::Done(entries)))?;
-    let replaced = rebuild.finish(id, version, true, &stamp())?;
+    let replaced = rebuild.finish(Some(id), version, &stamp())?;
     Ok(Rebuilt { backup: None, passed_over: Vec::new(), commits: 0, stopped_at: None, replaced })
 }
 

@@ -423,8 +423,8 @@ pub(super) fn remove_factor(user: &mut User) {
 }
 
 /// The secret of an authenticator as it is kept.
-pub fn seal_totp(vault: &Vault, user: &User, secret: &[u8]) -> Result<Sealed> {
-    Ok(vault.seal(TOTP, user.id.as_bytes(), random::bytes()?, secret))
+pub fn seal_totp(vault: &Vault, user: UserId, secret: &[u8]) -> Result<Sealed> {
+    Ok(vault.seal(TOTP, user.as_bytes(), random::bytes()?, secret))
 }
 
 pub(super) fn open_totp(vault: &Vault, user: UserId, sealed: &Sealed) -> Result<zeroize::Zeroizing<Vec<u8>>> {
@@ -460,7 +460,7 @@ impl Context<'_> {
     pub(super) fn setup_begun(&self, batch: Batch, user: &User, credential: &[u8; 32]) -> Result<(Batch, Secret)> {
         let secret = zeroize::Zeroizing::new(random::bytes::<{ totp::SECRET_BYTES }>()?);
         let pending = PendingTotp {
-            secret: seal_totp(self.vault(), user, secret.as_slice())?,
+            secret: seal_totp(self.vault(), user.id, secret.as_slice())?,
             started_at: self.now,
             failures: 0,
             generation: user.second_factor.generation,

@@ -19,8 +19,7 @@ use super::{Context, Operation, Permission};
 use crate::domain::audit::Event;
 use crate::domain::text;
 use crate::error::{Error, Result};
-use crate::records::codec;
-use crate::records::keys;
+use crate::records::{Records, codec, keys};
 use crate::store::{Batch, Commit, Expect};
 
 /// Looks again at what changes while it is looked at.
@@ -176,16 +175,10 @@ impl Check<'_> {
             state: next.map(|part| VerifyState { part, ..state }),
             part,
             looked_at: findings.looked_at,
-            of: self.size().await?,
+            of: about_entries(self.cx.records()).await?,
             problems: findings.problems,
             notes: findings.notes,
         })
-    }
-
-    /// About how many entries a check looks at.
-    async fn size(&self) -> Result<u64> {
-        let users = self.cx.records().counter(keys::USERS_COUNTER).await?.max(0).cast_unsigned();
-        Ok(users.saturating_mul(1 + ties::ENTRIES_PER_USER) + self.cx.records().audit_newest().await?)
     }
 
     /// Returns when everything that a reading so far may have seen is durable, and told to watchers.
@@ -205,6 +198,12 @@ impl Check<'_> {
         let batch = self.cx.audited(batch, Note::new(Event::StoreRepaired).detail("repaired", wrong));
         Ok(matches!(self.cx.records().store().commit(batch).await?, Commit::Done(_)))
     }
+}
+
+/// About how many entries a store has.
+pub(super) async fn about_entries(records: &Records) -> Result<u64> {
+    let users = records.counter(keys::USERS_COUNTER).await?.max(0).cast_unsigned();
+    Ok(users.saturating_mul(1 + ties::ENTRIES_PER_USER) + records.audit_newest().await?)
 }
 
 /// A key that nothing is kept at.

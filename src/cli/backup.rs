@@ -10,7 +10,7 @@ use serde::Serialize;
 use tokio::sync::mpsc;
 
 use super::output::count;
-use super::progress::Progress;
+use super::progress::{Progress, Steps};
 use super::{Failure, Output};
 use crate::admin::Link;
 use crate::app::backups::{BackupError, Reader, Trailer, accept, directory, file_name, write_pieces};
@@ -165,15 +165,8 @@ impl Rebuild {
         if config.store.engine == Engine::Memory {
             return Err(Failure::Usage("store.engine is \"memory\": there is nothing on disk".to_owned()));
         }
-        let mut progress = None;
-        let mut step = |step: Step| match step {
-            Step::Begin(what, of) => progress = Some(Progress::start(output, what, of)),
-            Step::Done(steps) => {
-                if let Some(progress) = &mut progress {
-                    progress.advance(steps);
-                }
-            }
-        };
+        let mut steps = Steps::new(output);
+        let mut step = |step: Step| steps.take(step);
         let (rebuilt, said) = match &self {
             Self::Restore { file, replace } => (recovery::restore(config, file, *replace, &mut step), "restored"),
             Self::Recover { from, up_to_damage } => {
@@ -181,7 +174,7 @@ impl Rebuild {
             }
             Self::Compact { .. } => (recovery::compact(config, &mut step), "compacted"),
         };
-        drop(progress);
+        drop(steps);
         let mut rebuilt = rebuilt?;
         if let Self::Compact { remove_old: true } = self
             && let Some(old) = rebuilt.replaced.store.take()

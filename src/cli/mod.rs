@@ -17,6 +17,7 @@ pub mod output;
 pub mod pages;
 mod progress;
 mod proof;
+pub mod rekey;
 mod sensitive;
 pub mod serve;
 pub mod session;
@@ -106,6 +107,16 @@ pub enum Command {
     Operate(Operate),
     #[command(flatten)]
     Rebuild(backup::Rebuild),
+    /// Put another secret key in the place of the present one
+    #[command(after_help = "\
+Examples:
+  doorward rekey --dry-run
+  doorward rekey
+  doorward rekey --drop-older
+
+No server may run. Everything sealed in the store is sealed with the new key, in a new store that takes the place of the old
+one; doing it again goes on where it was interrupted. The older key stays in the file, for backups made before.")]
+    Rekey(rekey::Arguments),
     /// Look at the configuration
     #[command(subcommand, after_help = "Example:\n  doorward config check")]
     Config(config::Command),

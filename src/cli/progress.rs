@@ -5,10 +5,34 @@ use std::io::{self, IsTerminal};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::Output;
+use crate::app::recovery::Step;
 
 /// Steps between two lines, where there is no terminal, at least; and how many lines there are at most.
 const STEPS_PER_LINE: u64 = 1_000;
 const LINES_MAX: u64 = 20;
+
+/// Shows the steps of what is done to the store as a whole, one bar after the other.
+pub(super) struct Steps {
+    output: Output,
+    progress: Option<Progress>,
+}
+
+impl Steps {
+    pub(super) fn new(output: Output) -> Self {
+        Self { output, progress: None }
+    }
+
+    pub(super) fn take(&mut self, step: Step) {
+        match step {
+            Step::Begin(what, of) => self.progress = Some(Progress::start(self.output, what, of)),
+            Step::Done(steps) => {
+                if let Some(progress) = &mut self.progress {
+                    progress.advance(steps);
+                }
+            }
+        }
+    }
+}
 
 pub(super) struct Progress {
     output: Output,

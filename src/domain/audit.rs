@@ -80,6 +80,7 @@ events! {
     ApprovalRefused = "approval.refused",
     StoreRepaired = "store.repaired",
     StoreBackedUp = "store.backed_up",
+    StoreRekeyed = "store.rekeyed",
     JobStarted = "job.started",
     JobPaused = "job.paused",
     JobResumed = "job.resumed",

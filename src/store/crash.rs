@@ -129,7 +129,7 @@ fn rebuild(data: &Path) {
         rebuild.apply(&frame.changes).unwrap();
         version = frame.to;
     }
-    rebuild.finish(id, version, true, "cut").unwrap();
+    rebuild.finish(Some(id), version, "cut").unwrap();
 }
 
 /// An image that is mounted until this is dropped.

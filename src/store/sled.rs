@@ -65,7 +65,7 @@ use super::{
 use entries::{DATA_END, VERSION_KEY, data_key, encode, entry, page, stored};
 pub use opening::OpenError;
 use opening::{LOCK_PATIENCE, Opened};
-pub use rebuild::{Rebuild, Replaced};
+pub use rebuild::{Rebuild, Replaced, end_interrupted, replaced};
 
 /// The directory of sled's files, inside the data directory.
 pub const STORE_DIRECTORY: &str = "store";

@@ -276,7 +276,7 @@ impl Life<'_> {
         let confirmed = if self.dice.percent(50) { self.between(from, last_used) } else { from.plus_seconds(900) };
         let confirmed = confirmed.min(last_used);
         let secret = totp_secret(self.plan.seed, self.user.number);
-        let sealed = seal_totp(&self.plan.vault, &self.user, &secret).expect("a sealed secret");
+        let sealed = seal_totp(&self.plan.vault, self.user.id, &secret).expect("a sealed secret");
         self.user.second_factor.totp = Some(TotpDevice {
             secret: sealed,
             confirmed_at: confirmed,

@@ -167,7 +167,7 @@ async fn every_secret_opens() {
     let before = world.app.records().user(world.id_of("user007@example.com").await).await.unwrap().unwrap();
     let other = world.app.records().user(world.id_of("user008@example.com").await).await.unwrap().unwrap().value;
     let mut user = before.value.clone();
-    let secret = crate::app::second_factor::seal_totp(&world.app.0.vault, &other, &[7; 20]).unwrap();
+    let secret = crate::app::second_factor::seal_totp(&world.app.0.vault, other.id, &[7; 20]).unwrap();
     crate::app::second_factor::install_device(&mut user, secret, 0, START);
     world.commit(put_user(Batch::default(), Some(&before), &user)).await;
     let detail = "the authenticator's secret of user007@example.com does not open with this secret key";

@@ -103,6 +103,7 @@ const fn words(event: Event) -> &'static str {
         Event::ApprovalRefused => "approval refused",
         Event::StoreRepaired => "indexes repaired",
         Event::StoreBackedUp => "backup taken",
+        Event::StoreRekeyed => "secret key changed",
         Event::JobStarted => "job started",
         Event::JobPaused => "job paused",
         Event::JobResumed => "job resumed",

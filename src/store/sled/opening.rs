@@ -13,6 +13,7 @@ use ::sled::Db;
 use super::super::journal::{self, Journal, JournalError, StoreId};
 use super::super::{Change, StoreError, Version};
 use super::entries::{ID_KEY, VERSION_KEY, data_key, encode, stored_id, stored_version};
+use super::rebuild::end_interrupted;
 use super::{JOURNAL_DIRECTORY, STORE_DIRECTORY, panic_text, settle};
 
 /// Says that the directory holds a store and in which format. Without it a vanished data file would pass for a new,
@@ -88,6 +89,7 @@ impl Opened {
         let failed = OpenError::io(&directory);
         let damaged =
             |error: StoreError| OpenError::Damaged { directory: directory.clone(), reason: error.to_string() };
+        end_interrupted(data_dir, cache_mib)?;
         let found = prepare(&directory, &journal)?;
         let db = open_sled(&directory, cache_mib, patience)?;
         let data = File::open(directory.join(DATA_FILE)).map_err(&failed)?;
@@ -98,7 +100,7 @@ impl Opened {
         };
         let id = match stored_id(&db).map_err(damaged)? {
             Some(id) => id,
-            None => new_id(&db).map_err(|error| failed(io::Error::other(error)))?,
+            None => give_id(&db).map_err(|error| failed(io::Error::other(error)))?,
         };
         let journal = open_journal(&db, stored, &journal, id)?;
         // What was taken over, and what a killed process left to the system to write.
@@ -178,12 +180,17 @@ pub(super) fn apply(db: &Db, changes: &[Change], to: Version) -> ::sled::Result<
 }
 
 /// Gives the store an id. It becomes durable with what follows.
-fn new_id(db: &Db) -> Result<StoreId, String> {
-    let mut id = StoreId::default();
-    getrandom::fill(&mut id).map_err(|error| error.to_string())?;
+fn give_id(db: &Db) -> Result<StoreId, String> {
+    let id = new_id()?;
     let mut batch = ::sled::Batch::default();
     batch.insert(ID_KEY, &id);
     db.apply_batch(batch).map_err(|error| error.to_string())?;
+    Ok(id)
+}
+
+pub(super) fn new_id() -> Result<StoreId, String> {
+    let mut id = StoreId::default();
+    getrandom::fill(&mut id).map_err(|error| error.to_string())?;
     Ok(id)
 }
 
@@ -237,7 +244,7 @@ pub(super) fn is_file_of_sled(name: &str) -> bool {
     name == DATA_FILE || name == "conf" || name == "blobs" || name.starts_with("snap.")
 }
 
-fn files(directory: &Path, chosen: impl Fn(&str) -> bool) -> io::Result<Vec<PathBuf>> {
+pub(super) fn files(directory: &Path, chosen: impl Fn(&str) -> bool) -> io::Result<Vec<PathBuf>> {
     let mut paths = Vec::new();
     for file in fs::read_dir(directory)? {
         let file = file?;

@@ -5,21 +5,26 @@
 //! name until somebody removes it.
 
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ::sled::Db;
 
-use super::super::journal::{Journal, StoreId};
-use super::super::{Change, StoreError, Version};
-use super::entries::{DATA_END, ID_KEY, VERSION_KEY, data_key, decode, stored_id, stored_version};
+use super::super::apply::effects;
+use super::super::journal::{self, Journal, StoreId};
+use super::super::{Batch, Change, StoreError, Version};
+use super::entries::{DATA_END, ID_KEY, VERSION_KEY, data_key, decode, stored, stored_id, stored_version};
 use super::opening::{
-    DATA_FILE, LOCK_PATIENCE, OpenError, apply, finish_creation, free_name, open_sled, prepare_new, sync_directories,
+    DATA_FILE, LOCK_PATIENCE, MARKER, OpenError, apply, files, finish_creation, free_name, new_id, open_sled,
+    prepare_new, sync_directories,
 };
 use super::{JOURNAL_DIRECTORY, STORE_DIRECTORY, settle};
 
 /// Where a store is built.
 const BUILDING: &str = "store.building";
+/// Between the name of what was there before and the stamp that tells it from others.
+const BEFORE: &str = ".before-";
 /// Entries of a copy that are written at once.
 const BATCH_ENTRIES: usize = 500;
 
@@ -71,22 +76,30 @@ impl Rebuild {
         }
         self.db.apply_batch(batch).map_err(|error| self.failed(error.to_string()))?;
         copied(count as u64);
-        let missing = || OpenError::Missing { directory: directory.clone() };
-        let id = stored_id(&old).map_err(damaged)?.ok_or_else(missing)?;
-        let version = stored_version(&old).map_err(damaged)?.ok_or_else(missing)?;
-        Ok((id, version))
+        id_and_version(&old, &directory)
     }
 
-    /// Makes the store durable and puts it in the place of the old one, at a version. With `keeps_journal`, the journal
-    /// that is there goes on; otherwise the store gets one of its own, beginning there. `stamp` names what was there before.
-    pub fn finish(
-        self,
-        id: StoreId,
-        version: Version,
-        keeps_journal: bool,
-        stamp: &str,
-    ) -> Result<Replaced, OpenError> {
+    /// Carries out a batch on what was taken over so far, which is at a version; says at which it is then. `None` when an
+    /// expectation does not hold.
+    pub fn commit(&self, batch: Batch, at: Version) -> Result<Option<Version>, StoreError> {
+        batch.check_limits()?;
+        let to = Version(at.0 + 1);
+        let Some(effects) = effects(batch, |key| stored(&self.db, key))? else { return Ok(None) };
+        let changes: Vec<Change> =
+            effects.writes.into_iter().map(|(key, value)| Change { key, value, version: to }).collect();
+        apply(&self.db, &changes, to).map_err(|error| StoreError::Unavailable(error.to_string()))?;
+        Ok(Some(to))
+    }
+
+    /// Makes the store durable and puts it in the place of the old one, at a version. `goes_on` is the id of the store
+    /// whose journal is there and goes on; without it the store gets an id and a journal of its own, beginning there.
+    /// `stamp` names what was there before.
+    pub fn finish(self, goes_on: Option<StoreId>, version: Version, stamp: &str) -> Result<Replaced, OpenError> {
         let building = self.data_dir.join(BUILDING);
+        let id = match goes_on {
+            Some(id) => id,
+            None => new_id().map_err(|reason| self.failed(reason))?,
+        };
         let mut batch = ::sled::Batch::default();
         batch.insert(ID_KEY, &id);
         batch.insert(VERSION_KEY, &version.0.to_be_bytes());
@@ -99,28 +112,86 @@ impl Rebuild {
         drop(db);
         data.sync_all().map_err(&io)?;
         finish_creation(&building).map_err(&io)?;
-
-        let aside = |name: &str| -> Result<Option<PathBuf>, OpenError> {
-            let from = data_dir.join(name);
-            if !from.try_exists().map_err(&io)? {
-                return Ok(None);
-            }
-            let to = free_name(&data_dir, &format!("{name}.before-{stamp}"))?;
-            fs::rename(from, &to).map_err(&io)?;
-            Ok(Some(to))
-        };
-        // Without a store beside its journal nothing opens until this is done again.
-        let mut replaced = Replaced { store: aside(STORE_DIRECTORY)?, journal: None };
-        if !keeps_journal {
-            replaced.journal = aside(JOURNAL_DIRECTORY)?;
-            Journal::open(&data_dir.join(JOURNAL_DIRECTORY), id)?.begin(version).map_err(&io)?;
-        }
-        fs::rename(&building, data_dir.join(STORE_DIRECTORY)).map_err(&io)?;
-        sync_directories(&data_dir).map_err(&io)?;
-        Ok(replaced)
+        // From here on whoever opens the store ends what is interrupted.
+        let store = move_aside(&data_dir, STORE_DIRECTORY, stamp)?;
+        let journal = put_in_place(&data_dir, id, version, stamp)?;
+        Ok(Replaced { store, journal })
     }
 
     fn failed(&self, reason: String) -> OpenError {
         OpenError::Io { directory: self.data_dir.join(BUILDING), reason }
     }
+}
+
+/// Ends what a rebuild was killed in: one whose store is whole takes the place that the old one has left, any other goes.
+/// The caller holds the lock of the data directory.
+pub fn end_interrupted(data_dir: &Path, cache_mib: u64) -> Result<(), OpenError> {
+    let building = data_dir.join(BUILDING);
+    let io = OpenError::io(&building);
+    if !building.try_exists().map_err(&io)? {
+        return Ok(());
+    }
+    let is_whole = building.join(MARKER).try_exists().map_err(&io)?;
+    if !is_whole || data_dir.join(STORE_DIRECTORY).try_exists().map_err(&io)? {
+        return fs::remove_dir_all(&building).map_err(io);
+    }
+    tracing::warn!("the store was being made anew when the program was killed; the new one takes its place now");
+    let db = open_sled(&building, cache_mib, LOCK_PATIENCE)?;
+    let (id, version) = id_and_version(&db, &building)?;
+    drop(db);
+    let stamp = replaced_before(data_dir).map_err(io)?;
+    put_in_place(data_dir, id, version, &stamp).map(drop)
+}
+
+/// Puts a store that was built where the old one was, beside the journal of the same id. Another journal is moved aside,
+/// and says where to.
+fn put_in_place(data_dir: &Path, id: StoreId, version: Version, stamp: &str) -> Result<Option<PathBuf>, OpenError> {
+    let building = data_dir.join(BUILDING);
+    let io = OpenError::io(&building);
+    let journal = data_dir.join(JOURNAL_DIRECTORY);
+    // One that is damaged at its head is nobody's.
+    let replaced = if journal::store_id(&journal).unwrap_or_default() == Some(id) {
+        None
+    } else {
+        let replaced = move_aside(data_dir, JOURNAL_DIRECTORY, stamp)?;
+        Journal::open(&journal, id)?.begin(version).map_err(&io)?;
+        replaced
+    };
+    fs::rename(&building, data_dir.join(STORE_DIRECTORY)).map_err(&io)?;
+    sync_directories(data_dir).map_err(&io)?;
+    Ok(replaced)
+}
+
+fn move_aside(data_dir: &Path, name: &str, stamp: &str) -> Result<Option<PathBuf>, OpenError> {
+    let (from, io) = (data_dir.join(name), OpenError::io(data_dir));
+    if !from.try_exists().map_err(&io)? {
+        return Ok(None);
+    }
+    let to = free_name(data_dir, &format!("{name}{BEFORE}{stamp}"))?;
+    fs::rename(from, &to).map_err(&io)?;
+    Ok(Some(to))
+}
+
+/// Stores and journals that were replaced and are still there, by name.
+pub fn replaced(data_dir: &Path) -> io::Result<Vec<PathBuf>> {
+    let prefixes = [STORE_DIRECTORY, JOURNAL_DIRECTORY].map(|name| format!("{name}{BEFORE}"));
+    let is_one = |name: &str| prefixes.iter().any(|prefix| name.starts_with(prefix));
+    let mut paths = files(data_dir, is_one)?;
+    paths.sort();
+    Ok(paths)
+}
+
+/// The stamp of the store that was moved aside last.
+fn replaced_before(data_dir: &Path) -> io::Result<String> {
+    let prefix = format!("{STORE_DIRECTORY}{BEFORE}");
+    let names = replaced(data_dir)?.into_iter().filter_map(|path| path.file_name()?.to_str().map(str::to_owned));
+    let stamp = names.filter_map(|name| name.strip_prefix(&prefix).map(str::to_owned)).max();
+    Ok(stamp.unwrap_or_else(|| "interrupted".to_owned()))
+}
+
+fn id_and_version(db: &Db, directory: &Path) -> Result<(StoreId, Version), OpenError> {
+    let damaged = |error: StoreError| OpenError::Damaged { directory: directory.into(), reason: error.to_string() };
+    let missing = || OpenError::Missing { directory: directory.into() };
+    let id = stored_id(db).map_err(damaged)?.ok_or_else(missing)?;
+    Ok((id, stored_version(db).map_err(damaged)?.ok_or_else(missing)?))
 }

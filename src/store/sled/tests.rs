@@ -5,8 +5,8 @@ use std::fs;
 use futures_util::StreamExt;
 use futures_util::future::join_all;
 
-use super::super::contract;
 use super::super::queue::{GROUP_REQUESTS_MAX, QUEUE_REQUESTS_MAX};
+use super::super::{Expect, contract};
 use super::entries::decode;
 use super::opening::{DATA_FILE, MARKER, MARKER_TEXT, MARKER_UNFINISHED, is_file_of_sled, open_sled, remove_files};
 use super::*;
@@ -238,6 +238,67 @@ async fn a_creation_that_did_not_finish_starts_over() {
     fs::create_dir(files.join("blobs")).unwrap();
     fs::write(files.join(DATA_FILE), "torn").unwrap();
     put(&open(directory.path()), "k", "").await;
+}
+
+/// What a rebuild is killed in while stores change places, whoever opens the store next ends.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_of_stores_that_was_interrupted_is_ended() {
+    for own_journal in [true, false] {
+        for killed_before in ["the journal moved aside", "another began", "the new store was in place"] {
+            let directory = tempfile::tempdir().unwrap();
+            let data_dir = directory.path();
+            filled(data_dir).await;
+            let rebuild = Rebuild::begin(data_dir, 8).unwrap();
+            let (id, version) = rebuild.copy(8, |_| ()).unwrap();
+            let batch = Batch::default().expect("new", Expect::Absent).put("new", "1").add("n", 7);
+            let version = rebuild.commit(batch, version).unwrap().unwrap();
+            assert_eq!(
+                rebuild.commit(Batch::default().expect("new", Expect::Absent).put("new", ""), version),
+                Ok(None)
+            );
+            let replaced = rebuild.finish((!own_journal).then_some(id), version, "cut").unwrap();
+            assert_eq!(super::replaced(data_dir).unwrap().len(), 1 + usize::from(own_journal));
+            fs::rename(data_dir.join(STORE_DIRECTORY), data_dir.join("store.building")).unwrap();
+            if let (Some(journal), false) = (&replaced.journal, killed_before == "the new store was in place") {
+                fs::remove_dir_all(data_dir.join(JOURNAL_DIRECTORY)).unwrap();
+                if killed_before == "the journal moved aside" {
+                    fs::rename(journal, data_dir.join(JOURNAL_DIRECTORY)).unwrap();
+                }
+            }
+            let store = open(data_dir);
+            let new = store.get(b"new").await.unwrap().unwrap();
+            assert_eq!((new.version, store.version()), (version, version), "{killed_before}");
+            assert!(store.get(b"k7").await.unwrap().is_some());
+            assert_eq!(store.id() == id, !own_journal);
+            let last = put(&store, "k7", "last").await;
+            store.close().await;
+            let (_, end) = super::super::journal::extent(&data_dir.join(JOURNAL_DIRECTORY)).unwrap();
+            assert_eq!(end, last);
+            let aside = super::replaced(data_dir).unwrap();
+            let names: Vec<_> = aside.iter().map(|path| path.file_name().unwrap().to_str().unwrap()).collect();
+            let expected = ["journal.before-cut", "store.before-cut"];
+            assert_eq!(names, expected[usize::from(!own_journal)..], "{killed_before}");
+        }
+    }
+}
+
+/// A store that was not built to its end, or that another one has outlived, never takes a place.
+#[tokio::test]
+async fn what_is_left_of_a_rebuild_goes() {
+    let directory = tempfile::tempdir().unwrap();
+    filled(directory.path()).await;
+    for name in [MARKER_UNFINISHED, MARKER] {
+        let building = directory.path().join("store.building");
+        fs::create_dir(&building).unwrap();
+        fs::write(building.join(name), MARKER_TEXT).unwrap();
+        let store = open(directory.path());
+        assert!(store.get(b"k7").await.unwrap().is_some());
+        store.close().await;
+        assert!(!building.exists(), "{name}");
+    }
+    fs::create_dir(directory.path().join("store.building")).unwrap();
+    fs::remove_dir_all(directory.path().join(STORE_DIRECTORY)).unwrap();
+    assert!(matches!(open_error(directory.path()), OpenError::Missing { .. }));
 }
 
 #[tokio::test]
