@@ -27,6 +27,7 @@ pub struct Config {
     pub server: Server,
     pub store: Store,
     pub backup: Backup,
+    pub audit: Audit,
     pub email: Email,
     pub password: Password,
     pub two_factor: TwoFactor,
@@ -136,6 +137,13 @@ pub struct Backup {
     pub keep: usize,
     /// Empty: `<data_dir>/backups`.
     pub dir: PathBuf,
+}
+
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Audit {
+    /// How long entries of the trail stay; 0: for ever.
+    pub keep_days: u32,
 }
 
 #[derive(Clone, Debug, Deserialize, Serialize)]

@@ -3,6 +3,7 @@
 use crate::app::accounts::{CreateUser, SetUser, SetUserActive};
 use crate::app::approvals::{ApproveAct, ListApprovals, RefuseAct};
 use crate::app::audit::{ExportAudit, ListAudit, ReadStatus};
+use crate::app::checkpoints::{ReadCheckpoints, TakeCheckpoint};
 use crate::app::demand::DemandReEnrolment;
 use crate::app::directory::{CountUsers, FindUsers, InspectUser};
 use crate::app::email::{CancelEmailChangeOf, ResendVerification};
@@ -61,6 +62,7 @@ operations! {
     ListJobs,
     ListSessionsOf,
     LookUpRequest,
+    ReadCheckpoints,
     ReadDraft,
     ReadJob,
     ReadOverview,
@@ -81,6 +83,7 @@ operations! {
     StartEnrolment,
     StartJob,
     SteerJob,
+    TakeCheckpoint,
     UnlockTwoFactor,
     VerifyStore,
 }

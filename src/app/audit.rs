@@ -12,6 +12,7 @@ use super::permission::Rights;
 use super::views::{AuditRow, UserRef};
 use super::{Context, Identity, Mode, Operation, Permission};
 use crate::domain::audit::{AuditActor, AuditRecord, AuditTarget, Event, JOB, Outcome};
+use crate::domain::checkpoint::Checkpoint;
 use crate::domain::id::UserId;
 use crate::domain::text;
 use crate::domain::time::Timestamp;
@@ -77,6 +78,14 @@ pub struct AuditFilter {
     pub operators_only: bool,
 }
 
+impl AuditFilter {
+    /// Whether it leaves nothing out between the first and the last that it lets through.
+    fn is_of_time_alone(&self) -> bool {
+        let whole = Self { since: self.since, until: self.until, ..Self::default() };
+        *self == whole
+    }
+}
+
 /// The entries that a filter lets through, newest first. Looks at [`LOOKED_AT_MAX`] or so, so a page can hold less than
 /// was asked for, and still have a next.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -106,6 +115,18 @@ impl Operation for ListAudit {
     }
 }
 
+/// A page of the trail, oldest first, with what vouches for it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ExportPage {
+    /// Behind which entry the trail begins, if not with the first; on the first page of a whole trail.
+    pub start: Option<Checkpoint>,
+    pub rows: Vec<AuditRow>,
+    /// Of these entries, where none is left out between them.
+    pub checkpoints: Vec<Checkpoint>,
+    /// Pass as `after` for the next page; `None` at the end.
+    pub next: Option<u64>,
+}
+
 /// The same, oldest first, for export.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ExportAudit {
@@ -119,20 +140,28 @@ pub struct ExportAudit {
 impl Operation for ExportAudit {
     const NAME: &'static str = "export_audit";
     const NEEDS: Permission = Permission::OPERATOR_READ;
-    type Reply = AuditPage;
+    type Reply = ExportPage;
 
     async fn run(self, cx: &Context<'_>) -> Result<Self::Reply> {
         let newest = cx.records().audit_newest().await?;
         let search = cx.search_of(&self.filter).await?;
+        let start = cx.records().audit_start().await?.map(|start| start.value);
         let begin = match self.filter.since {
             Some(since) => {
                 cx.first_number_after(newest, since.plus_seconds(-DISORDER_SECONDS)).await?.saturating_sub(1)
             }
-            None => 0,
+            None => start.as_ref().map_or(0, |start| start.number),
         };
         let after = Some(self.after.max(begin)).filter(|after| *after > 0);
         let (rows, next) = cx.searched(&search, after, self.limit, Order::Ascending).await?;
-        Ok(AuditPage { rows, next, newest })
+        let checkpoints = match (rows.first(), rows.last()) {
+            (Some(first), Some(last)) if self.filter.is_of_time_alone() => {
+                cx.checkpoints_of(first.number..=last.number).await?
+            }
+            _ => Vec::new(),
+        };
+        let start = start.filter(|_| self.after == 0 && self.filter == AuditFilter::default());
+        Ok(ExportPage { start, rows, checkpoints, next })
     }
 }
 
@@ -211,12 +240,21 @@ impl Context<'_> {
         Ok((rows, from))
     }
 
+    /// The checkpoints of the entries with these numbers, which are a page's.
+    async fn checkpoints_of(&self, numbers: std::ops::RangeInclusive<u64>) -> Result<Vec<Checkpoint>> {
+        let from = numbers.start().checked_sub(1);
+        let mut found = self.records().checkpoints(from, ROWS_MAX, Order::Ascending).await?;
+        found.retain(|checkpoint| numbers.contains(&checkpoint.number));
+        Ok(found)
+    }
+
     /// The number of the first entry that was made after a moment, or the one behind the newest.
     async fn first_number_after(&self, newest: u64, at: Timestamp) -> Result<u64> {
-        let (mut low, mut high) = (1, newest + 1);
+        let start = self.records().audit_start().await?.map_or(0, |start| start.value.number);
+        let (mut low, mut high) = (start + 1, newest + 1);
         while low < high {
             let middle = low + (high - low) / 2;
-            // Every number has its entry; one that were missing would end the search early, and hide nothing.
+            // Every number behind the start has its entry; one that were missing would end the search early, and hide nothing.
             match self.records().audit_at(middle).await? {
                 Some(made_at) if made_at <= at => low = middle + 1,
                 _ => high = middle,

@@ -112,6 +112,11 @@ impl App {
     /// The same, but whoever calls goes on holding the lock; there is none where nothing is on disk.
     pub(super) async fn close_store(&self) -> Option<DataLock> {
         self.settle().await;
+        if self.0.mode == Mode::Live
+            && let Err(error) = self.take_checkpoint(clock::now()).await
+        {
+            tracing::warn!(%error, "the audit trail has no checkpoint of this stop");
+        }
         self.0.records.store().close().await;
         let lock = self.0.lock.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
         // Who waits for jobs sees that there will be none.

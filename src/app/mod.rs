@@ -11,6 +11,7 @@ pub mod approvals;
 pub mod audit;
 pub mod authentication;
 pub mod backups;
+pub mod checkpoints;
 pub mod demand;
 pub mod directory;
 pub mod email;
@@ -52,6 +53,7 @@ pub mod signup;
 pub mod sweep;
 pub mod throttle;
 pub mod tokens;
+pub mod trail_file;
 pub mod verify;
 pub mod views;
 
@@ -300,8 +302,8 @@ impl App {
         &self.0.config
     }
 
-    /// The changes of the audit trail as they become durable, as the numbers of the new entries; for live screens. Ends
-    /// when the reader falls behind.
+    /// The new entries of the audit trail as they become durable, by their numbers; for live screens. Ends when the reader
+    /// falls behind.
     pub fn watch_audit(&self) -> futures_util::stream::BoxStream<'static, u64> {
         use futures_util::StreamExt;
         let store = self.0.records.store();
@@ -309,8 +311,8 @@ impl App {
             .watch(crate::records::keys::AUDIT, store.version())
             .take_while(|change| std::future::ready(change.is_ok()))
             .filter_map(|change| {
-                let number = change.ok().and_then(|change| crate::records::keys::parse_trailing_number(&change.key));
-                std::future::ready(number)
+                let new = change.ok().filter(|change| change.value.is_some());
+                std::future::ready(new.and_then(|change| crate::records::keys::parse_trailing_number(&change.key)))
             })
             .boxed()
     }

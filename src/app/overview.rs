@@ -157,7 +157,7 @@ impl App {
 impl Context<'_> {
     /// Whole days before today that say what is usual; 0 while there are too few.
     async fn usual_days(&self) -> Result<u64> {
-        let Some(first) = self.records().audit_at(1).await? else { return Ok(0) };
+        let Some(first) = self.records().audit_begun_at().await? else { return Ok(0) };
         // The first day was not a whole one, and today is not.
         let days = Span::Day.of(self.now).saturating_sub(Span::Day.of(first) + 1).min(USUAL_DAYS);
         Ok(if days < USUAL_DAYS_MIN { 0 } else { days })

@@ -14,6 +14,7 @@ use serde::Serialize;
 
 use super::audit::Note;
 use super::backups::backup_files;
+use super::checkpoints::resealed_audit_key;
 use super::instance::{self, OpenError};
 use super::recovery::{Step, stamp};
 use super::second_factor::{kept_backup_code, open_backup_code, open_totp, seal_totp};
@@ -348,6 +349,10 @@ impl Work {
                 mail.sealed = outbox::resealed(&mail, from, to)?;
                 self.count.mails += 1;
                 Some(codec::encode(key, &mail))
+            }
+            keys::AUDIT_KEY => {
+                let sealed = codec::decode(key, value)?;
+                Some(codec::encode(key, &resealed_audit_key(&sealed, from, to)?))
             }
             keys::TOKEN => {
                 let token: Token = codec::decode(key, value)?;

@@ -33,6 +33,9 @@ impl App {
             if let Err(error) = self.sweep(clock::now()).await {
                 tracing::warn!(%error, "what has expired could not be removed; the next sweep tries again");
             }
+            if let Err(error) = self.keep_trail(clock::now()).await {
+                tracing::error!(%error, "the audit trail could not be seen to; the next sweep tries again");
+            }
             tokio::time::sleep(EVERY).await;
         }
     }

@@ -1,5 +1,6 @@
 //! The use cases on a store in memory, at moments of our choice.
 
+mod checkpoints;
 mod demand;
 mod directory;
 mod jobs;
@@ -17,6 +18,7 @@ use super::accounts::*;
 use super::api_keys::*;
 use super::approvals::*;
 use super::audit::*;
+use super::checkpoints::*;
 use super::demand::*;
 use super::directory::*;
 use super::email::*;
@@ -1174,6 +1176,7 @@ async fn every_operation_is_for_those_it_is_for() {
         LOOKING => [
             ListApiKeysOf, ListApprovals, ListAudit, ExportAudit, LookUpRequest, ReadStatus, FindUsers, CountUsers,
             InspectUser, ExplainCode, ListSessionsOf, ListJobs, ReadDraft, ReadJob, ReadOverview, VerifyStore,
+            ReadCheckpoints, TakeCheckpoint,
         ],
         WRITING => [
             CreateUser, SetUser, SetUserActive, CreateApiKeyFor, SetApiKey, RollApiKeyOf, RevokeApiKey,

@@ -2,18 +2,21 @@
 
 use std::io::{self, BufWriter, Write};
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
 use super::export::create;
-use super::output::{json_line, moment, table};
+use super::output::{json_line, moment, print, table};
 use super::{Failure, Output, when};
 use crate::admin::Link;
 use crate::app::audit::{AuditFilter, AuditPage, ExportAudit, ListAudit};
+use crate::app::checkpoints::TakeCheckpoint;
+use crate::app::trail_file::read_checkpoints;
 use crate::app::views::{AuditRow, UserRef};
 use crate::domain::audit::{AuditActor, Outcome};
+use crate::domain::checkpoint::Checkpoint;
 use crate::domain::text::for_display;
 use crate::domain::time::Timestamp;
 
@@ -33,11 +36,44 @@ Examples:
     #[command(after_help = "\
 Examples:
   doorward audit export audit.jsonl
-  doorward audit export --since 2026-11-01 --until 2026-12-01 > november.jsonl")]
+  doorward audit export --since 2026-11-01 --until 2026-12-01 > november.jsonl
+
+Without a filter but for time, checkpoints stand behind the entries that they name: doorward audit verify FILE checks it all.")]
     Export(Export),
     /// Follow the chain of entries and say where one was changed, removed, moved or put in
-    #[command(after_help = "Example:\n  doorward audit verify")]
-    Verify,
+    #[command(after_help = "\
+Examples:
+  doorward audit verify
+  doorward audit verify --checkpoint /mnt/elsewhere/checkpoints.jsonl
+  doorward audit verify audit.jsonl --checkpoint checkpoints.jsonl
+
+A file is checked by itself, on any machine: neither server nor store nor secret key is needed. The exit code is 1 when
+something is wrong.")]
+    Verify(Verify),
+    /// Sign what the newest entry is, and print that with the public key, to be kept elsewhere
+    #[command(after_help = "\
+Examples:
+  doorward audit checkpoint >> /mnt/elsewhere/checkpoints.jsonl
+  doorward audit checkpoint | ssh vault 'cat >> checkpoints.jsonl'
+
+The server signs checkpoints by itself, each day and when it stops. One that lies where nobody can change it shows what the
+trail was, whatever becomes of the store: doorward audit verify --checkpoint FILE")]
+    Checkpoint(TakeOne),
+}
+
+#[derive(Debug, Args)]
+pub struct Verify {
+    /// What `audit export` wrote, without a filter but for time [default: the trail in the store]
+    file: Option<PathBuf>,
+    /// Checkpoints that were kept elsewhere, one on a line, with which the trail has to agree
+    #[arg(long, value_name = "FILE")]
+    checkpoint: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct TakeOne {
+    /// File to write, which must not exist [default: standard output]
+    file: Option<PathBuf>,
 }
 
 /// Which entries.
@@ -107,8 +143,52 @@ impl Command {
         match self {
             Self::List(list) => list.run(link, output).await,
             Self::Export(export) => export.run(link, output).await,
-            Self::Verify => super::verify::audit(link, output).await,
+            Self::Verify(verify) => verify.run(link, output).await,
+            Self::Checkpoint(take) => take.run(link, output).await,
         }
+    }
+}
+
+impl Verify {
+    /// What is checked without the operations.
+    pub(super) fn file(&self) -> Option<&Path> {
+        self.file.as_deref()
+    }
+
+    async fn run(self, link: &Link, output: Output) -> Result<(), Failure> {
+        super::verify::audit(link, output, &self.kept()?).await
+    }
+
+    /// Checks an export by itself.
+    pub(super) fn run_on(&self, file: &Path, output: Output) -> Result<(), Failure> {
+        super::verify::exported(file, self.kept()?, output)
+    }
+
+    fn kept(&self) -> Result<Vec<Checkpoint>, Failure> {
+        let Some(path) = &self.checkpoint else { return Ok(Vec::new()) };
+        let shown = for_display(&path.display().to_string());
+        let text = std::fs::read_to_string(path).map_err(Failure::io(format!("cannot read {shown}")))?;
+        match read_checkpoints(&text) {
+            Ok(kept) if kept.is_empty() => Err(Failure::Failed(format!("there is no checkpoint in {shown}"))),
+            Ok(kept) => Ok(kept),
+            Err(line) => Err(Failure::Failed(format!("line {line} of {shown} is no checkpoint, or was changed"))),
+        }
+    }
+}
+
+impl TakeOne {
+    async fn run(self, link: &Link, output: Output) -> Result<(), Failure> {
+        let taken = link.call(TakeCheckpoint {}).await?;
+        let Some(checkpoint) = taken else {
+            return Err(Failure::Failed("there is no entry yet that a checkpoint could name".to_owned()));
+        };
+        let text = json_line(&checkpoint)?;
+        let Some(path) = self.file else { return print(&text) };
+        let failed = format!("cannot write {}", path.display());
+        let written = create(&path).and_then(|mut file| writeln!(file, "{text}").and_then(|()| file.sync_all()));
+        written.map_err(Failure::io(failed))?;
+        let shown = for_display(&path.display().to_string());
+        output.answer(&checkpoint, || format!("wrote the checkpoint of entry {} to {shown}", checkpoint.number))
     }
 }
 
@@ -135,15 +215,24 @@ impl Export {
     }
 }
 
-/// Writes the entries, one on a line; answers how many there are.
+/// Writes the entries, one on a line, and what vouches for them; answers how many there are.
 async fn export(link: &Link, filter: AuditFilter, to: impl Write, failed: &str) -> Result<usize, Failure> {
     let mut to = BufWriter::new(to);
     let io = |error| Failure::io(failed.to_owned())(error);
+    // So that the last of them is vouched for.
+    link.call(TakeCheckpoint {}).await?;
     let (mut entries, mut after) = (0, Some(0));
     while let Some(number) = after {
         let page = link.call(ExportAudit { filter: filter.clone(), after: number, limit: ROWS_AT_ONCE_MAX }).await?;
+        if let Some(start) = &page.start {
+            writeln!(to, "{}", json_line(start)?).map_err(io)?;
+        }
+        let mut checkpoints = page.checkpoints.iter().peekable();
         for row in &page.rows {
             writeln!(to, "{}", json_line(row)?).map_err(io)?;
+            if let Some(checkpoint) = checkpoints.next_if(|checkpoint| checkpoint.number == row.number) {
+                writeln!(to, "{}", json_line(checkpoint)?).map_err(io)?;
+            }
         }
         entries += page.rows.len();
         after = page.next;

@@ -221,6 +221,11 @@ impl Operate {
     /// Runs the command through the server or, when none runs, in the store itself.
     pub fn run(self, global: &Global, config: Config, output: Output) -> Result<(), Failure> {
         logging::start_for_command(global)?;
+        if let Self::Audit(audit::Command::Verify(verify)) = &self
+            && let Some(file) = verify.file()
+        {
+            return verify.run_on(file, output);
+        }
         let config = Arc::new(config);
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::runtime)?;
         runtime.block_on(async {

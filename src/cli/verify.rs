@@ -1,6 +1,8 @@
 //! `doorward verify`: checks the store, live or stopped, and mends what follows from the users' records.
 
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde::Serialize;
@@ -8,11 +10,17 @@ use serde::Serialize;
 use super::progress::Progress;
 use super::{Failure, Output};
 use crate::admin::Link;
-use crate::app::verify::{Problem, RepairStore, VerifyStore};
-use crate::domain::text::for_display;
+use crate::app::audit::{AuditFilter, ListAudit};
+use crate::app::checkpoints::{Checkpoints, ReadCheckpoints};
+use crate::app::trail_file::{TrailFile, Verdict};
+use crate::app::verify::{Problem, ProblemKind, RepairStore, VerifyStore};
+use crate::domain::checkpoint::Checkpoint;
+use crate::domain::text::{self, for_display};
 
 /// Problems that are told one by one.
 const SHOWN_MAX: usize = 50;
+/// Bytes of a line of an export: more than any entry takes.
+const LINE_BYTES_MAX: u64 = 1024 * 1024;
 
 #[derive(Debug, Args)]
 pub struct Arguments {
@@ -40,9 +48,60 @@ impl Arguments {
     }
 }
 
-/// Checks the audit trail alone.
-pub(super) async fn audit(link: &Link, output: Output) -> Result<(), Failure> {
-    check(link, output, false, true).await?.tell(output, false)
+/// Checks the audit trail alone, and whether it agrees with checkpoints that were kept elsewhere.
+pub(super) async fn audit(link: &Link, output: Output, kept: &[Checkpoint]) -> Result<(), Failure> {
+    let mut report = check(link, output, false, true).await?;
+    if !kept.is_empty() {
+        let known = link.call(ReadCheckpoints {}).await?;
+        for kept in kept {
+            compare(link, kept, &known, &mut report).await?;
+        }
+    }
+    report.tell(output, false)
+}
+
+async fn compare(link: &Link, kept: &Checkpoint, known: &Checkpoints, report: &mut Report) -> Result<(), Failure> {
+    let number = kept.number;
+    if known.public_key != Some(kept.public_key) {
+        report.broken(format!("the kept checkpoint of entry {number} is not signed with the key of this store"));
+    }
+    let entry = ListAudit { filter: AuditFilter::default(), before: Some(number.saturating_add(1)), limit: 1 };
+    let entry = link.call(entry).await?.rows.pop().filter(|row| row.number == number);
+    let hash = text::hex(&kept.hash);
+    match (entry, &known.start) {
+        (Some(entry), _) if entry.hash == hash => {}
+        (None, Some(start)) if start.number == number && start.hash == kept.hash => {}
+        (None, Some(start)) if number < start.number => report.notes.push(format!(
+            "entry {number} was removed for its age, as all up to {}: its kept checkpoint vouches for nothing any more",
+            start.number
+        )),
+        (None, _) => report.broken(format!("entry {number} of a kept checkpoint is missing")),
+        (Some(_), _) => report
+            .broken(format!("entry {number} is not the one of its kept checkpoint: it, or one before, was changed")),
+    }
+    Ok(())
+}
+
+/// Checks an exported trail by itself.
+pub(super) fn exported(file: &Path, kept: Vec<Checkpoint>, output: Output) -> Result<(), Failure> {
+    let shown = for_display(&file.display().to_string());
+    let failed = || Failure::io(format!("cannot read {shown}"));
+    let mut reader = BufReader::new(File::open(file).map_err(failed())?);
+    let mut trail = TrailFile::new(kept);
+    for number in 1.. {
+        let mut line = Vec::new();
+        let read = reader.by_ref().take(LINE_BYTES_MAX).read_until(b'\n', &mut line).map_err(failed())?;
+        if read == 0 {
+            break;
+        }
+        trail.take(number, &String::from_utf8_lossy(&line));
+    }
+    let Verdict { entries, problems, notes } = trail.end();
+    let mut report = Report { looked_at: entries, notes, ..Report::default() };
+    for problem in problems {
+        report.broken(problem);
+    }
+    report.tell(output, false)
 }
 
 /// Asks page by page.
@@ -69,12 +128,16 @@ async fn check(link: &Link, output: Output, repairs: bool, only_audit: bool) -> 
 }
 
 impl Report {
+    fn broken(&mut self, detail: String) {
+        self.problems.push(Problem { kind: ProblemKind::BrokenChain, detail, is_repaired: false });
+    }
+
     fn tell(&self, output: Output, repairs: bool) -> Result<(), Failure> {
         output.answer(self, || self.text(repairs))?;
         match self.problems.len() - self.repaired {
             0 => Ok(()),
-            1 => Err(Failure::Failed("the store has a problem".to_owned())),
-            many => Err(Failure::Failed(format!("the store has {many} problems"))),
+            1 => Err(Failure::Failed("there is a problem".to_owned())),
+            many => Err(Failure::Failed(format!("there are {many} problems"))),
         }
     }
 

@@ -191,6 +191,10 @@ fn ranges(config: &Config) -> Problem {
         .into_iter()
         .find_map(|(key, value, range)| within(key, value, range))
         .or_else(|| within("login.account_failures_max", login.account_failures_max.into(), 1..=100_000))
+        .or_else(|| match config.audit.keep_days {
+            0 => None,
+            days => within("audit.keep_days", days.into(), 30..=36_500),
+        })
         .or_else(|| within("admin.job_mails_per_second", config.admin.job_mails_per_second.into(), 1..=1_000))
 }
 
@@ -302,6 +306,7 @@ mod tests {
             ("server.max_body_bytes", "10"),
             ("server.tls.cert_file", "cert.pem"),
             ("server.tls.key_file", "key.pem"),
+            ("audit.keep_days", "29"),
             ("email.from", "Doorward"),
             ("email.from", "Ada, Bob <a@example.com>"),
             ("email.from", "'Ada (x) <a@example.com>'"),
@@ -334,6 +339,7 @@ mod tests {
             ("server.public_url", "https://example.com/id"),
             ("server.trusted_proxies", "['10.0.0.0/8', 'fd00::/8', '192.0.2.1']"),
             ("server.cors_origins", "['https://app.example.com', 'http://localhost:3000']"),
+            ("audit.keep_days", "30"),
             ("email.from", "ops@example.com"),
             ("email.from", "<ops@example.com>"),
             ("email.from", "'\"Doe, Jane\" <jane@example.com>'"),

@@ -81,6 +81,7 @@ events! {
     StoreRepaired = "store.repaired",
     StoreBackedUp = "store.backed_up",
     StoreRekeyed = "store.rekeyed",
+    AuditShortened = "audit.shortened",
     JobStarted = "job.started",
     JobPaused = "job.paused",
     JobResumed = "job.resumed",
@@ -117,6 +118,12 @@ impl AuditRecord {
     pub fn is_by_hand(&self) -> bool {
         matches!(self.actor, AuditActor::Operator { .. })
             && (self.target.is_none() || self.details.iter().all(|(name, _)| name != JOB))
+    }
+
+    /// The number of the job within which it was done, or which it is about.
+    #[must_use]
+    pub fn job(&self) -> Option<u64> {
+        self.details.iter().find(|(name, _)| name == JOB)?.1.parse().ok()
     }
 
     /// The address of whom it is about: a user, or somebody who has no account (an invite, a login to no account).

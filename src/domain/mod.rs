@@ -5,6 +5,7 @@ pub mod approval;
 pub mod audit;
 pub mod backoff;
 pub mod backup_code;
+pub mod checkpoint;
 pub mod django;
 pub mod dump;
 pub mod email;

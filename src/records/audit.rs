@@ -1,12 +1,17 @@
 //! The audit trail: entries of a hash-chained log (`store::Batch::append`) with an index for each user.
 
+use std::collections::BTreeMap;
+
 use super::codec::{self, Decode, Encode};
 use super::{Records, Result, cursor, days, keys};
 use crate::domain::audit::{AuditActor, AuditRecord, AuditTarget, Event, Outcome};
 use crate::domain::id::UserId;
 use crate::domain::job::JobId;
 use crate::domain::time::Timestamp;
-use crate::store::{Batch, LogEntry, Order, log_head_key};
+use crate::store::{BATCH_OPERATIONS_MAX, Batch, LogEntry, Order, log_head_key};
+
+/// Entries removed in one batch: each has three indexes at most, and a job's.
+const REMOVED_PER_BATCH: usize = BATCH_OPERATIONS_MAX / 5;
 
 /// An entry with its place in the chain.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,6 +62,11 @@ impl Records {
         entries.into_iter().flatten().map(|entry| decode(&entry.key, &entry.value)).collect()
     }
 
+    /// When the oldest entry was made; `None` when there is none.
+    pub async fn audit_begun_at(&self) -> Result<Option<Timestamp>> {
+        Ok(self.audit(None, None, 1, Order::Ascending).await?.pop().map(|entry| entry.record.at))
+    }
+
     /// When the entry of this number was made (1 is the first); `None` when there is none.
     pub async fn audit_at(&self, number: u64) -> Result<Option<Timestamp>> {
         let Some(entry) = self.store.get(&keys::audit(number)).await? else { return Ok(None) };
@@ -65,11 +75,56 @@ impl Records {
 
     /// The number of the newest entry; 0 when there is none.
     pub async fn audit_newest(&self) -> Result<u64> {
-        let key = log_head_key(keys::AUDIT);
-        let Some(head) = self.store.get(&key).await? else { return Ok(0) };
-        let number = head.value.first_chunk::<8>().ok_or_else(|| codec::corrupt(&key, "too short"))?;
-        Ok(u64::from_be_bytes(*number))
+        Ok(self.audit_end().await?.map_or(0, |(number, _)| number))
     }
+
+    /// Number and hash of the newest entry.
+    pub async fn audit_end(&self) -> Result<Option<(u64, [u8; 32])>> {
+        let key = log_head_key(keys::AUDIT);
+        let Some(head) = self.store.get(&key).await? else { return Ok(None) };
+        let end = head.value.split_first_chunk::<8>().and_then(|(number, hash)| Some((number, hash.try_into().ok()?)));
+        let (number, hash) = end.ok_or_else(|| codec::corrupt(&key, "not the end of a log"))?;
+        Ok(Some((u64::from_be_bytes(*number), hash)))
+    }
+
+    /// The next batch that removes entries up to this number, from the front, each with its places in the indexes; and
+    /// when there are none left, their checkpoints. `None` when nothing of them is left.
+    pub async fn removal_of_audit(&self, up_to: u64) -> Result<Option<Batch>> {
+        let page = self.scan(keys::AUDIT, REMOVED_PER_BATCH).await?;
+        let numbered = page.entries.iter().map_while(|entry| Some((keys::parse_trailing_number(&entry.key)?, entry)));
+        let mut batch = Batch::default();
+        let mut of_jobs: BTreeMap<u64, (usize, u64)> = BTreeMap::new();
+        for (number, entry) in numbered.take_while(|(number, _)| *number <= up_to) {
+            let record = decode(&entry.key, &entry.value)?.record;
+            for (key, _) in index_keys(&record, number) {
+                batch = batch.delete(key);
+            }
+            if let Some(job) = record.job() {
+                let (count, last) = of_jobs.entry(job).or_default();
+                (*count, *last) = (*count + 1, number);
+            }
+            batch = batch.delete(entry.key.clone());
+        }
+        for (job, (count, last)) in of_jobs {
+            // A job sees to its users one after the other, so its oldest entries are at the front of its index.
+            for entry in self.scan(&keys::job_audit_prefix(JobId(job)), count).await?.entries {
+                if keys::parse_trailing_number(&entry.key).is_some_and(|number| number <= last) {
+                    batch = batch.delete(entry.key);
+                }
+            }
+        }
+        if batch.writes.is_empty() {
+            self.removal_of_checkpoints(up_to, REMOVED_PER_BATCH).await
+        } else {
+            Ok(Some(batch))
+        }
+    }
+}
+
+/// Whether this is the hash of an entry that says so, at this place of the chain.
+pub fn is_hash_of(entry: &ChainedAudit) -> bool {
+    let payload = codec::encode(keys::AUDIT, &entry.record);
+    LogEntry { sequence: entry.number, previous: entry.previous, payload }.hash() == entry.hash
 }
 
 /// Adds an entry to a batch, in the index of the user it is about, in that of what operators did and, within a job, in

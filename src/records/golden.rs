@@ -13,11 +13,12 @@ use uuid::Uuid;
 
 use super::codec::{Record, decode, encode};
 use super::days::Adoption;
-use super::{FrozenUsers, OutboxRecord, Reminder};
+use super::{AuditKey, FrozenUsers, OutboxRecord, Reminder};
 use crate::domain::api_key::ApiKey;
 use crate::domain::approval::{Act, Approval};
 use crate::domain::audit::{AuditActor, AuditRecord, AuditTarget, Event, Outcome};
 use crate::domain::backoff::{Failures, LoginFailures};
+use crate::domain::checkpoint::{SEED_BYTES, SigningKey, Statement};
 use crate::domain::email::EmailAddress;
 use crate::domain::id::{InviteId, MembershipId, OrganizationId, SessionId, UserId};
 use crate::domain::job::{AskedBy, Job, JobId, JobKind, JobState, Outcome as JobOutcome, Skip};
@@ -201,6 +202,14 @@ fn audit(actor: AuditActor) -> AuditRecord {
         verified_by: Some("call-back".to_owned()),
         details: vec![("totp_removed".to_owned(), "true".to_owned()), ("sessions_ended".to_owned(), "2".to_owned())],
     }
+}
+
+#[test]
+fn what_vouches_for_the_trail() {
+    check("audit_key", &AuditKey(Sealed(vec![1, 2, 3, 4])));
+    let key = SigningKey::from_seed(&[7; SEED_BYTES]).unwrap();
+    check("checkpoint", &key.sign(Statement::Checkpoint, 300, [3; 32], at(0)).unwrap());
+    check("audit_start", &key.sign(Statement::Start, 70_000, [4; 32], at(1)).unwrap());
 }
 
 #[test]

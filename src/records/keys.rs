@@ -48,6 +48,11 @@ pub const AUDIT: &[u8] = b"audit/";
 pub const OPERATOR_AUDIT: &[u8] = b"operator_audit/";
 /// Index of the audit log: the same, by the request's id.
 pub const REQUEST_AUDIT: &[u8] = b"request_audit/";
+/// The key that signs checkpoints of the trail; nothing lies below.
+pub const AUDIT_KEY: &[u8] = b"audit_key/";
+pub const AUDIT_CHECKPOINT: &[u8] = b"audit_checkpoint/";
+/// Where the trail begins; nothing lies below.
+pub const AUDIT_START: &[u8] = b"audit_start/";
 pub const USER_MAIL: &[u8] = b"user_mail/";
 pub const APPROVAL: &[u8] = b"approval/";
 pub const JOB: &[u8] = b"job/";
@@ -598,6 +603,11 @@ pub fn audit(number: u64) -> Vec<u8> {
     join(&[AUDIT, &number.to_be_bytes()])
 }
 
+/// The checkpoint that names the entry of this number.
+pub fn audit_checkpoint(number: u64) -> Vec<u8> {
+    join(&[AUDIT_CHECKPOINT, &number.to_be_bytes()])
+}
+
 /// What an operator's request did, by its id.
 pub fn request_audit_prefix(request_id: &str) -> Vec<u8> {
     join(&[REQUEST_AUDIT, &sha256(request_id.as_bytes())])
@@ -611,7 +621,7 @@ pub fn user_audit(user: UserId, number: u64) -> Vec<u8> {
     join(&[&user_audit_prefix(user), &number.to_be_bytes()])
 }
 
-/// The number at the end of a key of [`audit`], its indexes, [`organization_team`], [`tally`] or [`adoption`].
+/// The number at the end of a key of [`audit`], its indexes, [`audit_checkpoint`], [`organization_team`], [`tally`] or [`adoption`].
 pub fn parse_trailing_number(key: &[u8]) -> Option<u64> {
     key.split_last_chunk::<8>().map(|(_, bytes)| u64::from_be_bytes(*bytes))
 }

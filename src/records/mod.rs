@@ -8,6 +8,7 @@ pub mod keys;
 
 mod approvals;
 mod audit;
+mod checkpoints;
 pub mod days;
 mod expiry;
 mod invites;
@@ -36,7 +37,8 @@ use crate::domain::id::UserId;
 use crate::store::{Batch, Cursor, Entry, Order, Page, Store, StoreError, Version, decode_counter};
 
 pub use approvals::{put_approval, remove_approval};
-pub use audit::{ChainedAudit, append_audit};
+pub use audit::{ChainedAudit, append_audit, is_hash_of};
+pub use checkpoints::{AuditKey, put_audit_key, put_audit_start, put_checkpoint};
 pub use invites::{put_invite, remove_invite};
 pub use jobs::{
     FROZEN_PER_PAGE, FrozenUsers, Reminder, put_job, put_job_results, put_job_users, put_reminder, remove_job,

@@ -11,6 +11,7 @@ use crate::domain::api_key::ApiKey;
 use crate::domain::approval::Approval;
 use crate::domain::audit::{AuditRecord, JOB};
 use crate::domain::backoff::LoginFailures;
+use crate::domain::checkpoint::Checkpoint;
 use crate::domain::id::{InviteId, OrganizationId, UserId};
 use crate::domain::job::{Job, JobId, JobState, Outcome, REMINDED_SECONDS};
 use crate::domain::mail::MailNote;
@@ -108,7 +109,10 @@ pub fn tie(entry: &Entry) -> Tie {
         | keys::JOB_RESULT
         | keys::REMINDER
         | keys::ADOPTION
-        | keys::AUDIT => return Tie::Record,
+        | keys::AUDIT
+        | keys::AUDIT_KEY
+        | keys::AUDIT_CHECKPOINT
+        | keys::AUDIT_START => return Tie::Record,
         _ => return Tie::Nothing,
     })
 }
@@ -183,6 +187,8 @@ impl Records {
             keys::JOB_RESULT => read::<Outcome>(record).map(|_| Vec::new())?,
             keys::REMINDER => vec![note(read::<Reminder>(record)?.at.plus_seconds(REMINDED_SECONDS))],
             keys::ADOPTION => read::<super::days::Adoption>(record).map(|_| Vec::new())?,
+            keys::AUDIT_KEY => read::<super::AuditKey>(record).map(|_| Vec::new())?,
+            keys::AUDIT_CHECKPOINT | keys::AUDIT_START => read::<Checkpoint>(record).map(|_| Vec::new())?,
             _ => return Err(codec::corrupt(key, "no record of a kind that is known")),
         };
         Ok(Following { entries, besides })

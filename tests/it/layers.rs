@@ -47,6 +47,8 @@ const HOMES: &[(&str, &[&str])] = &[
     ("scrypt", &["domain/foreign_hash.rs"]),
     ("bcrypt", &["domain/foreign_hash.rs"]),
     ("chacha20poly1305", &["domain/"]),
+    // Of rustls, in `http/tls.rs`, it is a part.
+    ("ring::signature", &["domain/checkpoint.rs"]),
     ("lettre", &["mail/"]),
     ("minijinja", &["mail/", "http/pages.rs"]),
     ("clap", &["cli/"]),

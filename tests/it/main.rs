@@ -17,6 +17,7 @@ mod admin;
 mod api_keys;
 mod approvals;
 mod audit;
+mod checkpoints;
 mod cli;
 mod conformance;
 mod console;

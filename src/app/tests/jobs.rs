@@ -12,7 +12,7 @@ fn proof(confirm: u64) -> Proof {
     Proof { verified_by, confirm, ..Proof::of(WHY) }
 }
 
-async fn people(world: &World, count: u32) -> Vec<UserId> {
+pub(super) async fn people(world: &World, count: u32) -> Vec<UserId> {
     let mut ids = Vec::new();
     for number in 0..count {
         ids.push(world.create(&format!("user{number:02}@example.com"), false).await);
@@ -28,7 +28,7 @@ async fn start(world: &World, draft: &JobDraft) -> Result<JobRow> {
     world.run(&operator(), StartJob { id: draft.id.clone(), proof: proof(draft.does) }).await
 }
 
-async fn started(world: &World, kind: JobKind, ids: &[UserId]) -> JobRow {
+pub(super) async fn started(world: &World, kind: JobKind, ids: &[UserId]) -> JobRow {
     let draft = draft(world, kind, ids).await.unwrap();
     start(world, &draft).await.unwrap()
 }
@@ -42,7 +42,7 @@ async fn read(world: &World, id: &str) -> JobDetail {
 }
 
 /// Works until there is nothing to do.
-async fn work(world: &World) {
+pub(super) async fn work(world: &World) {
     while world.app.job_step(&mut Frozen::default(), world.now).await.unwrap() != Went::Idle {}
 }
 

@@ -7,7 +7,7 @@ use crate::domain::id::SessionId;
 use crate::store::log_head_key;
 
 /// Runs a whole check: the problems, and the notes.
-async fn checked(world: &World, repairs: bool) -> (Vec<Problem>, Vec<String>) {
+pub(super) async fn checked(world: &World, repairs: bool) -> (Vec<Problem>, Vec<String>) {
     let (mut problems, mut notes, mut state) = (Vec::new(), Vec::new(), None);
     loop {
         let page: VerifyPage = if repairs {

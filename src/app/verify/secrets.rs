@@ -1,6 +1,7 @@
 //! Whether every sealed secret opens with the secret key that the server has.
 
 use super::{Check, Findings, ProblemKind, shown};
+use crate::app::checkpoints::open_audit_key;
 use crate::app::second_factor::{open_backup_code, open_totp};
 use crate::domain::session::PendingTotp;
 use crate::domain::user::User;
@@ -31,6 +32,7 @@ impl Check<'_> {
                 let user = keys::parse_leading_user(key, keys::PENDING_TOTP);
                 user.is_some_and(|user| open_totp(self.cx.vault(), user, &pending.secret).is_ok())
             }
+            keys::AUDIT_KEY => open_audit_key(self.cx.vault(), &codec::decode(key, value)?).is_ok(),
             keys::OUTBOX | keys::OUTBOX_FAILED => {
                 self.cx.app.opened(&codec::decode::<OutboxRecord>(key, value)?).is_some()
             }

@@ -104,6 +104,7 @@ const fn words(event: Event) -> &'static str {
         Event::StoreRepaired => "indexes repaired",
         Event::StoreBackedUp => "backup taken",
         Event::StoreRekeyed => "secret key changed",
+        Event::AuditShortened => "old entries removed",
         Event::JobStarted => "job started",
         Event::JobPaused => "job paused",
         Event::JobResumed => "job resumed",
