@@ -7,6 +7,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufReader, Write as _};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -18,7 +19,7 @@ use crate::clock;
 use crate::config::{Config, Engine};
 use crate::domain::audit::Event;
 use crate::domain::time::Timestamp;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::records::keys;
 use crate::store::backup::{self, Header};
 pub use crate::store::backup::{BackupError, Reader, Trailer};
@@ -85,9 +86,13 @@ impl App {
         if self.0.config.backup.every_hours == 0 || self.0.config.store.engine == Engine::Memory {
             return std::future::pending().await;
         }
+        let mut lacks = self.lacks_a_backup().await;
         loop {
-            let pause = match self.back_up_if_due().await {
-                Ok(()) => LOOK,
+            let pause = match self.back_up_if_due(lacks).await {
+                Ok(is_made) => {
+                    lacks &= !is_made;
+                    LOOK
+                }
                 Err(reason) => {
                     tracing::error!(reason, "the scheduled backup failed; it is tried again");
                     RETRY
@@ -97,7 +102,17 @@ impl App {
         }
     }
 
-    async fn back_up_if_due(&self) -> std::result::Result<(), String> {
+    /// Whether the journal begins behind what the newest backup holds, as after damage to it: until there is another
+    /// backup, damage to the store itself could not be mended.
+    async fn lacks_a_backup(&self) -> bool {
+        match (self.records().store().journal_begins().await, newest_backup(&self.0.config).await) {
+            (Ok(begins), Ok(backup)) => begins.is_some_and(|begins| begins > backup),
+            _ => true,
+        }
+    }
+
+    /// Says whether it made one.
+    async fn back_up_if_due(&self, is_urgent: bool) -> std::result::Result<bool, String> {
         let config = self.0.config.clone();
         let newest = blocking(move || backup_files(&config).first().and_then(|file| made_at(file))).await?;
         let every_s = i64::from(self.0.config.backup.every_hours) * 3_600;
@@ -105,7 +120,11 @@ impl App {
             Some(newest) => newest.plus_seconds(every_s),
             None => self.0.started_at.plus_seconds(FIRST_S),
         };
-        if clock::now() >= due_at { self.back_up_to_directory().await.map(drop) } else { Ok(()) }
+        let is_due = is_urgent || clock::now() >= due_at;
+        if is_due {
+            self.back_up_to_directory().await?;
+        }
+        Ok(is_due)
     }
 
     /// Makes a backup in the configured directory, reads it back, and lets old ones and what they cover go.
@@ -156,6 +175,16 @@ pub fn backup_files(config: &Config) -> Vec<PathBuf> {
         entries.filter_map(|entry| Some(entry.ok()?.path())).filter(|path| made_at(path).is_some()).collect();
     files.sort_by_key(|path| std::cmp::Reverse(made_at(path)));
     files
+}
+
+/// What the newest scheduled backup holds; nothing when there is none, or when it does not begin as one.
+pub async fn newest_backup(config: &Arc<Config>) -> Result<Version> {
+    let config = Arc::clone(config);
+    let begun = tokio::task::spawn_blocking(move || {
+        let reader = Reader::open(BufReader::new(File::open(backup_files(&config).first()?).ok()?)).ok()?;
+        Some(Version(reader.header().begun))
+    });
+    Ok(begun.await.map_err(|error| Error::internal(error.to_string()))?.unwrap_or_default())
 }
 
 /// `doorward-20261126T130745Z.backup`.

@@ -1,6 +1,6 @@
 //! Checking the store page by page, live or stopped: every record is read and every sealed secret opened, every index
-//! looked at in both directions, what is counted is counted anew, the audit trail followed link by link; and mending what
-//! follows from the records.
+//! looked at in both directions, what is counted is counted anew, the journal read, the audit trail followed link by link;
+//! and mending what follows from the records.
 //!
 //! A page is short, and what it needs to go on travels with the answer, so that nothing waits for a check. Changes that
 //! come meanwhile are no damage: what looks wrong is looked at again until two readings of the record agree.
@@ -8,6 +8,7 @@
 mod chain;
 mod count;
 mod counters;
+mod journal;
 mod secrets;
 mod ties;
 mod users;
@@ -35,6 +36,8 @@ pub enum Part {
     Entries,
     /// The other counters.
     Counters,
+    /// What a damaged store would be brought back from.
+    Journal,
     Audit,
 }
 
@@ -84,6 +87,8 @@ pub enum ProblemKind {
     /// An index entry of nobody.
     Stray,
     WrongCounter,
+    /// The journal cannot be read from its beginning to its end.
+    DamagedJournal,
     BrokenChain,
 }
 
@@ -159,13 +164,15 @@ impl Check<'_> {
             Part::Users => self.users_page(&mut state).await?,
             Part::Entries => self.entries_page(&mut state).await?,
             Part::Counters => self.counters_page(&mut state).await?,
+            Part::Journal => self.journal_page().await?,
             Part::Audit => self.chain_page(&mut state).await?,
         };
         let next = match (findings.is_done, part) {
             (false, part) => Some(part),
             (true, Part::Users) => Some(Part::Entries),
             (true, Part::Entries) => Some(Part::Counters),
-            (true, Part::Counters) => Some(Part::Audit),
+            (true, Part::Counters) => Some(Part::Journal),
+            (true, Part::Journal) => Some(Part::Audit),
             (true, Part::Audit) => None,
         };
         if findings.is_done {

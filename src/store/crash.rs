@@ -88,23 +88,26 @@ fn no_acknowledged_commit_is_lost_by_a_power_cut() {
     }
 }
 
-/// Room that is given back after the disk was full.
-const FILLER_BYTES: usize = 6 * 1024 * 1024;
+/// How many times to fill the disk; 4 if not set.
+const FULL_DISKS: &str = "DOORWARD_FULL_DISKS";
 
-/// `scripts/fault-tests` runs it.
+/// Little room is left on a disk, which is given back after it was full. `scripts/fault-tests` runs it.
 #[test]
 #[ignore = "needs root, loop devices and mkfs.ext4"]
 fn no_acknowledged_commit_is_lost_by_a_full_disk() {
-    let rounds: u32 = std::env::var(POWER_CUTS).map_or(4, |rounds| rounds.parse().unwrap());
+    const MIB: u64 = 1024 * 1024;
+    let rounds: u32 = std::env::var(FULL_DISKS).map_or(4, |rounds| rounds.parse().unwrap());
     let directory = tempfile::tempdir().unwrap();
     let image = directory.path().join("image");
     let mut acknowledged_in_all = 0;
     for round in 0..rounds {
-        let room = u64::from(getrandom::u32().unwrap() % 24) * 1024 * 1024;
-        std::fs::File::create(&image).unwrap().set_len(24 * 1024 * 1024 + room).unwrap();
+        std::fs::File::create(&image).unwrap().set_len(32 * MIB).unwrap();
         system("mkfs.ext4", &["-q", "-F", image.to_str().unwrap()]);
         let disk = Mounted::new(&image, &directory.path().join("disk"));
-        std::fs::write(disk.0.join("filler"), vec![1; FILLER_BYTES]).unwrap();
+        let stats = rustix::fs::statvfs(&disk.0).unwrap();
+        let room = 2 * MIB + u64::from(getrandom::u32().unwrap()) % (4 * MIB);
+        let filler = usize::try_from((stats.f_bavail * stats.f_frsize).saturating_sub(room)).unwrap();
+        std::fs::write(disk.0.join("filler"), vec![1; filler]).unwrap();
         let data = disk.0.join("data");
         let mut writer = Running::start(&data);
         // It ends by itself when there is no room left.

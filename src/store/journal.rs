@@ -217,6 +217,9 @@ impl Frames {
     fn turn(&mut self) -> Result<bool, JournalError> {
         self.open = None;
         let Some(segment) = self.segments.pop() else { return Ok(false) };
+        if segment.from > self.version {
+            return Err(JournalError::Gap { after: self.version, next: segment.from });
+        }
         self.bytes = fs::read(&segment.path).map_err(failed(&self.directory))?;
         let Some(frames) = segment.open(&self.bytes, self.id)? else { return self.turn() };
         self.at = frames.at;

@@ -127,6 +127,10 @@ impl Store for MemoryStore {
         Ok(())
     }
 
+    async fn journal_begins(&self) -> Result<Option<Version>, StoreError> {
+        Ok(None)
+    }
+
     async fn bytes(&self) -> Result<u64, StoreError> {
         let bytes: usize = self.state()?.entries.iter().map(|(key, (_, value))| key.len() + value.len()).sum();
         Ok(bytes as u64)

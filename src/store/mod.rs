@@ -80,6 +80,10 @@ pub trait Store: Send + Sync + 'static {
     /// Takes note that a verified backup holds everything up to a version: an engine with a journal lets go of that part.
     async fn covered(&self, version: Version) -> Result<(), StoreError>;
 
+    /// Reads the engine's journal from its first to its last byte and says from which version on it has every change: a
+    /// backup made there or later can be brought up to date with it. `None` for an engine without one.
+    async fn journal_begins(&self) -> Result<Option<Version>, StoreError>;
+
     /// How much room the store takes, in bytes: on disk, where it is kept there.
     async fn bytes(&self) -> Result<u64, StoreError>;
 

@@ -9,7 +9,8 @@
 //! 2. The writer takes everything queued as one group and judges the batches one after the other, against sled plus
 //!    what the group has changed so far.
 //! 3. The group is appended to the journal and made durable there with one `fdatasync`.
-//! 4. It becomes one `sled::Batch` on one tree, in memory.
+//! 4. It becomes one `sled::Batch` on one tree, in memory; then the version follows, by itself: a batch that sled cannot
+//!    finish, since a read failed in its middle, must not say that it is there. Opening takes it over from the journal.
 //! 5. Only then are versions, watchers and waiting callers told: what anybody can see is durable.
 //! 6. The settler, a second thread, makes sled's own file durable behind the writer: `flush`, then `fdatasync`.
 //!
@@ -25,7 +26,7 @@
 //!
 //! # What lies in the tree
 //!
-//! `d` + key holds the header (version, checksum) and the value; `v` holds the newest version, written in the batch of
+//! `d` + key holds the header (version, checksum) and the value; `v` holds the newest version, written behind
 //! the commits it counts; `i` the id that ties the store to its journal.
 //!
 //! There are no transactions, no sled subscribers and no second tree; the lint configuration refuses those calls.
@@ -62,7 +63,7 @@ use super::{
     Batch, Change, Commit, Cursor, Entry, Order, Page, Receipt, Store, StoreError, StoreId, Version, check_key,
     scan_range,
 };
-use entries::{DATA_END, VERSION_KEY, data_key, encode, entry, page, stored};
+use entries::{DATA_END, data_key, encode, entry, page, stored, write_version};
 pub use opening::OpenError;
 use opening::{LOCK_PATIENCE, Opened};
 pub use rebuild::{Rebuild, Replaced, end_interrupted, replaced};
@@ -218,6 +219,18 @@ impl Store for SledStore {
             .map_err(|error| StoreError::Unavailable(error.to_string()))
     }
 
+    async fn journal_begins(&self) -> Result<Option<Version>, StoreError> {
+        let journal = self.shared.journal.clone();
+        let extent = tokio::task::spawn_blocking(move || journal::extent(&journal))
+            .await
+            .map_err(|error| StoreError::Unavailable(error.to_string()))?;
+        match extent {
+            Ok((beginnings, _)) => Ok(beginnings.last().copied()),
+            Err(error @ JournalError::Damaged { .. }) => Err(StoreError::Corrupt(error.to_string())),
+            Err(error) => Err(StoreError::Unavailable(error.to_string())),
+        }
+    }
+
     async fn bytes(&self) -> Result<u64, StoreError> {
         self.blocking(|db| db.size_on_disk().map_err(|error| StoreError::Unavailable(error.to_string()))).await
     }
@@ -367,7 +380,8 @@ impl Writer {
     /// Makes a group durable, then visible. After an error nobody knows what is on the disk.
     fn write(&mut self, group: &Group) -> Result<(), String> {
         self.journal.append(group.version, &group.changes).map_err(|error| format!("the journal: {error}"))?;
-        self.db.apply_batch(group.to_sled()).map_err(|error| error.to_string())
+        self.db.apply_batch(group.to_sled()).map_err(|error| error.to_string())?;
+        write_version(&self.db, group.version).map_err(|error| error.to_string())
     }
 }
 
@@ -510,7 +524,6 @@ impl Group {
                 None => batch.remove(data_key(key)),
             }
         }
-        batch.insert(VERSION_KEY, &self.version.0.to_be_bytes());
         batch
     }
 }

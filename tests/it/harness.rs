@@ -112,8 +112,14 @@ impl Server {
 
     /// Starts the program on the same data, after [`Server::stop`] or [`Server::kill`].
     pub fn start_again(&mut self) {
+        let command = self.command(&["serve"]);
+        self.start_by(command).unwrap_or_else(|error| panic!("the server did not start: {error}\n{}", self.log()));
+    }
+
+    /// The same by a command of the caller's, or what kept it from starting.
+    pub fn start_by(&mut self, mut command: Command) -> Result<(), String> {
         assert!(self.process.is_none(), "the server runs already");
-        let mut child = self.shared.command(&["serve"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let mut out = BufReader::new(child.stdout.take().unwrap());
         let err = BufReader::new(child.stderr.take().unwrap());
         let shared = Arc::clone(&self.shared);
@@ -129,7 +135,7 @@ impl Server {
         let Some(address) = line.trim_end().strip_prefix("listening on ") else {
             let status = child.wait();
             log.join().unwrap();
-            panic!("the server did not start ({status:?}): `{line}`\n{}", self.log());
+            return Err(format!("{status:?}, `{line}`"));
         };
         address.clone_into(&mut self.shared.address.lock().unwrap());
         // The rest of standard output must stay empty, and somebody has to read it.
@@ -139,6 +145,7 @@ impl Server {
             assert_eq!(rest, "", "one line on standard output, and no more");
         });
         self.process = Some(Process { child, log });
+        Ok(())
     }
 
     /// SIGTERM; the program must end by itself with exit code 0.
@@ -157,7 +164,7 @@ impl Server {
         self.signal(rustix::process::Signal::HUP);
     }
 
-    fn signal(&self, signal: rustix::process::Signal) {
+    pub fn signal(&self, signal: rustix::process::Signal) {
         let process = self.process.as_ref().expect("the server does not run");
         rustix::process::kill_process(rustix::process::Pid::from_child(&process.child), signal).unwrap();
     }

@@ -1,22 +1,18 @@
 //! Backups, and what brings a store back: from a backup, from the journal alone, and from both after damage to sled's own
 //! files at random places.
 //!
-//! `DOORWARD_DAMAGE_ROUNDS` says how often files are damaged; 12 if it is not set.
+//! `DOORWARD_DAMAGE_ROUNDS` says how often files are damaged; 12 if it is not set. `DOORWARD_CHANGE_ROUNDS` says how often
+//! a byte of a backup and of a stopped store is changed; 10 if it is not set.
 
 use std::fs;
-use std::hash::{BuildHasher, RandomState};
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
 use crate::harness::{Server, text};
+use crate::writers::{all_is_well, random};
 
 const ME: &str = "/api/users/@me";
-
-fn random(below: usize) -> usize {
-    let bits = RandomState::new().hash_one(());
-    usize::try_from(bits % u64::try_from(below).unwrap()).unwrap()
-}
 
 /// Everybody, as the command line tells it: with every account field and the state of the second factor.
 fn everybody(server: &Server) -> Value {
@@ -29,12 +25,6 @@ fn trail(server: &Server) -> Value {
 
 fn file(server: &Server, name: &str) -> PathBuf {
     server.data_dir().parent().unwrap().join(name)
-}
-
-fn all_is_well(server: &Server) {
-    let verified = server.cli(&["verify", "--json"]).is(0).json();
-    assert_eq!(verified["problems"], json!([]));
-    server.cli(&["audit", "verify"]).is(0);
 }
 
 /// A server with some people, one of them with a device, a session and a key.
@@ -172,7 +162,7 @@ fn a_damaged_store_is_noticed_and_recovered_in_full() {
         copy(&whole, &server.data_dir());
         let damage = damage(&server.data_dir().join("store"));
         let verified = server.cli(&["verify", "--json"]);
-        if verified.code == 0 && everybody(&server) == users {
+        if verified.code == 0 && everybody(&server) == users && trail(&server) == audit {
             unharmed += 1;
             continue;
         }
@@ -230,6 +220,22 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
+fn changes() -> usize {
+    std::env::var("DOORWARD_CHANGE_ROUNDS").map_or(10, |rounds| rounds.parse().unwrap())
+}
+
+/// Changes one byte of what is not empty in a file, and says which.
+fn change_a_byte(path: &Path) -> String {
+    let mut bytes = fs::read(path).unwrap();
+    let used = bytes.iter().rposition(|byte| *byte != 0).map_or(1, |last| last + 1);
+    let at = random(used);
+    let before = bytes[at];
+    bytes[at] ^= u8::try_from(1 + random(255)).unwrap();
+    let told = format!("{} at {at} of {used}: {before:02x} to {:02x}", path.display(), bytes[at]);
+    fs::write(path, bytes).unwrap();
+    told
+}
+
 /// `verify` of a backup: no healthy one is called damaged, no damaged one healthy.
 #[test]
 fn every_change_of_a_backup_is_found() {
@@ -237,16 +243,90 @@ fn every_change_of_a_backup_is_found() {
     let backup = file(&server, "doorward.backup");
     server.cli(&["backup", &text(&backup)]).is(0);
     let bytes = fs::read(&backup).unwrap();
-    for _ in 0..10 {
-        let mut damaged = bytes.clone();
-        let at = random(damaged.len());
-        damaged[at] ^= 1 << random(8);
-        fs::write(&backup, damaged).unwrap();
+    for _ in 0..changes() {
+        let change = change_a_byte(&backup);
         let told = server.cli(&["verify", &text(&backup)]);
-        assert_eq!(told.code, 1, "byte {at}");
+        assert_eq!(told.code, 1, "{change}");
         fs::write(&backup, &bytes).unwrap();
     }
     server.cli(&["verify", &text(&backup)]).is(0);
+}
+
+/// One byte of a stopped store's own files, of its journal or of its secret key: `verify` finds it, or says that the
+/// journal had to begin anew, or everything is as it
+/// was and can be brought back from the journal as before.
+#[test]
+fn every_change_of_a_stopped_store_is_found() {
+    let mut server = inhabited();
+    server.stop();
+    let (users, audit) = (everybody(&server), trail(&server));
+    let whole = file(&server, "whole");
+    copy(&server.data_dir(), &whole);
+    let places = |server: &Server| {
+        let mut places = files(&server.data_dir().join("store"));
+        places.extend(files(&server.data_dir().join("journal")));
+        places.push(server.data_dir().join("secret.key"));
+        places.retain(|path| fs::metadata(path).unwrap().len() > 0);
+        places
+    };
+    let (mut found, mut meaningless) = (0, 0);
+    for round in 0..changes() {
+        fs::remove_dir_all(server.data_dir()).unwrap();
+        copy(&whole, &server.data_dir());
+        let places = places(&server);
+        let change = change_a_byte(&places[random(places.len())]);
+        let verified = server.cli(&["verify", "--json"]);
+        if verified.code != 0 || verified.out.contains("make a backup") {
+            found += 1;
+            continue;
+        }
+        assert_eq!(everybody(&server), users, "round {round}, {change}");
+        assert_eq!(trail(&server), audit, "round {round}, {change}");
+        fs::remove_dir_all(server.data_dir().join("store")).unwrap();
+        server.cli(&["recover"]).is(0);
+        assert_eq!(everybody(&server), users, "round {round}, {change}, recovered");
+        meaningless += 1;
+    }
+    println!("{} changed bytes: {found} found, {meaningless} without meaning", changes());
+    assert!(found > 0);
+    fs::remove_dir_all(server.data_dir()).unwrap();
+    copy(&whole, &server.data_dir());
+    all_is_well(&server);
+}
+
+/// The store goes on with a new journal when the old one is damaged, and makes a backup at once: from it and the new
+/// journal everything can be brought back again.
+#[test]
+fn a_backup_follows_at_once_on_a_damaged_journal() {
+    let mut server = inhabited();
+    server.stop();
+    let segment = files(&server.data_dir().join("journal")).remove(0);
+    let mut bytes = fs::read(&segment).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(&segment, bytes).unwrap();
+    let told = server.cli(&["verify", "--json"]).is(0).json();
+    assert!(told["notes"][0].as_str().unwrap().contains("make a backup"), "{told}");
+    let kept = file(&server, "kept");
+    copy(&server.data_dir(), &kept);
+
+    // Without one the journal brings nothing back, and says so.
+    fs::remove_dir_all(server.data_dir().join("store")).unwrap();
+    let refused = server.cli(&["recover"]);
+    assert_eq!((refused.code, refused.err.contains("no good backup")), (1, true), "{}", refused.err);
+    fs::remove_dir_all(server.data_dir()).unwrap();
+    copy(&kept, &server.data_dir());
+
+    server.start_again();
+    server.wait_for_log("backed up");
+    server.user("late@example.com");
+    let users = everybody(&server);
+    assert_eq!(server.cli(&["verify", "--json"]).is(0).json()["notes"], json!([]));
+    server.stop();
+    fs::remove_dir_all(server.data_dir().join("store")).unwrap();
+    server.cli(&["recover"]).is(0);
+    all_is_well(&server);
+    assert_eq!(everybody(&server), users);
 }
 
 /// The schedule: a first backup a while after the start, then one each day; old ones go, and the journal with them.

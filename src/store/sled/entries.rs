@@ -66,6 +66,13 @@ pub(super) fn stored_version(db: &Db) -> Result<Option<Version>, StoreError> {
     }
 }
 
+/// Says how far the store is; behind what it counts, never in one batch with it (see the module's text).
+pub(super) fn write_version(db: &Db, version: Version) -> ::sled::Result<()> {
+    let mut batch = ::sled::Batch::default();
+    batch.insert(VERSION_KEY, &version.0.to_be_bytes());
+    db.apply_batch(batch)
+}
+
 /// The id of the store; `None` in one that has none yet.
 pub(super) fn stored_id(db: &Db) -> Result<Option<StoreId>, StoreError> {
     let Some(bytes) = db.get(ID_KEY).map_err(|error| read_error(&error))? else { return Ok(None) };

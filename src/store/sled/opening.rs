@@ -12,7 +12,7 @@ use ::sled::Db;
 
 use super::super::journal::{self, Journal, JournalError, StoreId};
 use super::super::{Change, StoreError, Version};
-use super::entries::{ID_KEY, VERSION_KEY, data_key, encode, stored_id, stored_version};
+use super::entries::{ID_KEY, data_key, encode, stored_id, stored_version, write_version};
 use super::rebuild::end_interrupted;
 use super::{JOURNAL_DIRECTORY, STORE_DIRECTORY, panic_text, settle};
 
@@ -153,9 +153,7 @@ fn join(db: &Db, stored: Version, mut journal: Journal, directory: &Path, id: St
         }
     } else if stored == Version::default() {
         journal.append(FIRST, &[]).map_err(&failed)?;
-        let mut batch = ::sled::Batch::default();
-        batch.insert(VERSION_KEY, &FIRST.0.to_be_bytes());
-        db.apply_batch(batch).map_err(|error| failed(io::Error::other(error.to_string())))?;
+        write_version(db, FIRST).map_err(|error| failed(io::Error::other(error.to_string())))?;
     } else if journal.version() < stored {
         tracing::warn!(
             version = stored.0,
@@ -166,7 +164,7 @@ fn join(db: &Db, stored: Version, mut journal: Journal, directory: &Path, id: St
     Ok(journal)
 }
 
-/// Writes changes into sled, in memory, along with the version that they lead to.
+/// Writes changes into sled, in memory, and then the version that they lead to.
 pub(super) fn apply(db: &Db, changes: &[Change], to: Version) -> ::sled::Result<()> {
     let mut batch = ::sled::Batch::default();
     for Change { key, value, version } in changes {
@@ -175,8 +173,8 @@ pub(super) fn apply(db: &Db, changes: &[Change], to: Version) -> ::sled::Result<
             None => batch.remove(data_key(key)),
         }
     }
-    batch.insert(VERSION_KEY, &to.0.to_be_bytes());
-    db.apply_batch(batch)
+    db.apply_batch(batch)?;
+    write_version(db, to)
 }
 
 /// Gives the store an id. It becomes durable with what follows.

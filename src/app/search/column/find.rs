@@ -1,5 +1,6 @@
 //! Searching the column: which rows match and how well, and a window of them in an order.
 
+use std::borrow::Cow;
 use std::cmp::Ordering as Order;
 use std::ops::Range;
 use std::sync::atomic::AtomicBool;
@@ -18,6 +19,8 @@ use crate::domain::user_search::{Class, Terms, slips_allowed};
 
 /// Rows of a ranking that are counted at once.
 const BLOCK: usize = 1_024;
+/// Rows of a class that are put in order for a window instead of being looked for in a ranking.
+const RARE: usize = 4_096;
 
 /// How each row matches: 0 is not at all, else one more than the rank of its class.
 type Marks = Vec<u8>;
@@ -45,13 +48,17 @@ impl Column {
         let count = marks.iter().filter(|mark| **mark > 0).count();
         let (start, end) = from.range(count, limit, |place, or_at| self.rank_of(place, or_at, &list, wanted, &marks));
         check(cancelled)?;
+        let by_email = |one: &u32, other: &u32| self.cmp_email(*one, *other);
         let rows = match list {
             List::Ranked(ranking) if wanted.sort == UserSort::EmailDescending => {
-                let mut rows = Self::in_ranking(ranking, &marks, count - end, count - start);
+                let mut rows = Self::in_ranking(ranking, by_email, &marks, count - end, count - start);
                 rows.reverse();
                 rows
             }
-            List::Ranked(ranking) => Self::in_ranking(ranking, &marks, start, end),
+            List::Ranked(ranking) if wanted.sort == UserSort::Name => {
+                Self::in_ranking(ranking, |one, other| self.cmp_name(*one, *other), &marks, start, end)
+            }
+            List::Ranked(ranking) => Self::in_ranking(ranking, by_email, &marks, start, end),
             List::ByTime(timed) => self.in_time(timed, start, end),
         };
         let found = rows.into_iter().map(|row| Found {
@@ -89,7 +96,7 @@ impl Column {
             _ => self.mark_terms(terms, &mut marks, cancelled)?,
         }
         if let Some(row) = wanted.id.and_then(|id| self.row_of(id)) {
-            set(&mut marks, row, Class::Exact);
+            set(&mut marks, Self::index(row), Class::Exact);
         }
         self.unmark(&mut marks, wanted);
         if marks.iter().filter(|mark| **mark > 0).take(NEAR_BELOW).count() < NEAR_BELOW {
@@ -101,14 +108,7 @@ impl Column {
 
     /// Marks the rows with one word in them, in one pass over all texts. Agrees with [`Terms::class`].
     fn mark_term(&self, term: &str, marks: &mut Marks, cancelled: &AtomicBool) -> Result<()> {
-        // Both halves at once, where there are cores for it.
-        let middle = marks.len() / 2;
-        let (first, second) = marks.split_at_mut(middle);
-        std::thread::scope(|scope| {
-            let other = scope.spawn(|| self.mark_part(term, middle, second, cancelled));
-            let one = self.mark_part(term, 0, first, cancelled);
-            one.and(other.join().unwrap_or(Err(Cancelled)))
-        })
+        in_halves(marks, |from, marks| self.mark_part(term, from, marks, cancelled))
     }
 
     /// The same for the rows from one on.
@@ -162,16 +162,16 @@ impl Column {
 
     /// The same for several words: the longest finds the rows, which are looked at one by one.
     fn mark_terms(&self, terms: &Terms, marks: &mut Marks, cancelled: &AtomicBool) -> Result<()> {
-        self.rows_with(
-            terms.longest(),
-            |row, _| {
+        in_halves(marks, |from, marks| {
+            let rows = from..from + marks.len();
+            let visit = |row, _: usize| {
                 if let Some(class) = terms.class(self.email(row), self.name(row)) {
-                    set(marks, row, class);
+                    set(marks, Self::index(row) - from, class);
                 }
                 Some(self.start(row + 1))
-            },
-            cancelled,
-        )
+            };
+            self.rows_with(terms.longest(), rows, visit, cancelled)
+        })
     }
 
     /// Marks rows that are a slip or two away. A word with so many slips has a part without any, about where it ought to
@@ -182,11 +182,12 @@ impl Column {
         if slips == 0 {
             return Ok(());
         }
-        let mut looked_at = 0;
-        for (offset, part) in parts(longest, slips) {
-            self.rows_with(
-                part,
-                |row, found| {
+        let parts = parts(longest, slips);
+        in_halves(marks, |from, marks| {
+            for (offset, part) in &parts {
+                let rows = from..from + marks.len();
+                let mut looked_at = 0;
+                let visit = |row, found: usize| {
                     let start = self.start(row);
                     // A word begins so far before the part, give or take the slips.
                     let begins = |shift: usize| {
@@ -197,27 +198,31 @@ impl Column {
                         return Some(found + part.len());
                     }
                     looked_at += 1;
-                    if marks.get(Self::index(row)) == Some(&0) && terms.is_near(self.email(row), self.name(row)) {
-                        set(marks, row, Class::Near);
+                    let index = Self::index(row) - from;
+                    if marks.get(index) == Some(&0) && terms.is_near(self.email(row), self.name(row)) {
+                        set(marks, index, Class::Near);
                     }
                     (looked_at < NEAR_ROWS_MAX).then(|| self.start(row + 1))
-                },
-                cancelled,
-            )?;
-        }
-        Ok(())
+                };
+                self.rows_with(part, rows, visit, cancelled)?;
+            }
+            Ok(())
+        })
     }
 
-    /// Visits the places of a text, which `visit` answers with where to look on, or with the end.
+    /// Visits the places of a text in some rows, which `visit` answers with where to look on, or with the end.
     fn rows_with(
         &self,
         term: &str,
+        rows: Range<usize>,
         mut visit: impl FnMut(u32, usize) -> Option<usize>,
         cancelled: &AtomicBool,
     ) -> Result<()> {
         let finder = memmem::Finder::new(term);
-        let text = self.text.as_bytes();
-        let (mut at, mut row, mut since_check) = (0, 0, 0);
+        let Ok(mut row) = u32::try_from(rows.start) else { return Ok(()) };
+        let end = self.starts.get(rows.end).map_or(self.text.len(), |start| Self::index(*start));
+        let text = self.text.as_bytes().get(..end).unwrap_or_default();
+        let (mut at, mut since_check) = (self.start(row), 0);
         while let Some(found) = text.get(at..).and_then(|rest| finder.find(rest)) {
             let found = at + found;
             while self.start(row + 1) <= found {
@@ -258,10 +263,13 @@ impl Column {
                 UserFilter::HasSessions => (mask, bits) = (mask | Facts::SESSIONS, bits | Facts::SESSIONS),
             }
         }
-        let rows = marks.iter_mut().zip(&self.facts).zip(self.seen.iter().zip(&self.made));
-        for ((mark, facts), (seen, made)) in rows {
-            let passes = facts.0 & mask == bits && *seen >= seen_from && *made >= made_from;
-            *mark = if passes { *mark } else { 0 };
+        for (mark, facts) in marks.iter_mut().zip(&self.facts) {
+            *mark = if facts.0 & mask == bits { *mark } else { 0 };
+        }
+        for (from, seconds) in [(seen_from, &self.seen), (made_from, &self.made)].iter().filter(|(from, _)| *from > 0) {
+            for (mark, second) in marks.iter_mut().zip(*seconds) {
+                *mark = if second >= from { *mark } else { 0 };
+            }
         }
         if let Some(max) = codes_max {
             for (mark, facts) in marks.iter_mut().zip(&self.facts) {
@@ -289,13 +297,25 @@ impl Column {
 
     // ------------------------------------------------------------------------------------------------- ordering
 
-    /// The rows of a window of a ranked list: class by class, and in the order of the ranking within each.
-    fn in_ranking(ranking: &Ranking, marks: &Marks, start: usize, end: usize) -> Vec<u32> {
+    /// The rows of a window of a ranked list: class by class, and in the order of the ranking within each. What is rare is
+    /// quicker found in the marks and put in order than met in the ranking.
+    fn in_ranking(
+        ranking: &Ranking,
+        compare: impl Fn(&u32, &u32) -> Order,
+        marks: &Marks,
+        start: usize,
+        end: usize,
+    ) -> Vec<u32> {
         let mut rows = Vec::with_capacity(end.saturating_sub(start));
         let mut passed = 0;
         for (class, count) in classes(marks) {
             let (first, last) = (start.saturating_sub(passed).min(count), end.saturating_sub(passed).min(count));
-            if first < last {
+            if first < last && count <= RARE {
+                let mut all: Vec<u32> =
+                    (0..).zip(marks).filter(|(_, mark)| **mark == class).map(|(row, _)| row).collect();
+                all.sort_unstable_by(&compare);
+                rows.extend(all.get(first..last).unwrap_or_default());
+            } else if first < last {
                 Self::in_class(ranking, marks, class, first..last, &mut rows);
             }
             passed += count;
@@ -427,9 +447,20 @@ fn classes(marks: &Marks) -> impl Iterator<Item = (u8, usize)> {
     (1..=mark(Class::Near)).map(|class| (class, marks.iter().map(|mark| usize::from(*mark == class)).sum()))
 }
 
+/// Works on both halves of the rows at once, where there are cores for it: `work` gets the first row and the marks of a half.
+fn in_halves(marks: &mut Marks, work: impl Fn(usize, &mut [u8]) -> Result<()> + Sync) -> Result<()> {
+    let middle = marks.len() / 2;
+    let (first, second) = marks.split_at_mut(middle);
+    std::thread::scope(|scope| {
+        let other = scope.spawn(|| work(middle, second));
+        let one = work(0, first);
+        one.and(other.join().unwrap_or(Err(Cancelled)))
+    })
+}
+
 /// Marks a row, unless it is marked better already.
-fn set(marks: &mut Marks, row: u32, class: Class) {
-    if let Some(place) = marks.get_mut(Column::index(row)) {
+fn set(marks: &mut [u8], index: usize, class: Class) {
+    if let Some(place) = marks.get_mut(index) {
         let new = mark(class);
         *place = if *place == 0 { new } else { new.min(*place) };
     }
@@ -444,11 +475,12 @@ fn starts_word(text: &str, at: usize) -> bool {
     }
 }
 
-/// The parts of a word one of which is whole in spite of so many slips, with their places: a slip that swaps two letters
-/// may spoil two parts.
-fn parts(word: &str, slips: usize) -> Vec<(usize, &str)> {
-    let count = if slips == 1 && word.len() < 6 { 2 } else { slips + 2 };
-    let mut parts = Vec::with_capacity(count);
+/// The parts of a word one of which is whole in spite of so many slips, with their places. A slip that swaps two letters
+/// may spoil two parts, at the boundary between them: the word with those swapped is there for that, or, where there are
+/// more boundaries, one part more.
+fn parts(word: &str, slips: usize) -> Vec<(usize, Cow<'_, str>)> {
+    let count = if slips == 1 { 2 } else { slips + 2 };
+    let mut parts = Vec::with_capacity(count + 1);
     let mut from = 0;
     for part in 1..=count {
         let mut to = word.len() * part / count;
@@ -456,9 +488,16 @@ fn parts(word: &str, slips: usize) -> Vec<(usize, &str)> {
             to += 1;
         }
         if let Some(text) = word.get(from..to).filter(|text| !text.is_empty()) {
-            parts.push((from, text));
+            parts.push((from, Cow::Borrowed(text)));
         }
         from = to;
+    }
+    if let ([_, (boundary, _)], 1) = (parts.as_slice(), slips) {
+        let (before, behind) = word.split_at(*boundary);
+        let (mut before, mut behind) = (before.chars(), behind.chars());
+        let swapped = [behind.next(), before.next_back()].into_iter().flatten();
+        let swapped = swapped.collect::<String>();
+        parts.push((0, Cow::Owned(format!("{}{swapped}{}", before.as_str(), behind.as_str()))));
     }
     parts
 }
@@ -470,11 +509,12 @@ mod tests {
     #[test]
     fn parts_make_the_word() {
         for (word, slips, expected) in [
-            ("anna", 1, vec![(0, "an"), (2, "na")]),
-            ("schmidt", 1, vec![(0, "sc"), (2, "hm"), (4, "idt")]),
+            ("anna", 1, vec![(0, "an"), (2, "na"), (0, "anna")]),
+            ("schmidt", 1, vec![(0, "sch"), (3, "midt"), (0, "scmhidt")]),
             ("schmidts", 2, vec![(0, "sc"), (2, "hm"), (4, "id"), (6, "ts")]),
-            ("äöü", 1, vec![(0, "ä"), (2, "ö"), (4, "ü")]),
+            ("äöü", 1, vec![(0, "äö"), (4, "ü"), (0, "äüö")]),
         ] {
+            let expected: Vec<_> = expected.into_iter().map(|(at, part)| (at, Cow::Borrowed(part))).collect();
             assert_eq!(parts(word, slips), expected);
         }
     }
