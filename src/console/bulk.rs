@@ -24,20 +24,20 @@ const UNSEEN_SECONDS: i64 = 3;
 pub enum Deed {
     Remind,
     Require,
-    ReEnrol,
+    Demand,
     Reset,
     Export,
 }
 
 impl Deed {
-    pub const ALL: [Self; 5] = [Self::Remind, Self::Require, Self::ReEnrol, Self::Reset, Self::Export];
+    pub const ALL: [Self; 5] = [Self::Remind, Self::Require, Self::Demand, Self::Reset, Self::Export];
 
     #[must_use]
     pub const fn letter(self) -> char {
         match self {
             Self::Remind => 'm',
             Self::Require => 'd',
-            Self::ReEnrol => 'e',
+            Self::Demand => 'e',
             Self::Reset => 'r',
             Self::Export => 'x',
         }
@@ -48,7 +48,7 @@ impl Deed {
         match self {
             Self::Remind => "remind by mail to enrol...",
             Self::Require => "require enrolment by a date...",
-            Self::ReEnrol => "force re-enrol...",
+            Self::Demand => "demand re-enrolment...",
             Self::Reset => "reset 2FA (20 users at most)...",
             Self::Export => "export the list to a file...",
         }
@@ -59,7 +59,7 @@ impl Deed {
         match self {
             Self::Remind => "Remind by mail",
             Self::Require => "Require enrolment",
-            Self::ReEnrol => "Force re-enrol",
+            Self::Demand => "Demand re-enrolment",
             Self::Reset => "Reset 2FA",
             Self::Export => "Export",
         }
@@ -250,7 +250,7 @@ impl Bulk {
                 Step::Stay
             }
             Deed::Remind => self.draft(JobKind::RemindToEnrol),
-            Deed::ReEnrol => self.draft(JobKind::DemandReEnrolment),
+            Deed::Demand => self.draft(JobKind::DemandReEnrolment),
             Deed::Reset => self.draft(JobKind::ResetTwoFactor),
         }
     }

@@ -22,7 +22,7 @@ pub const fn operation(act: Act) -> &'static str {
     match act {
         Act::ResetTwoFactor => "reset 2FA",
         Act::RevokeBackupCodes => "revoke codes",
-        Act::DemandReEnrolment => "force re-enrol",
+        Act::DemandReEnrolment => "demand re-enrolment",
         Act::RevokeSessions => "sign out",
         Act::RevokeAllApiKeys => "revoke API keys",
         Act::SendTwoFactorResetLink => "send reset link",
@@ -36,7 +36,7 @@ pub fn title(row: &JobRow) -> String {
     match &row.kind {
         JobKind::RemindToEnrol => "remind to enrol".to_owned(),
         JobKind::RequireEnrolment { from } => format!("require by {}", date(*from)),
-        JobKind::DemandReEnrolment => "force re-enrol".to_owned(),
+        JobKind::DemandReEnrolment => "demand re-enrolment".to_owned(),
         JobKind::ResetTwoFactor => "reset 2FA".to_owned(),
     }
 }

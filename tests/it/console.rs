@@ -71,6 +71,38 @@ fn unlock_needs_a_reason_and_y() {
 }
 
 #[test]
+fn re_enrolment_is_demanded_from_a_day_on() {
+    let server = Server::with_mail();
+    enrolled(&server, "anna.smith@corp.example.com");
+    let mut console = Pty::ready(&server.data_dir(), &["anna", "--write"]);
+    let day = jiff::Timestamp::from_second(server.now() + 7 * 86_400).unwrap().to_string();
+    console.keys("\rae").shows("Demand re-enrolment").keys("\t2\tphone was seen by others\t");
+    console.keys(&day[..10]).keys("\tanna.smith\t\r").shows("Done in").key(ESC).quits_with(0);
+
+    let status = server.cli(&["2fa", "status", "anna.smith@corp.example.com", "--json"]).json();
+    assert_eq!(status["factor"]["state"], "on", "in force until then: {status}");
+    let entry = server.cli(&["audit", "list", "--event", "two_factor.enrolment_demanded", "--json"]).json();
+    let entry = &entry["rows"][0];
+    assert_eq!((&entry["actor"]["name"], &entry["reason"]), (&json!("jdoe"), &json!("phone was seen by others")));
+    assert_eq!(entry["target"]["email"], "anna.smith@corp.example.com", "{entry}");
+}
+
+#[test]
+fn the_filtered_trail_is_exported() {
+    let server = Server::start();
+    server.user("anna.smith@corp.example.com");
+    server.user("bob@example.com");
+    let file = server.data_dir().with_file_name("trail.jsonl");
+    let mut console = Pty::ready(&server.data_dir(), &[]);
+    console.keys("\r3").shows("user.created").keys("/on:bob@example.com\r").shows("bob@example.com");
+    console.keys("e").shows("oldest first, as JSON lines").keys(&format!("{}\r", file.display()));
+    console.shows("1 line written").key(ESC).quits_with(0);
+    let lines: Vec<serde_json::Value> =
+        std::fs::read_to_string(&file).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!((lines.len(), &lines[0]["target"]["email"]), (1, &json!("bob@example.com")), "{lines:?}");
+}
+
+#[test]
 fn the_console_works_without_a_server_and_says_so() {
     let mut server = Server::start();
     enrolled(&server, "ada@example.com");

@@ -270,7 +270,7 @@ async fn nobody_is_reminded_twice_in_a_day() {
     assert_eq!(draft(&world, JobKind::RemindToEnrol, &ids).await.unwrap().does, 3);
 }
 
-/// Require by date, force re-enrol: the demand is set, told by mail and in the trail.
+/// Require by date, demand re-enrolment: the demand is set, told by mail and in the trail.
 #[tokio::test]
 async fn devices_are_demanded_of_many() {
     let world = World::new();

@@ -42,7 +42,7 @@ impl Deed {
         match self {
             Self::Reset => "Reset 2FA",
             Self::Unlock => "Unlock",
-            Self::Demand => "Force re-enrol",
+            Self::Demand => "Demand re-enrolment",
             Self::Enrol => "Enrol in person",
             Self::Explain => "Explain a code",
             Self::RevokeCodes => "Revoke backup codes",
@@ -121,7 +121,7 @@ fn deeds(model: &Model) -> Vec<(char, &'static str, Deed)> {
         ('r', "reset 2FA...", Deed::Reset),
         ('u', "unlock...", Deed::Unlock),
         ('b', "revoke backup codes...", Deed::RevokeCodes),
-        ('e', "force re-enrol...", Deed::Demand),
+        ('e', "demand re-enrolment...", Deed::Demand),
         ('p', "enrol in person (QR)...", Deed::Enrol),
         ('x', "explain a code...", Deed::Explain),
         ('m', "resend verification...", Deed::ResendVerification),

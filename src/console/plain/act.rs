@@ -230,7 +230,7 @@ fn is_of(deed: &Deed, act: Act) -> bool {
         (Deed::Reset, Act::Reset)
             | (Deed::Unlock, Act::Unlock)
             | (Deed::RevokeCodes, Act::Codes)
-            | (Deed::Demand, Act::ReEnrol)
+            | (Deed::Demand, Act::Demand)
             | (Deed::Enrol, Act::Enrol)
             | (Deed::ResendVerification, Act::Verify)
             | (Deed::CancelEmailChange, Act::Cancel)

@@ -23,7 +23,7 @@ impl<B: Backend, W: Write> Plain<B, W> {
         }
         let kind = match (word, date.as_deref().map(day)) {
             (BulkWord::Remind, _) => JobKind::RemindToEnrol,
-            (BulkWord::ReEnrol, _) => JobKind::DemandReEnrolment,
+            (BulkWord::Demand, _) => JobKind::DemandReEnrolment,
             (BulkWord::Reset, _) => JobKind::ResetTwoFactor,
             (BulkWord::Require, Some(Some(from))) => JobKind::RequireEnrolment { from },
             (BulkWord::Require, _) => return self.say("A day as in 2026-12-01."),

@@ -30,7 +30,7 @@ impl<B: Backend, W: Write> Plain<B, W> {
         let Some(Reply::Jobs(rows)) = self.look(Request::Jobs(ListJobs {})).await? else { return Ok(()) };
         if rows.is_empty() {
             self.say(
-                "No jobs. remind, require, reenrol-all and reset-all make them, for all that the last find matches.",
+                "No jobs. remind, require, demand-all and reset-all make them, for all that the last find matches.",
             )?;
         }
         for (index, row) in rows.iter().enumerate() {
