@@ -303,6 +303,9 @@ impl Operation for SetUser {
                 if before.value.is_staff && !is_staff {
                     batch = cx.keep_one_staff(batch, user.id).await?;
                 }
+                if before.value.is_staff != is_staff {
+                    batch = cx.mailed(batch, &user, MailKind::StaffChanged { is_staff })?;
+                }
                 user.is_staff = is_staff;
                 names.push("is_staff");
             }
@@ -417,6 +420,7 @@ impl Context<'_> {
                 if !is_staff {
                     batch = self.keep_one_staff(batch, id).await?;
                 }
+                batch = self.mailed(batch, &user, MailKind::StaffChanged { is_staff })?;
                 user.is_staff = is_staff;
             }
             if let Some(hash) = password {

@@ -14,6 +14,7 @@ use crate::domain::fields::{FieldError, Fields};
 use crate::domain::id::UserId;
 use crate::domain::input::Input;
 use crate::domain::key_patch::KeyPatch;
+use crate::domain::mail::MailKind;
 use crate::domain::secret::Secret;
 use crate::domain::time::Timestamp;
 use crate::domain::user::User;
@@ -197,6 +198,7 @@ impl Context<'_> {
             };
             wanted.apply(&mut key);
             let batch = put_api_key(batch, None, &key);
+            let batch = self.mailed(batch, &user.value, MailKind::ApiKeyCreated { label: key.label.clone() })?;
             let note = note(Event::ApiKeyCreated, &user.value, &key).detail("scopes", key.scopes.join(" "));
             if self.commit(self.audited(batch, note)).await?.is_some() {
                 return Ok(ApiKeyView { value: Some(value), ..view(&key, &user.value) });
@@ -243,6 +245,7 @@ impl Context<'_> {
                 ..before.value.clone()
             };
             let batch = move_api_key(batch, &before, &key);
+            let batch = self.mailed(batch, &user, MailKind::ApiKeyRolled { label: key.label.clone() })?;
             let note = note(Event::ApiKeyRolled, &user, &key).maybe_proven(proven);
             if self.commit(self.audited(batch, note)).await?.is_some() {
                 return Ok(ApiKeyView { value: Some(value), ..view(&key, &user) });

@@ -185,6 +185,8 @@ impl Operation for RegenerateBackupCodes {
             cx.require_verified()?;
             let codes = cx.new_backup_codes(&mut user)?;
             let batch = put_user(Batch::default(), Some(&before), &user);
+            let replaced = !before.value.second_factor.backup_codes.is_empty();
+            let batch = cx.mailed(batch, &user, MailKind::BackupCodesRegenerated { replaced })?;
             let batch = cx.audited(batch, Note::of(Event::TwoFactorBackupCodesRegenerated, &user));
             if cx.commit(batch).await?.is_some() {
                 return Ok(BackupCodes { backup_codes: codes });

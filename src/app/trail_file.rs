@@ -90,6 +90,8 @@ impl TrailFile {
         }
         match (self.first, self.signed, self.key) {
             (None, ..) => self.notes.push("there is no entry in the file".to_owned()),
+            // Nothing is said for a file that is wrong somewhere.
+            (Some(_), Some(_), Some(_)) if !self.problems.is_empty() => {}
             (Some(first), Some(signed), Some(key)) => {
                 self.notes.push(format!("entries {first} to {signed} are vouched for by the key {key}"));
                 if signed < last {

@@ -39,6 +39,9 @@ struct Report {
     repaired: usize,
     /// What could not be checked, and why.
     notes: Vec<String>,
+    /// Only the trail was looked at, which nothing mends.
+    #[serde(skip)]
+    is_of_trail: bool,
 }
 
 impl Arguments {
@@ -50,7 +53,7 @@ impl Arguments {
 
 /// Checks the audit trail alone, and whether it agrees with checkpoints that were kept elsewhere.
 pub(super) async fn audit(link: &Link, output: Output, kept: &[Checkpoint]) -> Result<(), Failure> {
-    let mut report = check(link, output, false, true).await?;
+    let mut report = Report { is_of_trail: true, ..check(link, output, false, true).await? };
     if !kept.is_empty() {
         let known = link.call(ReadCheckpoints {}).await?;
         for kept in kept {
@@ -97,7 +100,7 @@ pub(super) fn exported(file: &Path, kept: Vec<Checkpoint>, output: Output) -> Re
         trail.take(number, &String::from_utf8_lossy(&line));
     }
     let Verdict { entries, problems, notes } = trail.end();
-    let mut report = Report { looked_at: entries, notes, ..Report::default() };
+    let mut report = Report { looked_at: entries, notes, is_of_trail: true, ..Report::default() };
     for problem in problems {
         report.broken(problem);
     }
@@ -154,6 +157,7 @@ impl Report {
         let (count, left) = (self.looked_at, self.problems.len() - self.repaired);
         lines.push(match (self.problems.len(), self.repaired, left) {
             (0, ..) => format!("looked at {count} entries: all is as it should be"),
+            (_, 0, left) if self.is_of_trail => format!("looked at {count} entries: {left} wrong"),
             (_, 0, left) if repairs => format!("looked at {count} entries: {left} wrong, which --repair does not mend"),
             (_, 0, left) => {
                 format!("looked at {count} entries: {left} wrong; --repair mends indexes and counters of users")

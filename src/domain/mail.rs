@@ -87,7 +87,23 @@ pub enum MailKind {
     BackupCodeUsed {
         remaining: u32,
     },
+    /// The user made new ones.
+    BackupCodesRegenerated {
+        /// There was a set before.
+        replaced: bool,
+    },
     BackupCodesRevoked,
+    /// Keys outlive a change of the password, so their owner hears of them.
+    ApiKeyCreated {
+        label: String,
+    },
+    ApiKeyRolled {
+        label: String,
+    },
+    /// Staff or an operator gave the staff flag, or took it.
+    StaffChanged {
+        is_staff: bool,
+    },
     NewDevice {
         device: String,
         address: String,
@@ -130,7 +146,11 @@ impl MailKind {
             Self::EnrolmentDemanded { .. } => "enrolment_demanded",
             Self::EnrolmentReminder { .. } => "enrolment_reminder",
             Self::BackupCodeUsed { .. } => "backup_code_used",
+            Self::BackupCodesRegenerated { .. } => "backup_codes_regenerated",
             Self::BackupCodesRevoked => "backup_codes_revoked",
+            Self::ApiKeyCreated { .. } => "api_key_created",
+            Self::ApiKeyRolled { .. } => "api_key_rolled",
+            Self::StaffChanged { .. } => "staff_changed",
             Self::NewDevice { .. } => "new_device",
             Self::EmailChangeCancelled => "email_change_cancelled",
             Self::AccountDeleted => "account_deleted",

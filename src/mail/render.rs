@@ -55,7 +55,11 @@ const TEMPLATES: &[(&str, &str)] = &templates![
     "enrolment_demanded",
     "enrolment_reminder",
     "backup_code_used",
+    "backup_codes_regenerated",
     "backup_codes_revoked",
+    "api_key_created",
+    "api_key_rolled",
+    "staff_changed",
     "new_device",
     "email_change_cancelled",
     "account_deleted",
@@ -214,6 +218,27 @@ mod tests {
                 "A backup code was used for your account",
                 &["3 backup codes are left"],
             ),
+            (
+                K::BackupCodesRegenerated { replaced: true },
+                "New backup codes were created for your account",
+                &["1 September 2025 at 12:34 UTC", "from before no longer work"],
+            ),
+            (
+                K::ApiKeyCreated { label: "CI & builds".into() },
+                "A new API key was created for your account",
+                &["    CI & builds", "change of the password does not end it", "https://doorward.example"],
+            ),
+            (
+                K::ApiKeyRolled { label: "CI".into() },
+                "An API key of your account got a new value",
+                &["    CI", "old value no longer works"],
+            ),
+            (
+                K::StaffChanged { is_staff: true },
+                "Your account now has staff rights",
+                &["Set up two-factor", "https://doorward.example"],
+            ),
+            (K::StaffChanged { is_staff: false }, "Your account no longer has staff rights", &["were taken from"]),
             (K::BackupCodesRevoked, "Your backup codes were revoked", &["authenticator works as before"]),
             (device, "A new device logged into your account", &["Firefox on Linux", "192.0.2.7", "12:34 UTC"]),
             (K::EmailChangeCancelled, "The change of your email address was cancelled", &["stays as it was"]),
@@ -296,6 +321,18 @@ mod tests {
         assert!(long.starts_with(&format!("{}\u{2026} invited", "a".repeat(60))), "{long}");
     }
 
+    /// Whoever makes a key in somebody else's session chooses what it is called.
+    #[test]
+    fn the_name_of_a_key_carries_nothing() {
+        for label in ["see www.evil.example", "http://evil.example", "CI\n\nYou won", ""] {
+            let text = render("Ada", MailKind::ApiKeyCreated { label: label.into() }).text;
+            assert!(
+                text.contains("    (see your account settings)\n") && !text.contains("evil") && !text.contains("won"),
+                "{text}"
+            );
+        }
+    }
+
     #[test]
     fn numbers_of_codes_read_well() {
         for (remaining, words) in
@@ -304,6 +341,8 @@ mod tests {
             let text = render("Ada", MailKind::BackupCodeUsed { remaining }).text;
             assert!(text.contains(words), "{text}");
         }
+        let text = render("Ada", MailKind::BackupCodesRegenerated { replaced: false }).text;
+        assert!(!text.contains("before"), "{text}");
         let text = render("Ada", MailKind::TwoFactorReset { sessions_ended: false, keys_revoked: false }).text;
         assert!(!text.contains("logged out") && !text.contains("keys"), "{text}");
     }

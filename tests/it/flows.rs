@@ -468,7 +468,12 @@ fn every_change_of_the_second_factor_is_mailed() {
     let email = person.email.as_str();
     let authenticator = client.enrol(&server);
     server.wait_for_mail(email, "You've enabled 2FA protection");
-    let codes = client.new_backup_codes();
+    let mut codes = client.new_backup_codes();
+    let created = "New backup codes were created for your account";
+    assert!(!server.wait_for_mail(email, created).text.contains("no longer work"));
+    codes.extend(client.new_backup_codes());
+    let replaced = server.wait_for_mails(email, created, 2);
+    assert!(replaced.iter().any(|mail| mail.text.contains("The codes from before no longer work.")), "{replaced:?}");
     let revoke = ["2fa", "codes", email, "--revoke", "--yes", "--reason", "the list was photographed"];
     server.cli(&revoke).is(0);
     server.wait_for_mail(email, "Your backup codes were revoked");
@@ -483,6 +488,39 @@ fn every_change_of_the_second_factor_is_mailed() {
         assert!(!mail.text.is_empty() && !mail.html.is_empty(), "two parts: {mail:?}");
         for secret in codes.iter().chain([&authenticator.last_code()]) {
             assert!(!mail.text.contains(secret.as_str()), "{mail:?}");
+        }
+    }
+}
+
+/// Spec §4.10: what outlives a change of the password, and what makes an account more or less than it was.
+#[test]
+fn keys_and_staff_rights_are_mailed() {
+    let server = Server::with_mail();
+    let (person, client) = server.logged_in("ada@example.com");
+    let email = person.email.as_str();
+    let made = client.post("/api/personal_api_keys", json!({"label": "CI", "scopes": ["user:read"]})).is(201).json();
+    let path = format!("/api/personal_api_keys/{}", made["id"].as_str().unwrap());
+    let created = server.wait_for_mail(email, "A new API key was created for your account");
+    assert!(created.text.contains("    CI\r\n"), "{created:?}");
+    let rolled = client.post(&format!("{path}/roll"), json!({})).is(200).json();
+    server.wait_for_mail(email, "An API key of your account got a new value");
+    let by_operator =
+        server.cli(&["key", "create", "--user", email, "--label", "bot", "--scope", "user:read", "--json"]);
+    let by_operator = by_operator.json();
+    server.wait_for_mails(email, "A new API key was created for your account", 2);
+    client.patch(&path, json!({"label": "builds"})).is(200);
+
+    let staff = server.login(&server.staff("staff@example.com"));
+    staff.patch(&person.path(""), json!({"is_staff": true})).is(200);
+    server.wait_for_mail(email, "Your account now has staff rights");
+    staff.patch(&person.path(""), json!({"is_staff": true, "first_name": "Ada"})).is(200);
+    server.cli(&["user", "set", email, "--staff", "false"]).is(0);
+    server.wait_for_mail(email, "Your account no longer has staff rights");
+    server.cli(&["user", "set", email, "--staff", "false"]).is(0);
+    assert_eq!(server.count_mails(email, "staff rights", "witness@example.com"), 2);
+    for mail in server.mails() {
+        for value in [&made["value"], &rolled["value"], &by_operator["value"]] {
+            assert!(!mail.text.contains(value.as_str().unwrap()), "{mail:?}");
         }
     }
 }
