@@ -8,9 +8,10 @@ use subtle::ConstantTimeEq;
 use super::{Actor, App, Identity, PresentedSession};
 use crate::clock;
 use crate::domain::api_key::{ApiKey, LAST_USED_SECONDS};
+use crate::domain::id::UserId;
 use crate::domain::organization::Organization;
 use crate::domain::secret::Secret;
-use crate::domain::session::LAST_ACTIVITY_SECONDS;
+use crate::domain::session::{LAST_ACTIVITY_SECONDS, Session};
 use crate::domain::text;
 use crate::domain::time::Timestamp;
 use crate::domain::user::User;
@@ -81,7 +82,7 @@ impl App {
         Ok(Actor { identity, address: request.address, user_agent: request.user_agent, request_id: request.request_id })
     }
 
-    async fn identify(&self, presented: &Presented, now: Timestamp) -> Result<Identity> {
+    pub(super) async fn identify(&self, presented: &Presented, now: Timestamp) -> Result<Identity> {
         if let Some(key) = &presented.bearer {
             return self.by_key(key, KeyPlace::Header, now).await;
         }
@@ -138,8 +139,10 @@ impl App {
             let presented = PresentedSession { hash, session: session.value, wants_second_factor: false };
             return Ok(Identity::Pending(Arc::new(presented)));
         };
-        let Some(user) = self.records().user(id).await? else { return Ok(Identity::Anonymous) };
-        if !user.value.is_active || user.value.session_epoch != session.value.epoch {
+        let Some((session, user)) = self.bound_session(&hash, session, id).await? else {
+            return Ok(Identity::Anonymous);
+        };
+        if !user.value.is_active {
             return Ok(Identity::Anonymous);
         }
         let organization = self.current_organization(&user.value).await?;
@@ -154,6 +157,26 @@ impl App {
         self.note_activity(&hash, &session, now).await;
         let presented = PresentedSession { hash, session: session.value, wants_second_factor };
         Ok(Identity::Session { user: Arc::new(user.value), session: Arc::new(presented) })
+    }
+
+    /// A session that was read just now, and its user, of one epoch; `None` when the session was ended. The two are read one
+    /// after the other, and in between the session may be bound to a new epoch.
+    pub(super) async fn bound_session(
+        &self,
+        hash: &[u8; 32],
+        mut session: Versioned<Session>,
+        id: UserId,
+    ) -> Result<Option<(Versioned<Session>, Versioned<User>)>> {
+        loop {
+            let Some(user) = self.records().user(id).await? else { return Ok(None) };
+            if user.value.session_epoch == session.value.epoch {
+                return Ok(Some((session, user)));
+            }
+            match self.records().session(hash).await? {
+                Some(again) if again.version != session.version => session = again,
+                Some(_) | None => return Ok(None),
+            }
+        }
     }
 
     /// The organization that a user's sessions obey: the current one, if it is still there (spec §1.7, §4.8).
@@ -215,16 +238,11 @@ impl App {
     }
 
     /// Refreshes a session's last activity, at most every five minutes (spec §2.11).
-    async fn note_activity(
-        &self,
-        hash: &[u8; 32],
-        session: &Versioned<crate::domain::session::Session>,
-        now: Timestamp,
-    ) {
+    async fn note_activity(&self, hash: &[u8; 32], session: &Versioned<Session>, now: Timestamp) {
         if now.seconds_since(session.value.last_activity) < LAST_ACTIVITY_SECONDS {
             return;
         }
-        let refreshed = crate::domain::session::Session { last_activity: now, ..session.value.clone() };
+        let refreshed = Session { last_activity: now, ..session.value.clone() };
         self.commit_note(records::put_session(session.expect(Batch::default(), hash), hash, &refreshed)).await;
     }
 

@@ -328,7 +328,11 @@ impl Context<'_> {
         let mut batch = Batch::default().expect(key.clone(), Expect::Version(stored.version));
         let promoted = user.pending_email.clone();
         if let Some(email) = &promoted {
-            if self.find_by_email(email).await?.is_some() {
+            if let Some(owner) = self.find_by_email(email).await? {
+                if owner.value.id == user.id {
+                    // The user's own by now: what was read is of before.
+                    return Ok(None);
+                }
                 return Err(Error::invalid(
                     "email_taken",
                     "Another account now uses this email address. Start the change again with a different address.",

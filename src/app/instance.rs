@@ -130,7 +130,12 @@ impl App {
 impl App {
     /// A program without files: its store is in memory and its secret key a constant.
     pub(super) fn in_memory(config: Config) -> Self {
-        let records = Records::new(Arc::new(MemoryStore::new()));
+        Self::over(config, Arc::new(MemoryStore::new()))
+    }
+
+    /// The same over some other store.
+    pub(super) fn over(config: Config, store: Arc<dyn Store>) -> Self {
+        let records = Records::new(store);
         assemble(Arc::new(config), Mode::Live, None, records, Vault::new(&[7; crate::domain::vault::KEY_BYTES]))
     }
 }

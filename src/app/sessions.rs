@@ -181,10 +181,10 @@ impl Context<'_> {
         let mut tries = Tries::default();
         loop {
             tries.next().await?;
-            let found = self.records().session_of(user.id, id).await?;
+            let Some((hash, found)) = self.records().session_of(user.id, id).await? else { return Ok(None) };
             // Of two at once, one ends it; the other does not find it any more.
-            let Some((hash, live)) = found.filter(|(_, session)| is_session_live(&session.value, user, self.now))
-            else {
+            let bound = self.app.bound_session(&hash, found, user.id).await?;
+            let Some((live, _)) = bound.filter(|(session, _)| self.now < session.value.expires_at) else {
                 return Ok(None);
             };
             let note = Note::of(Event::SessionRevoked, user).maybe_proven(proven).detail("session", id);

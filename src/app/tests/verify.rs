@@ -25,7 +25,7 @@ pub(super) async fn checked(world: &World, repairs: bool) -> (Vec<Problem>, Vec<
 }
 
 /// What is wrong, in short.
-async fn wrong(world: &World) -> Vec<(ProblemKind, String)> {
+pub(super) async fn wrong(world: &World) -> Vec<(ProblemKind, String)> {
     let (problems, notes) = checked(world, false).await;
     assert_eq!(notes, Vec::<String>::new());
     assert!(problems.iter().all(|problem| !problem.is_repaired));
