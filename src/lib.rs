@@ -11,6 +11,8 @@ pub mod config;
 pub mod console;
 pub mod domain;
 pub mod error;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 pub mod http;
 pub mod mail;
 pub mod records;

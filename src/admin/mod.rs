@@ -7,6 +7,8 @@
 //! may do what is the operations' own matter.
 
 pub mod client;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 pub mod groups;
 pub mod link;
 pub mod registry;

@@ -97,11 +97,15 @@ fn decode<O: Operation>(body: &[u8]) -> Option<Box<dyn AnyOperation>> {
 
 /// Runs the operation of this name.
 pub(super) async fn run(app: &App, actor: &Actor, name: &str, body: &[u8]) -> Result<Vec<u8>> {
+    app.call_to_the_end(actor, operation(name, body)?).await
+}
+
+/// The operation of this name that a body holds.
+pub(super) fn operation(name: &str, body: &[u8]) -> Result<Box<dyn AnyOperation>> {
     let decoder = DECODERS.iter().find(|(known, _)| *known == name);
     let (_, decode) =
         decoder.ok_or_else(|| Error::NotFound { detail: format!("no operation is called {name:?}").into() })?;
-    let operation = decode(body).ok_or_else(|| Error::invalid("parse_error", format!("not a valid {name}"), None))?;
-    app.call_to_the_end(actor, operation).await
+    decode(body).ok_or_else(|| Error::invalid("parse_error", format!("not a valid {name}"), None))
 }
 
 #[cfg(test)]

@@ -126,7 +126,7 @@ impl App {
     }
 }
 
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 impl App {
     /// A program without files: its store is in memory and its secret key a constant.
     pub(super) fn in_memory(config: Config) -> Self {

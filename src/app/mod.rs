@@ -57,6 +57,8 @@ pub mod trail_file;
 pub mod verify;
 pub mod views;
 
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 #[cfg(test)]
 mod tests;
 

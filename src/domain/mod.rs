@@ -40,3 +40,6 @@ pub mod user_patch;
 pub mod user_place;
 pub mod user_search;
 pub mod vault;
+
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;

@@ -53,9 +53,18 @@ impl ProxyProtocol {
     }
 }
 
+/// The address that a header names, and how long the header is; `None` while it is not there as a whole.
+pub(super) fn parse(bytes: &[u8]) -> Result<Option<(Option<SocketAddr>, usize)>, Error> {
+    let config = ParseConfig { include_tlvs: false, ..ParseConfig::default() };
+    match ProxyHeader::parse(bytes, config) {
+        Ok((header, length)) => Ok(Some((header.proxied_address().map(|address| address.source), length))),
+        Err(Error::BufferTooShort) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
 /// Takes the header off the stream, and not a byte of what follows.
 async fn read(stream: &mut TcpStream) -> io::Result<Option<SocketAddr>> {
-    let config = ParseConfig { include_tlvs: false, ..ParseConfig::default() };
     let mut buffer = [0; HEADER_BYTES_MAX];
     let mut taken = 0;
     loop {
@@ -66,11 +75,7 @@ async fn read(stream: &mut TcpStream) -> io::Result<Option<SocketAddr>> {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
         let (seen, _) = buffer.split_at(seen);
-        let header = match ProxyHeader::parse(seen, config) {
-            Ok((header, length)) => Some((header.proxied_address().map(|address| address.source), length)),
-            Err(Error::BufferTooShort) => None,
-            Err(error) => return Err(io::Error::new(io::ErrorKind::InvalidData, error)),
-        };
+        let header = parse(seen).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
         let end = header.map_or(seen.len(), |(_, length)| length);
         let (start, _) = buffer.split_at_mut(end);
         let (_, new) = start.split_at_mut(taken);

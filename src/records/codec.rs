@@ -97,6 +97,12 @@ pub fn from_body<T: Decode<()>>(body: &[u8]) -> Option<T> {
     (read == body.len()).then_some(value)
 }
 
+/// The content with the checksum that fits it.
+#[cfg(any(test, fuzzing))]
+pub(super) fn signed(key: &[u8], content: &[u8]) -> Vec<u8> {
+    [content, &checksum(key, content)].concat()
+}
+
 fn checksum(key: &[u8], content: &[u8]) -> [u8; CHECKSUM_BYTES] {
     let mut hasher = crc32fast::Hasher::new();
     hasher.update(key);
@@ -108,7 +114,8 @@ fn checksum(key: &[u8], content: &[u8]) -> [u8; CHECKSUM_BYTES] {
 pub fn name(key: &[u8]) -> String {
     let readable = key.iter().rposition(|&byte| byte == b'/').map_or(0, |slash| slash + 1);
     let (words, rest) = key.split_at(readable.min(key.len()));
-    let mut name = String::from_utf8_lossy(words).into_owned();
+    // Of a damaged key nothing is known; it is shown on terminals.
+    let mut name = text::for_display(&String::from_utf8_lossy(words));
     match std::str::from_utf8(rest) {
         Ok(text) if text.chars().all(|c| c.is_ascii_graphic()) => name.push_str(text),
         _ => name.push_str(&text::hex(rest)),

@@ -88,10 +88,7 @@ fn lines(digits: &str) -> String {
 
 /// The content with a checksum that fits.
 fn signed(content: &[u8]) -> Vec<u8> {
-    let mut hasher = crc32fast::Hasher::new();
-    hasher.update(KEY);
-    hasher.update(content);
-    [content, &hasher.finalize().to_le_bytes()].concat()
+    super::codec::signed(KEY, content)
 }
 
 fn at(seconds: i64) -> Timestamp {

@@ -24,6 +24,8 @@ mod windows;
 
 #[cfg(test)]
 mod days_model;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 #[cfg(test)]
 mod golden;
 #[cfg(test)]

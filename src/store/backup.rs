@@ -6,6 +6,9 @@
 //! state each page was read in. Every part has a CRC-32, and the trailer the numbers of both and the SHA-256 of all
 //! before it. Values are as they lie in the store: secrets stay sealed, and the secret key is not in the file.
 
+#[cfg(any(test, fuzzing))]
+pub(super) mod fuzz;
+
 use std::io::{self, Read, Write};
 
 use bytes::Bytes;

@@ -3,6 +3,9 @@
 //! A frame is a header of [`HEADER_BYTES`] (length of the payload, CRC-32 of everything else in the frame, the versions
 //! before and after the group; all little endian) and the payload, the changes in bincode. Knows nothing of files.
 
+#[cfg(any(test, fuzzing))]
+pub(super) mod fuzz;
+
 use bincode::{BorrowDecode, Encode};
 
 use super::{Change, Version};

@@ -19,6 +19,11 @@ mod feed;
 mod frames;
 mod queue;
 
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz {
+    pub use super::backup::fuzz::backup;
+    pub use super::frames::fuzz::frames;
+}
 #[cfg(test)]
 mod contract;
 #[cfg(test)]

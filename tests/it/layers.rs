@@ -9,6 +9,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("main", &["cli"]),
     ("build", &[]),
     ("lib", &[]),
+    ("fuzz", &["http", "admin", "app", "records", "domain", "store"]),
     ("cli", &["http", "admin", "console", "mail", "app", "config", "domain", "error", "clock"]),
     ("console", &["admin", "app", "config", "domain", "error", "clock"]),
     ("http", &["app", "config", "domain", "error", "clock"]),
