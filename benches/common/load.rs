@@ -109,8 +109,11 @@ async fn read_answer(stream: &mut TcpStream, buffer: &mut [u8]) {
 }
 
 /// Where an answer ends, once its head is there.
-fn answer_end(answer: &[u8]) -> Option<usize> {
+pub fn answer_end(answer: &[u8]) -> Option<usize> {
     let head_end = answer.windows(4).position(|window| window == b"\r\n\r\n")? + 4;
+    if answer.starts_with(b"HTTP/1.1 204") {
+        return Some(head_end);
+    }
     let name = b"content-length: ";
     let at = answer[..head_end].windows(name.len()).position(|window| window == name)? + name.len();
     let digits = answer[at..head_end].iter().take_while(|byte| byte.is_ascii_digit());

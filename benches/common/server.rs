@@ -34,6 +34,13 @@ impl Server {
         Self::on(&folder.join("data"), &folder.join("log"))
     }
 
+    /// The same with settings of its own, by their variables without `DOORWARD__`.
+    pub fn with(folder: &Path, settings: &[(&str, &str)]) -> Self {
+        let log = File::options().create(true).append(true).open(folder.join("log")).unwrap();
+        let settings = settings.iter().map(|(name, value)| (format!("DOORWARD__{name}"), value));
+        Self::start(doorward(&folder.join("data")).envs(settings).arg("serve").stderr(log))
+    }
+
     /// The real program on a data directory.
     pub fn on(data_dir: &Path, log: &Path) -> Self {
         let log = File::options().create(true).append(true).open(log).unwrap();

@@ -42,10 +42,11 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 pub struct Connector {
     builder: auto::Builder<TokioExecutor>,
     head_timeout: Duration,
+    idle_timeout: Duration,
 }
 
 impl Connector {
-    /// A head may not take longer than a whole request may.
+    /// A head may not take longer than a whole request may, and nobody is silent for longer than two and a half.
     #[must_use]
     pub fn new(request_timeout: Duration) -> Self {
         let head_timeout = HEAD_TIMEOUT.min(request_timeout);
@@ -70,12 +71,13 @@ impl Connector {
             .max_header_list_size(u32::try_from(HEAD_BYTES_MAX).unwrap_or(u32::MAX))
             .keep_alive_interval(PING_INTERVAL)
             .keep_alive_timeout(PING_TIMEOUT);
-        Self { builder, head_timeout }
+        Self { builder, head_timeout, idle_timeout: IDLE_TIMEOUT.min(request_timeout * 5 / 2) }
     }
 
     /// Takes over an accepted connection.
     pub fn connect<D: Door>(&self, stream: Box<dyn Stream>, peer: IpAddr, service: Arc<Service<D>>) -> Connection<D> {
-        Connection { builder: self.builder.clone(), head_timeout: self.head_timeout, stream, peer, service }
+        let (head_timeout, idle_timeout) = (self.head_timeout, self.idle_timeout);
+        Connection { builder: self.builder.clone(), head_timeout, idle_timeout, stream, peer, service }
     }
 }
 
@@ -83,6 +85,7 @@ impl Connector {
 pub struct Connection<D> {
     builder: auto::Builder<TokioExecutor>,
     head_timeout: Duration,
+    idle_timeout: Duration,
     /// Behind a pointer, so that hyper is compiled once for both.
     stream: Box<dyn Stream>,
     peer: IpAddr,
@@ -92,7 +95,7 @@ pub struct Connection<D> {
 impl<D: Door> Connection<D> {
     /// Serves it to its end: the client's, silence, or the stop that `watcher` tells of.
     pub async fn run(self, watcher: Watcher) {
-        let Self { builder, head_timeout, stream, peer, service } = self;
+        let Self { builder, head_timeout, idle_timeout, stream, peer, service } = self;
         let activity = Arc::new(Activity::default());
         let outer = Arc::clone(&activity);
         let answer = service_fn(move |request: Request<Incoming>| {
@@ -111,7 +114,7 @@ impl<D: Door> Connection<D> {
                     tracing::debug!(%peer, %error, "a connection broke");
                 }
             }
-            () = outer.silence(head_timeout) => tracing::debug!(%peer, "a silent connection was closed"),
+            () = outer.silence(head_timeout, idle_timeout) => tracing::debug!(%peer, "a silent connection was closed"),
         }
     }
 }
@@ -126,14 +129,14 @@ struct Activity {
 impl Activity {
     /// Ends when nothing was asked for a while and nothing is in the works. hyper itself would wait for ever for the
     /// first byte, for an idle HTTP/2 client, and for one that does not read.
-    async fn silence(&self, head_timeout: Duration) {
+    async fn silence(&self, head_timeout: Duration, idle_timeout: Duration) {
         tokio::time::sleep(head_timeout).await;
         if self.begun.load(Ordering::Relaxed) == 0 {
             return;
         }
         loop {
             let seen = self.begun.load(Ordering::Relaxed);
-            tokio::time::sleep(IDLE_TIMEOUT).await;
+            tokio::time::sleep(idle_timeout).await;
             let (ended, begun) = (self.ended.load(Ordering::Relaxed), self.begun.load(Ordering::Relaxed));
             if begun == seen && begun == ended {
                 return;

@@ -169,6 +169,17 @@ impl Server {
         rustix::process::kill_process(rustix::process::Pid::from_child(&process.child), signal).unwrap();
     }
 
+    /// How many sockets it has open, and the memory that is resident, in bytes.
+    pub fn sockets_and_memory(&self) -> (usize, usize) {
+        let process = self.process.as_ref().expect("the server does not run").child.id();
+        let files = std::fs::read_dir(format!("/proc/{process}/fd")).unwrap().filter_map(Result::ok);
+        let sockets = files.filter_map(|file| std::fs::read_link(file.path()).ok());
+        let sockets = sockets.filter(|target| target.to_string_lossy().starts_with("socket:")).count();
+        let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
+        let kib = status.split("VmRSS:").nth(1).unwrap().split_whitespace().next().unwrap();
+        (sockets, kib.parse::<usize>().unwrap() * 1024)
+    }
+
     /// Waits for the program to end by itself.
     #[track_caller]
     pub fn ends_with(&mut self, code: i32) {

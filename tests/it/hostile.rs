@@ -910,6 +910,48 @@ fn endless_heads_are_cut_off() {
     is_well(&server);
 }
 
+/// A connection that takes no more than heads, and has asked for the whole description many times.
+fn without_window(server: &Server) -> Wire {
+    const INITIAL_WINDOW_SIZE: u8 = 4;
+    let mut wire = Wire::open(server);
+    let path = b"/api/schema";
+    let ask: Vec<u8> = [&[0x82, 0x86, 0x41, 1, b'a', 4, u8::try_from(path.len()).unwrap()], &path[..]].concat();
+    let asked = (0..60).flat_map(|number| frame(HEADERS, END_HEADERS | END_STREAM, 2 * number + 1, &ask));
+    let settings = frame(4, 0, 0, &[0, INITIAL_WINDOW_SIZE, 0, 0, 0, 0]);
+    let begun = [b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".as_slice(), &settings].concat();
+    wire.send(begun.into_iter().chain(asked).collect::<Vec<_>>()).unwrap();
+    wire
+}
+
+/// Who asks and does not take the answer is cut off, and has cost no more than a few buffers until then.
+#[test]
+fn clients_that_do_not_take_their_answers_are_cut_off() {
+    const CLIENTS: usize = 20;
+    let server = impatient_server();
+    server.client().get("/api/schema").is(200);
+    let mut after_rounds = Vec::new();
+    for _ in 0..3 {
+        let (sockets, before) = server.sockets_and_memory();
+        let asking = "GET /api/schema HTTP/1.1\r\nhost: a\r\n\r\n".repeat(60);
+        let mut stalled: Vec<Wire> = (0..CLIENTS).map(|_| without_window(&server)).collect();
+        stalled.extend((0..CLIENTS).map(|_| {
+            let mut wire = Wire::open(&server);
+            wire.send(&asking).unwrap();
+            wire
+        }));
+        wait_for("the stalled", || (server.sockets_and_memory().0 >= sockets + 2 * CLIENTS).then_some(()));
+        is_well(&server);
+        let (_, meanwhile) = server.sockets_and_memory();
+        // What they asked for is more than a gigabyte.
+        assert!(meanwhile < before + 100_000_000, "{meanwhile} bytes, {before} before");
+        wait_for("the end of the stalled", || (server.sockets_and_memory().0 <= sockets).then_some(()));
+        after_rounds.push(server.sockets_and_memory().1);
+        drop(stalled);
+    }
+    assert!(after_rounds[2] < after_rounds[0] + 10_000_000, "{after_rounds:?}");
+    is_well(&server);
+}
+
 // ---- HTTP/1 -----------------------------------------------------------------------------------------------------
 
 /// An oversized client is cut off without harm.

@@ -29,6 +29,7 @@ mod conventions;
 mod crash;
 mod described;
 mod email;
+mod enumeration;
 mod faults;
 mod fields;
 mod flows;
