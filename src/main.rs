@@ -25,6 +25,8 @@ fn run(Cli { global, command }: Cli, output: Output) -> Result<(), Failure> {
         }
         Command::Operate(command) => command.run(&global, global.load()?.config, output),
         Command::Rebuild(command) => command.run(&global.load()?.config, output),
+        Command::Export(arguments) => arguments.run(&global, global.load()?.config, output),
+        Command::Import(arguments) => arguments.run(&global, global.load()?.config, output),
         Command::Rekey(arguments) => arguments.run(&global, global.load()?.config, output),
         Command::Config(command) => command.run(&global, output),
         Command::Openapi => pages::openapi(),

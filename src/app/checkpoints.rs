@@ -11,7 +11,7 @@ use super::{Actor, App, Context, Identity, Operation, Permission, Tries, random}
 use crate::domain::audit::Event;
 use crate::domain::checkpoint::{Checkpoint, PublicKey, SEED_BYTES, SigningKey, Statement};
 use crate::domain::time::Timestamp;
-use crate::domain::vault::{Vault, VaultError};
+use crate::domain::vault::{Sealed, Vault, VaultError};
 use crate::error::{Error, Result};
 use crate::records::{AuditKey, put_audit_key, put_audit_start, put_checkpoint};
 use crate::store::{Batch, Commit, Order};
@@ -73,10 +73,15 @@ pub(super) fn open_audit_key(vault: &Vault, key: &AuditKey) -> std::result::Resu
     SigningKey::from_seed(&seed).ok_or(VaultError::Damaged)
 }
 
-/// The same key, sealed with another secret key.
-pub(super) fn resealed_audit_key(key: &AuditKey, from: &Vault, to: &Vault) -> Result<AuditKey> {
-    let seed = from.open(PURPOSE, b"", &key.0).map_err(unopened)?;
-    Ok(AuditKey(to.seal(PURPOSE, b"", random::bytes()?, &seed)))
+/// The key with its secret in clear.
+pub(super) fn opened_audit_key(key: &AuditKey, vault: &Vault) -> Result<AuditKey> {
+    let seed = vault.open(PURPOSE, b"", &key.0).map_err(unopened)?;
+    Ok(AuditKey(Sealed(seed.to_vec())))
+}
+
+/// The other way.
+pub(super) fn sealed_audit_key(key: &AuditKey, vault: &Vault) -> Result<AuditKey> {
+    Ok(AuditKey(vault.seal(PURPOSE, b"", random::bytes()?, &key.0.0)))
 }
 
 impl App {

@@ -23,6 +23,7 @@ pub mod invites;
 mod job_runner;
 pub mod jobs;
 pub mod limits;
+pub mod lines;
 pub mod login;
 pub mod login_code;
 pub mod members;

@@ -220,11 +220,17 @@ fn failed_once_more(record: &OutboxRecord, error: &str) -> OutboxRecord {
     }
 }
 
-/// What is sealed of a mail, under another secret key.
-pub(super) fn resealed(record: &OutboxRecord, from: &Vault, to: &Vault) -> Result<Sealed> {
-    let plain = from.open(PURPOSE, &record.id, &record.sealed);
+/// A mail with what is sealed of it in clear.
+pub(super) fn opened_mail(mail: OutboxRecord, vault: &Vault) -> Result<OutboxRecord> {
+    let plain = vault.open(PURPOSE, &mail.id, &mail.sealed);
     let plain = plain.map_err(|error| Error::internal(format!("a mail in the outbox does not open: {error}")))?;
-    Ok(to.seal(PURPOSE, &record.id, random::bytes()?, &plain))
+    Ok(OutboxRecord { sealed: Sealed(plain.to_vec()), ..mail })
+}
+
+/// The other way.
+pub(super) fn sealed_mail(mail: OutboxRecord, vault: &Vault) -> Result<OutboxRecord> {
+    let sealed = vault.seal(PURPOSE, &mail.id, random::bytes()?, &mail.sealed.0);
+    Ok(OutboxRecord { sealed, ..mail })
 }
 
 /// Whether a batch queues a mail.

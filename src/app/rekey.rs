@@ -14,12 +14,13 @@ use serde::Serialize;
 
 use super::audit::Note;
 use super::backups::backup_files;
-use super::checkpoints::resealed_audit_key;
+use super::checkpoints::{opened_audit_key, sealed_audit_key};
 use super::instance::{self, OpenError};
+use super::outbox::{opened_mail, sealed_mail};
 use super::recovery::{Step, stamp};
 use super::second_factor::{kept_backup_code, open_backup_code, open_totp, seal_totp};
 use super::secret_key::KeyFile;
-use super::{Actor, App, Context, Mode, outbox, verify};
+use super::{Actor, App, Context, Mode, verify};
 use crate::clock;
 use crate::config::Config;
 use crate::domain::audit::Event;
@@ -345,14 +346,13 @@ impl Work {
                 Some(codec::encode(key, &pending))
             }
             keys::OUTBOX | keys::OUTBOX_FAILED => {
-                let mut mail: OutboxRecord = codec::decode(key, value)?;
-                mail.sealed = outbox::resealed(&mail, from, to)?;
+                let mail: OutboxRecord = codec::decode(key, value)?;
                 self.count.mails += 1;
-                Some(codec::encode(key, &mail))
+                Some(codec::encode(key, &sealed_mail(opened_mail(mail, from)?, to)?))
             }
             keys::AUDIT_KEY => {
                 let sealed = codec::decode(key, value)?;
-                Some(codec::encode(key, &resealed_audit_key(&sealed, from, to)?))
+                Some(codec::encode(key, &sealed_audit_key(&opened_audit_key(&sealed, from)?, to)?))
             }
             keys::TOKEN => {
                 let token: Token = codec::decode(key, value)?;

@@ -42,16 +42,7 @@ struct Exported {
 impl Arguments {
     pub async fn run(self, link: &Link, output: Output) -> Result<(), Failure> {
         let Format::Django = self.format;
-        if !self.yes {
-            if !sensitive::can_ask() {
-                return Err(Failure::Usage(format!("{WARNING} There is no terminal to ask on: add --yes to export")));
-            }
-            complain(WARNING);
-            let answer = sensitive::ask("Export all users? Type yes:")?;
-            if !answer.eq_ignore_ascii_case("yes") {
-                return Err(Failure::Failed("nothing was exported".to_owned()));
-            }
-        }
+        be_sure(self.yes, "Export all users?")?;
         let Some(path) = self.file else {
             let users = write_all(link, output, io::stdout().lock(), "cannot write the export").await?;
             output.note(&format!("exported {}", count(users, "user")));
@@ -68,6 +59,19 @@ impl Arguments {
         let text = format!("exported {} to {}", count(users, "user"), for_display(&path.display().to_string()));
         output.answer(&Exported { users, file: Some(path) }, || text)
     }
+}
+
+/// Says what is in an export, and asks, unless nobody has to be asked.
+pub(super) fn be_sure(yes: bool, question: &str) -> Result<(), Failure> {
+    if yes {
+        return Ok(());
+    }
+    if !sensitive::can_ask() {
+        return Err(Failure::Usage(format!("{WARNING} There is no terminal to ask on: add --yes to export")));
+    }
+    complain(WARNING);
+    let answer = sensitive::ask(&format!("{question} Type yes:"))?;
+    if answer.eq_ignore_ascii_case("yes") { Ok(()) } else { Err(Failure::Failed("nothing was exported".to_owned())) }
 }
 
 /// For nobody but us to read.

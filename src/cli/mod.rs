@@ -12,6 +12,7 @@ mod failure;
 pub mod import;
 pub mod job;
 pub mod key;
+pub mod lines;
 mod logging;
 pub mod output;
 pub mod pages;
@@ -107,6 +108,23 @@ pub enum Command {
     Operate(Operate),
     #[command(flatten)]
     Rebuild(backup::Rebuild),
+    /// Write everything in the store to a file of JSON lines, in clear
+    #[command(after_help = "\
+Examples:
+  doorward export everything.jsonl
+  doorward export - --yes --backup doorward.backup | gpg -e -r ops > everything.jsonl.gpg
+
+No server may run, unless it is a backup that is exported. The file has all secrets in clear: who has it can log in as
+everybody. docs/export.md describes it. To move a store as it is, `doorward backup` is simpler and keeps secrets sealed.")]
+    Export(lines::ExportArguments),
+    /// Make the store from a file of JSON lines
+    #[command(after_help = "\
+Examples:
+  doorward import everything.jsonl --dry-run
+  doorward import everything.jsonl
+
+No server may run, and the store must be empty or not there. Nothing is imported unless everything is.")]
+    Import(lines::ImportArguments),
     /// Put another secret key in the place of the present one
     #[command(after_help = "\
 Examples:

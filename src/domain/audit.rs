@@ -80,6 +80,7 @@ events! {
     ApprovalRefused = "approval.refused",
     StoreRepaired = "store.repaired",
     StoreBackedUp = "store.backed_up",
+    StoreExported = "store.exported",
     StoreRekeyed = "store.rekeyed",
     AuditShortened = "audit.shortened",
     JobStarted = "job.started",

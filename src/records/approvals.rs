@@ -1,7 +1,7 @@
 //! Acts that wait for a second operator.
 
-use super::codec::{self, Decode, Encode};
-use super::{Records, Result, Versioned, decode_entry, keys, put};
+use super::codec::{self, Decode, Deserialize, Encode, Serialize};
+use super::{Records, Result, Versioned, decode_entry, json, keys, put};
 use crate::domain::approval::{Act, Approval};
 use crate::domain::id::UserId;
 use crate::domain::job::AskedBy;
@@ -33,11 +33,12 @@ pub fn remove_approval(batch: Batch, approval: &Versioned<Approval>) -> Batch {
     batch.expect(key.clone(), Expect::Version(approval.version)).delete(key).delete(note)
 }
 
-#[derive(Encode, Decode)]
+#[derive(Encode, Decode, Serialize, Deserialize)]
 struct ApprovalV1 {
     id: String,
     operation: String,
     request: String,
+    #[serde(with = "json::bytes")]
     user: [u8; 16],
     email: String,
     asked_by: (u32, String),

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::codec::{self, Decode, Encode};
-use super::{Records, Result, cursor, days, keys};
+use super::codec::{self, Decode, Deserialize, Encode, Serialize};
+use super::{Records, Result, cursor, days, json, keys};
 use crate::domain::audit::{AuditActor, AuditRecord, AuditTarget, Event, Outcome};
 use crate::domain::id::UserId;
 use crate::domain::job::JobId;
@@ -136,6 +136,21 @@ pub fn append_audit(batch: Batch, record: &AuditRecord, within: Option<(JobId, u
     days::tallied(batch, record).append(keys::AUDIT, codec::encode(keys::AUDIT, record), indexes)
 }
 
+/// Adds an entry to a batch as it was in another store: what it was counted in is told by itself. The first of a trail
+/// that begins later says behind which entry that is, and its hash.
+pub fn append_audit_again(
+    batch: Batch,
+    record: &AuditRecord,
+    payload: Vec<u8>,
+    behind: Option<(u64, [u8; 32])>,
+) -> Batch {
+    let batch = match behind {
+        Some((number, hash)) => batch.put(log_head_key(keys::AUDIT), [&number.to_be_bytes()[..], &hash].concat()),
+        None => batch,
+    };
+    batch.append(keys::AUDIT, payload, index_prefixes(record))
+}
+
 /// The indexes that an entry is in, without a job's.
 fn index_prefixes(record: &AuditRecord) -> Vec<Vec<u8>> {
     let mut indexes: Vec<Vec<u8>> = record.target.iter().map(|target| keys::user_audit_prefix(target.id)).collect();
@@ -163,11 +178,12 @@ fn decode(key: &[u8], value: &[u8]) -> Result<ChainedAudit> {
     })
 }
 
-#[derive(Encode, Decode)]
+#[derive(Encode, Decode, Serialize, Deserialize)]
 struct AuditRecordV1 {
     at: i64,
     event: String,
     actor: AuditActorV1,
+    #[serde(with = "json::bytes")]
     target: Option<([u8; 16], String)>,
     address: Option<String>,
     user_agent: Option<String>,
@@ -178,15 +194,26 @@ struct AuditRecordV1 {
     details: Vec<(String, String)>,
 }
 
-#[derive(Encode, Decode)]
+#[derive(Encode, Decode, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 enum AuditActorV1 {
     Anonymous,
     System,
-    User { id: [u8; 16], email: String, session: Option<String>, api_key: Option<String> },
-    Operator { uid: u32, name: String },
+    User {
+        #[serde(with = "json::bytes")]
+        id: [u8; 16],
+        email: String,
+        session: Option<String>,
+        api_key: Option<String>,
+    },
+    Operator {
+        uid: u32,
+        name: String,
+    },
 }
 
-#[derive(Encode, Decode)]
+#[derive(Encode, Decode, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 enum OutcomeV1 {
     Done,
     Failed,

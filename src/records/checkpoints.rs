@@ -1,7 +1,7 @@
 //! What vouches for the audit trail: the key that signs, the checkpoints, and where the trail begins.
 
-use super::codec::{self, Decode, Encode};
-use super::{Records, Result, Versioned, cursor, decode_entry, keys, put};
+use super::codec::{self, Decode, Deserialize, Encode, Serialize};
+use super::{Records, Result, Versioned, cursor, decode_entry, json, keys, put};
 use crate::domain::checkpoint::{Checkpoint, PublicKey, Statement};
 use crate::domain::time::Timestamp;
 use crate::domain::vault::Sealed;
@@ -79,8 +79,9 @@ pub fn put_audit_start(batch: Batch, before: Option<&Versioned<Checkpoint>>, sta
     put(batch.expect(keys::AUDIT_START, expect), keys::AUDIT_START.to_vec(), start)
 }
 
-#[derive(Encode, Decode)]
+#[derive(Encode, Decode, Serialize, Deserialize)]
 struct AuditKeyV1 {
+    #[serde(rename = "secret", with = "json::bytes")]
     sealed: Vec<u8>,
 }
 
@@ -98,17 +99,21 @@ impl From<AuditKeyV1> for AuditKey {
     }
 }
 
-#[derive(Encode, Decode)]
+#[derive(Encode, Decode, Serialize, Deserialize)]
 struct CheckpointV1 {
     statement: StatementV1,
     number: u64,
+    #[serde(with = "json::bytes")]
     hash: [u8; 32],
     at: i64,
+    #[serde(with = "json::bytes")]
     public_key: [u8; 32],
+    #[serde(with = "json::bytes")]
     signature: [u8; 64],
 }
 
-#[derive(Encode, Decode)]
+#[derive(Encode, Decode, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 enum StatementV1 {
     Checkpoint,
     Start,

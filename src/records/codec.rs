@@ -3,9 +3,11 @@
 //! A record is: format number (one byte), body (bincode 2, standard configuration), CRC-32 of the key, the format
 //! number and the body (four bytes, little endian). The key is part of the checksum, so that a record found under
 //! another key is noticed. The body is not self-describing: each format has a struct of its own that never changes
-//! again, and golden bytes in the tests.
+//! again, and golden bytes in the tests. The same struct is how a record looks in an export, as JSON.
 
 pub use bincode::{Decode, Encode};
+pub use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::domain::text;
 use crate::store::{StoreError, VALUE_BYTES_MAX};
@@ -20,6 +22,12 @@ pub trait Record: Sized {
 
     /// Reads a body of this or an older format; `None` when it is not one.
     fn decode_body(format: u8, body: &[u8]) -> Option<Self>;
+
+    /// The present format as JSON. What is sealed has to have been opened.
+    fn to_json(&self) -> serde_json::Result<Value>;
+
+    /// Reads JSON of this or an older format.
+    fn from_json(format: u8, json: Value) -> Option<Self>;
 }
 
 /// Derives [`Record`] for a type through a struct of its only format so far.
@@ -36,6 +44,14 @@ macro_rules! record {
                 (format == $format)
                     .then(|| $crate::records::codec::from_body::<$stored>(body)?.try_into().ok())
                     .flatten()
+            }
+
+            fn to_json(&self) -> serde_json::Result<serde_json::Value> {
+                serde_json::to_value(<$stored>::from(self))
+            }
+
+            fn from_json(format: u8, json: serde_json::Value) -> Option<Self> {
+                (format == $format).then(|| serde_json::from_value::<$stored>(json).ok()?.try_into().ok()).flatten()
             }
         }
     };

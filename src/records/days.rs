@@ -1,7 +1,7 @@
 //! Figures by day: how often something happened, counted in the batch of the audit entry that tells of it; and how many
 //! users had a second factor at the start of a day. What is too old for every reader is removed by the sweeper.
 
-use super::codec::{self, Decode, Encode};
+use super::codec::{self, Decode, Deserialize, Encode, Serialize};
 use super::{Records, Result, keys, put};
 use crate::domain::audit::{AuditRecord, Event};
 use crate::domain::time::Timestamp;
@@ -152,7 +152,7 @@ pub(super) fn tallied(mut batch: Batch, record: &AuditRecord) -> Batch {
     batch
 }
 
-#[derive(Encode, Decode)]
+#[derive(Encode, Decode, Serialize, Deserialize)]
 struct AdoptionV1 {
     with: u64,
     of: u64,

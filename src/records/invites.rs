@@ -2,8 +2,8 @@
 
 use uuid::Uuid;
 
-use super::codec::{self, Decode, Encode};
-use super::{Records, Result, Versioned, keys, put};
+use super::codec::{self, Decode, Deserialize, Encode, Serialize};
+use super::{Records, Result, Versioned, json, keys, put};
 use crate::domain::email::EmailAddress;
 use crate::domain::id::{InviteId, OrganizationId, UserId};
 use crate::domain::organization::Invite;
@@ -98,14 +98,17 @@ fn invite_id(entry: &Entry) -> Result<InviteId> {
     Ok(InviteId(Uuid::from_bytes(bytes)))
 }
 
-#[derive(Encode, Decode)]
+#[derive(Encode, Decode, Serialize, Deserialize)]
 struct InviteV1 {
+    #[serde(with = "json::bytes")]
     id: [u8; 16],
+    #[serde(with = "json::bytes")]
     organization: [u8; 16],
     target_email: String,
     first_name: String,
     level: u8,
     emailing_attempt_made: bool,
+    #[serde(with = "json::bytes")]
     created_by: Option<[u8; 16]>,
     created_at: i64,
     updated_at: i64,

@@ -3,9 +3,9 @@
 //! The users of a job are frozen in pages, which lie beside the job. What became of a user is a record of its own, so that
 //! it goes into the batch of the act.
 
-use super::codec::{self, Decode, Encode};
+use super::codec::{self, Decode, Deserialize, Encode, Serialize};
 use super::users::{micros, timestamp};
-use super::{Records, Result, Versioned, cursor, keys, put};
+use super::{Records, Result, Versioned, cursor, json, keys, put};
 use crate::domain::id::UserId;
 use crate::domain::job::{AskedBy, Job, JobId, JobKind, JobState, Outcome, Skip};
 use crate::domain::time::Timestamp;
@@ -146,7 +146,7 @@ pub fn put_reminder(batch: Batch, user: UserId, before: Option<&Versioned<Remind
     put(batch, key, &reminder)
 }
 
-#[derive(Encode, Decode)]
+#[derive(Encode, Decode, Serialize, Deserialize)]
 struct JobV1 {
     id: u64,
     kind: JobKindV1,
@@ -165,7 +165,8 @@ struct JobV1 {
     failed: u64,
 }
 
-#[derive(Encode, Decode)]
+#[derive(Encode, Decode, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 enum JobKindV1 {
     RemindToEnrol,
     RequireEnrolment { from: i64 },
@@ -173,7 +174,8 @@ enum JobKindV1 {
     ResetTwoFactor,
 }
 
-#[derive(Encode, Decode)]
+#[derive(Encode, Decode, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 enum JobStateV1 {
     Running,
     Paused,
@@ -182,19 +184,21 @@ enum JobStateV1 {
 }
 
 /// A user, and the number of a reason to leave it out; 0 for none.
-#[derive(Encode, Decode)]
+#[derive(Encode, Decode, Serialize, Deserialize)]
 struct FrozenUsersV1 {
+    #[serde(with = "json::bytes")]
     users: Vec<([u8; 16], u8)>,
 }
 
-#[derive(Encode, Decode)]
+#[derive(Encode, Decode, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 enum OutcomeV1 {
     Done,
     Skipped(u8),
     Failed(String),
 }
 
-#[derive(Encode, Decode)]
+#[derive(Encode, Decode, Serialize, Deserialize)]
 struct ReminderV1 {
     at: i64,
 }

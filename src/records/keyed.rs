@@ -2,9 +2,9 @@
 
 use uuid::Uuid;
 
-use super::codec::{self, Decode, Encode};
+use super::codec::{self, Decode, Deserialize, Encode, Serialize};
 use super::users::{micros, timestamp};
-use super::{Records, Result, Versioned, keys, put};
+use super::{Records, Result, Versioned, json, keys, put};
 use crate::domain::api_key::{ApiKey, KEYS_PER_USER_MAX};
 use crate::domain::backoff::LoginFailures;
 use crate::domain::id::UserId;
@@ -104,39 +104,45 @@ pub fn put_login_failures(
     put(batch.put(keys::expiry(failures.forgotten_at, &key), Vec::new()), key, failures)
 }
 
-#[derive(Encode, Decode)]
+#[derive(Encode, Decode, Serialize, Deserialize)]
 struct ApiKeyV1 {
     id: String,
+    #[serde(with = "json::bytes")]
     user: [u8; 16],
     label: String,
     description: Option<String>,
     mask: String,
+    #[serde(with = "json::bytes")]
     hash: [u8; 32],
     created_at: i64,
     last_used_at: Option<i64>,
     last_rolled_at: Option<i64>,
     scopes: Vec<String>,
     scoped_teams: Vec<i64>,
+    #[serde(with = "json::bytes")]
     scoped_organizations: Vec<[u8; 16]>,
 }
 
-#[derive(Encode, Decode)]
+#[derive(Encode, Decode, Serialize, Deserialize)]
 struct TokenV1 {
+    #[serde(with = "json::bytes")]
     hash: [u8; 32],
     expires_at: i64,
+    #[serde(with = "json::bytes")]
     binding: [u8; 32],
     code: Option<CodeV1>,
 }
 
-#[derive(Encode, Decode)]
+#[derive(Encode, Decode, Serialize, Deserialize)]
 struct CodeV1 {
+    #[serde(with = "json::bytes")]
     mac: [u8; 32],
     expires_at: i64,
     failures: u32,
     used: bool,
 }
 
-#[derive(Encode, Decode)]
+#[derive(Encode, Decode, Serialize, Deserialize)]
 struct LoginFailuresV1 {
     count: u32,
     last_at: i64,

@@ -244,9 +244,12 @@ pub fn users_in_state_counter(is_staff: bool, state: FactorState) -> Vec<u8> {
     join(&[b"counter/users_in_state/", role(is_staff), state.as_str().as_bytes()])
 }
 
+/// Below this lie the counters of how often something happened.
+pub const TALLIES: &[u8] = b"counter/per_";
+
 /// How often something happened in a span of time; continue with the number of the span.
 pub fn tally_prefix(span: Span, what: Tallied) -> Vec<u8> {
-    join(&[b"counter/per_", span.as_str().as_bytes(), b"/", what.as_str().as_bytes(), b"/"])
+    join(&[TALLIES, span.as_str().as_bytes(), b"/", what.as_str().as_bytes(), b"/"])
 }
 
 /// `number`: spans since the epoch.

@@ -1,6 +1,6 @@
 //! What became of the last mails to each user; the mails themselves are in the outbox, as long as they are.
 
-use super::codec::{self, Decode, Encode};
+use super::codec::{self, Decode, Deserialize, Encode, Serialize};
 use super::{Records, Result, decode_entry, keys, put};
 use crate::domain::id::UserId;
 use crate::domain::mail::{MailNote, MailState};
@@ -41,7 +41,7 @@ pub(super) fn kept_until(note: &MailNote) -> Timestamp {
     note.at.plus_seconds(KEPT_SECONDS)
 }
 
-#[derive(Encode, Decode)]
+#[derive(Encode, Decode, Serialize, Deserialize)]
 struct MailNoteV1 {
     kind: String,
     to: String,
@@ -50,7 +50,8 @@ struct MailNoteV1 {
     error: Option<String>,
 }
 
-#[derive(Encode, Decode)]
+#[derive(Encode, Decode, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 enum MailStateV1 {
     Queued,
     HandedOver,

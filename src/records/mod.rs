@@ -13,6 +13,7 @@ pub mod days;
 mod expiry;
 mod invites;
 mod jobs;
+mod json;
 mod keyed;
 mod mail_notes;
 mod organizations;
@@ -39,7 +40,7 @@ use crate::domain::id::UserId;
 use crate::store::{Batch, Cursor, Entry, Order, Page, Store, StoreError, Version, decode_counter};
 
 pub use approvals::{put_approval, remove_approval};
-pub use audit::{ChainedAudit, append_audit, is_hash_of};
+pub use audit::{ChainedAudit, append_audit, append_audit_again, is_hash_of};
 pub use checkpoints::{AuditKey, put_audit_key, put_audit_start, put_checkpoint};
 pub use invites::{put_invite, remove_invite};
 pub use jobs::{
@@ -55,7 +56,7 @@ pub use outbox::{OutboxRecord, give_up_mail, queue_mail, remove_mail, reschedule
 pub use sessions::{
     SESSIONS_PER_USER_MAX, put_pending_totp, put_remembered, put_session, remove_remembered, remove_session,
 };
-pub use ties::{Following, Tie, tie};
+pub use ties::{Following, RECORDS, Tie, tie};
 pub use users::{CODES_INDEXED_MAX, Glance, UserBesides, counted_in, index_entries, put_user, remove_user};
 pub use windows::{put_window, remove_window};
 

@@ -6,9 +6,9 @@
 
 use uuid::Uuid;
 
-use super::codec::{self, Decode, Encode};
+use super::codec::{self, Decode, Deserialize, Encode, Serialize};
 use super::invites::remove_invite;
-use super::{Records, Result, Versioned, cursor, decode_entry, keys, put, trailing_user};
+use super::{Records, Result, Versioned, cursor, decode_entry, json, keys, put, trailing_user};
 use crate::domain::id::{MembershipId, OrganizationId, UserId};
 use crate::domain::organization::{
     Level, Membership, ORGANIZATIONS_PER_USER_MAX, Organization, TEAMS_PER_ORGANIZATION_MAX, Team,
@@ -291,11 +291,13 @@ fn unlist_member(mut batch: Batch, membership: &Membership) -> Batch {
     batch.delete(keys::active_member(organization, joined_at, user)).add(keys::active_members_counter(organization), -1)
 }
 
-#[derive(Encode, Decode)]
+#[derive(Encode, Decode, Serialize, Deserialize)]
 struct OrganizationV1 {
+    #[serde(with = "json::bytes")]
     id: [u8; 16],
     name: String,
     slug: String,
+    #[serde(with = "json::bytes")]
     logo_media_id: Option<[u8; 16]>,
     created_at: i64,
     updated_at: i64,
@@ -309,21 +311,27 @@ struct OrganizationV1 {
     session_cookie_age: Option<u32>,
 }
 
-#[derive(Encode, Decode)]
+#[derive(Encode, Decode, Serialize, Deserialize)]
 struct MembershipV1 {
+    #[serde(with = "json::bytes")]
     id: [u8; 16],
+    #[serde(with = "json::bytes")]
     organization: [u8; 16],
+    #[serde(with = "json::bytes")]
     user: [u8; 16],
     level: u8,
     joined_at: i64,
     updated_at: i64,
+    #[serde(with = "json::bytes")]
     invited_by: Option<[u8; 16]>,
 }
 
-#[derive(Encode, Decode)]
+#[derive(Encode, Decode, Serialize, Deserialize)]
 struct TeamV1 {
     number: u64,
+    #[serde(with = "json::bytes")]
     uuid: [u8; 16],
+    #[serde(with = "json::bytes")]
     organization: [u8; 16],
     api_token: String,
     name: String,

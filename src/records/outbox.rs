@@ -1,8 +1,8 @@
 //! Mails that wait to be delivered, and those that were given up. The mail itself is sealed: it may carry a single-use
 //! link.
 
-use super::codec::{self, Decode, Encode};
-use super::{Records, Result, Versioned, decode_entry, keys, put};
+use super::codec::{self, Decode, Deserialize, Encode, Serialize};
+use super::{Records, Result, Versioned, decode_entry, json, keys, put};
 use crate::domain::id::UserId;
 use crate::domain::time::Timestamp;
 use crate::domain::vault::Sealed;
@@ -116,14 +116,17 @@ pub(super) fn forget_failed_mail(batch: Batch, record: &OutboxRecord) -> Batch {
     }
 }
 
-#[derive(Encode, Decode)]
+#[derive(Encode, Decode, Serialize, Deserialize)]
 struct OutboxRecordV1 {
+    #[serde(with = "json::bytes")]
     id: [u8; 16],
+    #[serde(with = "json::bytes")]
     user: Option<[u8; 16]>,
     due: i64,
     queued_at: i64,
     attempts: u32,
     last_error: Option<String>,
+    #[serde(rename = "mail", with = "json::opened")]
     sealed: Vec<u8>,
 }
 

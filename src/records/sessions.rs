@@ -4,9 +4,9 @@ use std::net::IpAddr;
 
 use uuid::Uuid;
 
-use super::codec::{self, Decode, Encode};
+use super::codec::{self, Decode, Deserialize, Encode, Serialize};
 use super::users::{micros, timestamp};
-use super::{Records, Result, Versioned, keys, put};
+use super::{Records, Result, Versioned, json, keys, put};
 use crate::domain::id::{SessionId, UserId};
 use crate::domain::session::{PENDING_TOTP_SECONDS, PendingLogin, PendingTotp, RememberedDevice, Session};
 use crate::domain::time::Timestamp;
@@ -132,9 +132,11 @@ pub fn remove_remembered(batch: Batch, hash: &[u8; 32], device: &RememberedDevic
     batch.delete(keys::user_remembered(device.user, hash)).delete(keys::expiry(device.expires_at, &key)).delete(key)
 }
 
-#[derive(Encode, Decode)]
+#[derive(Encode, Decode, Serialize, Deserialize)]
 struct SessionV1 {
+    #[serde(with = "json::bytes")]
     id: [u8; 16],
+    #[serde(with = "json::bytes")]
     user: Option<[u8; 16]>,
     epoch: u32,
     created_at: i64,
@@ -148,24 +150,27 @@ struct SessionV1 {
     pending_login: Option<PendingLoginV1>,
 }
 
-#[derive(Encode, Decode)]
+#[derive(Encode, Decode, Serialize, Deserialize)]
 struct PendingLoginV1 {
+    #[serde(with = "json::bytes")]
     user: [u8; 16],
     started_at: i64,
     epoch: u32,
     generation: u32,
 }
 
-#[derive(Encode, Decode)]
+#[derive(Encode, Decode, Serialize, Deserialize)]
 struct PendingTotpV1 {
+    #[serde(with = "json::bytes")]
     secret: Vec<u8>,
     started_at: i64,
     failures: u32,
     generation: u32,
 }
 
-#[derive(Encode, Decode)]
+#[derive(Encode, Decode, Serialize, Deserialize)]
 struct RememberedDeviceV1 {
+    #[serde(with = "json::bytes")]
     user: [u8; 16],
     epoch: u32,
     generation: u32,

@@ -22,6 +22,34 @@ use crate::domain::token::Token;
 use crate::domain::user::User;
 use crate::store::{Entry, Expect, LogEntry, decode_counter};
 
+/// The families of records. Each has to be said something of in `app::lines`, too.
+pub const RECORDS: &[&[u8]] = &[
+    keys::USER,
+    keys::SESSION,
+    keys::PENDING_TOTP,
+    keys::API_KEY,
+    keys::REMEMBERED,
+    keys::ATTEMPTS,
+    keys::TOKEN,
+    keys::ORGANIZATION,
+    keys::MEMBERSHIP,
+    keys::TEAM,
+    keys::INVITE,
+    keys::OUTBOX,
+    keys::OUTBOX_FAILED,
+    keys::USER_MAIL,
+    keys::APPROVAL,
+    keys::JOB,
+    keys::JOB_USERS,
+    keys::JOB_RESULT,
+    keys::REMINDER,
+    keys::ADOPTION,
+    keys::AUDIT,
+    keys::AUDIT_KEY,
+    keys::AUDIT_CHECKPOINT,
+    keys::AUDIT_START,
+];
+
 /// How an entry is tied to others.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Tie {
@@ -89,30 +117,7 @@ pub fn tie(entry: &Entry) -> Tie {
         keys::EXPIRY if value.is_empty() && keys::parse_expiry(key).is_some() => return Tie::Alone,
         keys::COUNTER if decode_counter(value).is_some() => return Tie::Alone,
         keys::GUARD | keys::USER_API_KEY_GUARD | keys::META | keys::LOG_HEAD => return Tie::Alone,
-        keys::USER
-        | keys::SESSION
-        | keys::PENDING_TOTP
-        | keys::API_KEY
-        | keys::REMEMBERED
-        | keys::ATTEMPTS
-        | keys::TOKEN
-        | keys::ORGANIZATION
-        | keys::MEMBERSHIP
-        | keys::TEAM
-        | keys::INVITE
-        | keys::OUTBOX
-        | keys::OUTBOX_FAILED
-        | keys::USER_MAIL
-        | keys::APPROVAL
-        | keys::JOB
-        | keys::JOB_USERS
-        | keys::JOB_RESULT
-        | keys::REMINDER
-        | keys::ADOPTION
-        | keys::AUDIT
-        | keys::AUDIT_KEY
-        | keys::AUDIT_CHECKPOINT
-        | keys::AUDIT_START => return Tie::Record,
+        family if RECORDS.contains(&family) => return Tie::Record,
         _ => return Tie::Nothing,
     })
 }

@@ -2,8 +2,8 @@
 
 use uuid::Uuid;
 
-use super::codec::{self, Decode, Encode};
-use super::{Records, Result, Versioned, id_from, keys, put, trailing_user};
+use super::codec::{self, Decode, Deserialize, Encode, Serialize};
+use super::{Records, Result, Versioned, id_from, json, keys, put, trailing_user};
 use crate::domain::backoff::Failures;
 use crate::domain::email::EmailAddress;
 use crate::domain::id::{OrganizationId, UserId};
@@ -295,8 +295,9 @@ impl Glance {
 }
 
 /// Format 1. Free values are kept as JSON text, since this encoding does not describe itself.
-#[derive(Encode, Decode)]
+#[derive(Encode, Decode, Serialize, Deserialize)]
 struct UserV1 {
+    #[serde(with = "json::bytes")]
     id: [u8; 16],
     number: u64,
     distinct_id: String,
@@ -316,33 +317,41 @@ struct UserV1 {
     date_joined: i64,
     last_login: Option<i64>,
     preferences: PreferencesV1,
+    #[serde(with = "json::bytes")]
     current_organization: Option<[u8; 16]>,
     current_team: Option<u64>,
     session_epoch: u32,
     remember_epoch: u32,
+    #[serde(with = "json::bytes")]
     known_devices: Vec<[u8; 8]>,
     second_factor: SecondFactorV1,
 }
 
-#[derive(Encode, Decode)]
+#[derive(Encode, Decode, Serialize, Deserialize)]
 struct PreferencesV1 {
+    #[serde(with = "json::embedded")]
     notification_settings: String,
     anonymize_data: Option<bool>,
     toolbar_mode: Option<String>,
+    #[serde(with = "json::embedded")]
     events_column_config: String,
+    #[serde(with = "json::embedded")]
     has_seen_product_intro_for: String,
+    #[serde(with = "json::embedded")]
     scene_personalisation: String,
     theme_mode: Option<String>,
+    #[serde(with = "json::embedded")]
     hedgehog_config: String,
     role_at_organization: Option<String>,
     allow_impersonation: Option<bool>,
     allow_sidebar_suggestions: Option<bool>,
     shortcut_position: Option<String>,
     hide_mcp_hints: bool,
+    #[serde(with = "json::embedded")]
     ui_configuration: String,
 }
 
-#[derive(Encode, Decode)]
+#[derive(Encode, Decode, Serialize, Deserialize)]
 struct SecondFactorV1 {
     totp: Option<TotpDeviceV1>,
     backup_codes: Vec<BackupCodeV1>,
@@ -356,8 +365,9 @@ struct SecondFactorV1 {
     last_reset_at: Option<i64>,
 }
 
-#[derive(Encode, Decode)]
+#[derive(Encode, Decode, Serialize, Deserialize)]
 struct TotpDeviceV1 {
+    #[serde(with = "json::bytes")]
     secret: Vec<u8>,
     confirmed_at: i64,
     last_used_at: Option<i64>,
@@ -365,9 +375,12 @@ struct TotpDeviceV1 {
     disabled: bool,
 }
 
-#[derive(Encode, Decode)]
+#[derive(Encode, Decode, Serialize, Deserialize)]
 struct BackupCodeV1 {
+    /// Made anew of the code, by the key of whoever takes it over.
+    #[serde(skip)]
     mac: [u8; 32],
+    #[serde(rename = "code", with = "json::opened")]
     sealed: Vec<u8>,
 }
 

@@ -1,6 +1,6 @@
 //! The sliding windows of rate limits that must survive a restart (spec §1.11).
 
-use super::codec::{self, Decode, Encode};
+use super::codec::{self, Decode, Deserialize, Encode, Serialize};
 use super::{Records, Result, Versioned, keys, put};
 use crate::domain::rate::Window;
 use crate::domain::time::Timestamp;
@@ -31,7 +31,7 @@ pub fn remove_window(batch: Batch, key: Vec<u8>, before: &Versioned<Window>) -> 
     batch.expect(key.clone(), Expect::Version(before.version)).delete(key).add(keys::WINDOWS_COUNTER, -1)
 }
 
-#[derive(Encode, Decode)]
+#[derive(Encode, Decode, Serialize, Deserialize)]
 struct WindowV1 {
     seconds: u32,
     times: Vec<i64>,

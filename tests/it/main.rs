@@ -44,6 +44,7 @@ mod invites;
 mod jobs;
 mod layers;
 mod limits;
+mod lines;
 mod lockout;
 mod log;
 mod login;

@@ -103,6 +103,7 @@ const fn words(event: Event) -> &'static str {
         Event::ApprovalRefused => "approval refused",
         Event::StoreRepaired => "indexes repaired",
         Event::StoreBackedUp => "backup taken",
+        Event::StoreExported => "everything exported",
         Event::StoreRekeyed => "secret key changed",
         Event::AuditShortened => "old entries removed",
         Event::JobStarted => "job started",

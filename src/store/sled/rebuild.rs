@@ -13,8 +13,8 @@ use ::sled::Db;
 
 use super::super::apply::effects;
 use super::super::journal::{self, Journal, StoreId};
-use super::super::{Batch, Change, StoreError, Version};
-use super::entries::{DATA_END, ID_KEY, VERSION_KEY, data_key, decode, stored, stored_id, stored_version};
+use super::super::{Batch, Change, Entry, StoreError, Version};
+use super::entries::{DATA_END, ID_KEY, VERSION_KEY, data_key, decode, entry, stored, stored_id, stored_version};
 use super::opening::{
     DATA_FILE, LOCK_PATIENCE, MARKER, OpenError, apply, files, finish_creation, free_name, new_id, open_sled,
     prepare_new, sync_directories,
@@ -89,6 +89,18 @@ impl Rebuild {
             effects.writes.into_iter().map(|(key, value)| Change { key, value, version: to }).collect();
         apply(&self.db, &changes, to).map_err(|error| StoreError::Unavailable(error.to_string()))?;
         Ok(Some(to))
+    }
+
+    /// The entry of one key, of what was taken over so far.
+    pub fn get(&self, key: &[u8]) -> Result<Option<Entry>, StoreError> {
+        entry(&self.db, key)
+    }
+
+    /// Gives it up.
+    pub fn discard(self) -> Result<(), OpenError> {
+        let building = self.data_dir.join(BUILDING);
+        drop(self.db);
+        fs::remove_dir_all(&building).map_err(OpenError::io(&building))
     }
 
     /// Makes the store durable and puts it in the place of the old one, at a version. `goes_on` is the id of the store
