@@ -76,8 +76,9 @@ impl Arguments {
             drop(steps);
             let preview = preview(&rekey, &shown);
             rekey.end().await;
-            return output
-                .answer(&report, || format!("{preview}\n{}\nnothing was changed", told(&resealed, "would be")));
+            return output.answer(&report, || {
+                format!("{preview}\n{}\nnothing was changed", told(&resealed, "would be", "would end"))
+            });
         }
         if let Err(failure) = self.ask(&preview(&rekey, &shown), "Change the secret key?") {
             rekey.end().await;
@@ -155,11 +156,11 @@ fn preview(rekey: &Rekey, file: &str) -> String {
     )
 }
 
-fn told(resealed: &Resealed, be: &str) -> String {
+fn told(resealed: &Resealed, are: &str, end: &str) -> String {
     let Resealed { authenticators, backup_codes, enrolments, mails, codes_ended } = *resealed;
     let count = |number: u64, noun: &str| count(usize::try_from(number).unwrap_or(usize::MAX), noun);
     format!(
-        "{}, {}, {} and {} {be} sealed anew; {} {be} ended",
+        "{}, {}, {} and {} {are} sealed anew; {} {end}",
         count(authenticators, "authenticator"),
         count(backup_codes, "backup code"),
         count(enrolments, "enrolment"),
@@ -170,7 +171,7 @@ fn told(resealed: &Resealed, be: &str) -> String {
 
 impl Report {
     fn text(&self, file: &str) -> String {
-        let mut lines: Vec<String> = self.resealed.iter().map(|resealed| told(resealed, "were")).collect();
+        let mut lines: Vec<String> = self.resealed.iter().map(|resealed| told(resealed, "were", "ended")).collect();
         lines.push(format!(
             "the store is sealed with the key {} now, the first of {file}: copy that file anew",
             self.key

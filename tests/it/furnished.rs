@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::harness::{Authenticator, Client, Person, Server, wait_for};
+use crate::harness::{Authenticator, Builder, Client, Person, Server, wait_for};
 
 pub const ME: &str = "/api/users/@me";
 const REASON: &str = "lost phone, HD-4711";
@@ -25,14 +25,17 @@ pub struct Furnished {
 
 impl Furnished {
     /// Mails wait, since nobody takes them.
-    pub fn start() -> Self {
-        let server = Server::builder()
+    pub fn builder() -> Builder {
+        Server::builder()
             .setting("email.transport", "smtp")
             .setting("email.smtp.host", "127.0.0.1")
             .setting("email.smtp.port", "1")
             .setting("email.smtp.tls", "none")
             .setting("admin.second_operator", "true")
-            .start();
+    }
+
+    pub fn start() -> Self {
+        let server = Self::builder().start();
         let (dana, session) = server.owner("dana@example.com", "Acme");
         let authenticator = session.enrol(&server);
         let mut codes = session.new_backup_codes();

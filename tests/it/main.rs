@@ -62,6 +62,7 @@ mod pty;
 mod races;
 mod recovery;
 mod rekey;
+mod releases;
 mod requests;
 mod reset;
 mod reset_link;
