@@ -96,7 +96,7 @@ pub fn encode_secret(secret: &[u8]) -> String {
 }
 
 /// Reads what [`encode_secret`] wrote; case, blanks, hyphens and padding do not matter. `None` when it is not base 32.
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 pub fn decode_secret(text: &str) -> Option<Vec<u8>> {
     let plain: String = text.chars().filter(|c| !c.is_whitespace() && *c != '-' && *c != '=').collect();
     TotpSecret::try_from_base32(plain.to_ascii_uppercase()).ok().map(|secret| secret.as_ref().to_vec())
