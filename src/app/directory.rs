@@ -145,8 +145,11 @@ impl Operation for InspectUser {
         let (_, remembered_devices) = cx.live_presence(&user).await?;
         let namesakes = cx.namesakes(&user).await?;
         let audit = cx.records().audit(Some(user.id), None, AUDIT_ROWS, Order::Descending).await?;
+        let api_keys = cx.api_key_views(&user).await?;
+        let mut row = cx.user_row(&user);
+        (row.has_keys, row.is_namesake) = (Some(!api_keys.is_empty()), !namesakes.is_empty());
         Ok(UserDetail {
-            row: cx.user_row(&user),
+            row,
             factor: cx.factor_view(&user, &audit).await?,
             pending_email: user.pending_email.as_ref().map(|email| email.as_str().to_owned()),
             pending_email_at: user.pending_email_at,
@@ -155,7 +158,7 @@ impl Operation for InspectUser {
             has_password: user.password_hash.is_some(),
             organizations: cx.places_of(user.id).await?.iter().map(OrganizationBasicView::from).collect(),
             sessions: cx.session_rows(&user).await?,
-            api_keys: cx.api_key_views(&user).await?,
+            api_keys,
             remembered_devices,
             mails_waiting: cx.records().mails_waiting(user.id).await?,
             mails: cx.records().mail_notes(user.id, MAILS_SHOWN).await?,

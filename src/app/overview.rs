@@ -232,8 +232,9 @@ impl Context<'_> {
                 [user.second_factor.totp_failures, user.second_factor.backup_code_failures].map(|kind| kind.last_at)
             };
             let users = self.records().users(&ids).await?;
-            // The last wrong code began the lock.
-            locked.oldest_at = users.iter().filter_map(|user| failures(user).into_iter().max()).min();
+            // The last wrong code began the lock; an unlock forgets it, and a disabled device stays disabled.
+            let began = |user: &User| failures(user).into_iter().max().filter(|at| *at > Timestamp::default());
+            locked.oldest_at = users.iter().filter_map(began).min();
         }
         Ok(locked)
     }

@@ -2,6 +2,7 @@
 
 use crate::app::audit::AuditFilter;
 use crate::app::views::UserRef;
+use crate::domain::audit::Event;
 use crate::domain::time::Timestamp;
 
 const DAY_SECONDS: i64 = 86_400;
@@ -21,16 +22,31 @@ pub fn parse(text: &str, now: Timestamp) -> Result<AuditFilter, String> {
             Some((_, "")) => return Err(unread()),
             Some(("by", name)) => filter.actor = Some(name.to_owned()),
             Some(("on", user)) => filter.user = Some(UserRef(user.to_owned())),
-            Some(("event", start)) => filter.event = Some(start.to_owned()),
+            Some(("event", start)) => filter.event = Some(event(start)?),
             Some(("since", when)) => filter.since = Some(moment(when, now, 0).ok_or_else(unread)?),
             Some(("until", when)) => filter.until = Some(moment(when, now, DAY_SECONDS).ok_or_else(unread)?),
             Some(_) => return Err(unread()),
             None if word == "operators" => filter.operators_only = true,
             None if word.contains('@') => filter.user = Some(UserRef(word.to_owned())),
-            None => filter.event = Some(word.to_owned()),
+            None => filter.event = Some(event(word)?),
         }
     }
     Ok(filter)
+}
+
+/// What was meant by the start of an event's name, or by a part of it. A search that can find nothing is told, since it
+/// would look like an answer.
+fn event(text: &str) -> Result<String, String> {
+    let names = || Event::ALL.iter().map(|event| event.as_str());
+    if names().any(|name| name.starts_with(text)) {
+        return Ok(text.to_owned());
+    }
+    let meant: Vec<&str> = names().filter(|name| name.contains(text)).collect();
+    match meant.as_slice() {
+        [] => Err(format!("no event has `{text}` in its name; Enter on an entry shows what its event is called")),
+        [name] => Ok((*name).to_owned()),
+        several => Err(format!("no event begins with `{text}`; there are {}", several.join(", "))),
+    }
 }
 
 /// The moment so many `day_seconds` into a day that is named, or a span before now.
@@ -77,6 +93,17 @@ mod tests {
         assert_eq!(filter.event.as_deref(), Some("user.log"));
         assert_eq!(filter.since.map(Timestamp::to_rfc3339_z).as_deref(), Some("2025-08-30T00:00:00Z"));
         assert!(parse("", now).is_ok());
+    }
+
+    #[test]
+    fn a_part_of_an_events_name_is_enough_where_it_is_one() {
+        let event = |text| parse(text, Timestamp::from_seconds(0)).map(|filter| filter.event.unwrap());
+        assert_eq!(event("event:setup"), Ok("two_factor.setup_started".to_owned()));
+        assert_eq!(
+            event("started_at"),
+            Err("no event has `started_at` in its name; Enter on an entry shows what its event is called".to_owned())
+        );
+        assert!(event("event:reset").unwrap_err().contains("two_factor.reset"));
     }
 
     #[test]

@@ -114,6 +114,8 @@ pub struct Bulk {
     /// When the present stage began.
     pub since: Timestamp,
     pub problem: Option<String>,
+    /// What should make one careful: marks that are out of sight.
+    pub care: Option<String>,
     recalled: field::Recall,
 }
 
@@ -138,15 +140,17 @@ impl Bulk {
             stage: Stage::Menu { row: 0 },
             since: now,
             problem: None,
+            care: None,
             recalled: field::Recall::default(),
         }
     }
 
     /// Why a line of the menu cannot be done; shown, never hidden.
     #[must_use]
-    pub fn refusal(&self, deed: Deed, writes_refused: Option<&str>) -> Option<String> {
+    pub fn refusal(&self, deed: Deed, writes_refused: Option<&str>, is_mail_on: bool) -> Option<String> {
         match deed {
             Deed::Export => None,
+            Deed::Remind if !is_mail_on => Some("mail is off".to_owned()),
             Deed::Reset if self.count > RESET_USERS_MAX => Some(format!("{RESET_USERS_MAX} users at most")),
             _ => writes_refused.map(str::to_owned),
         }

@@ -18,6 +18,9 @@ use crate::app::safety::{REASON_SHORT, is_reason};
 use crate::domain::job::JobAct;
 use crate::domain::time::Timestamp;
 
+/// To whoever confirms from Cancel, where a dialog begins.
+pub(super) const ONCE_MORE: &str = "y once more does it";
+
 /// What is to be done.
 #[derive(Clone, Debug)]
 pub enum Question {
@@ -136,9 +139,13 @@ impl Confirm {
         self.problem = None;
         match (self.focus, key.code) {
             (_, KeyCode::Esc) | (Part::Cancel, KeyCode::Enter) => return Outcome::Cancel,
-            (Part::Confirm, KeyCode::Char('y')) if key.modifiers.is_empty() => {
-                self.problem = self.missing().map(str::to_owned);
-                return if self.problem.is_none() { Outcome::Send } else { Outcome::Stay };
+            (Part::Cancel | Part::Confirm, KeyCode::Char('y')) if key.modifiers.is_empty() => {
+                let (part, what) = match self.missing() {
+                    Some(missing) => (Part::Reason, missing),
+                    None if self.focus == Part::Confirm => return Outcome::Send,
+                    None => (Part::Confirm, ONCE_MORE),
+                };
+                (self.focus, self.problem) = (part, Some(what.to_owned()));
             }
             (Part::Confirm, KeyCode::Enter) => self.problem = Some("press y to do it".to_owned()),
             (Part::Reason, KeyCode::Up | KeyCode::Down) => {

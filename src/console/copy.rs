@@ -38,13 +38,13 @@ fn job(model: &Model) -> Vec<Value> {
     let jobs = &model.jobs;
     if let Some(open) = &jobs.open {
         let result = open.result(open.cursor);
-        let email = result.map(|result| value('e', "e-mail", &result.email));
+        let email = result.map(|result| value('e', "e-mail address", &result.email));
         let audit = result.and_then(|result| result.audit_number);
         let audit = audit.map(|number| value('a', "audit number", number.to_string()));
         return [email, audit].into_iter().flatten().chain([value('i', "id of the job", &open.row.id)]).collect();
     }
     if let Some(row) = jobs.chosen_approval() {
-        return vec![value('i', "id", &row.id), value('e', "e-mail", &row.email)];
+        return vec![value('i', "id", &row.id), value('e', "e-mail address", &row.email)];
     }
     jobs.chosen_job().map(|row| vec![value('i', "id of the job", &row.id)]).unwrap_or_default()
 }
@@ -52,7 +52,7 @@ fn job(model: &Model) -> Vec<Value> {
 fn user(model: &Model, focus: Focus) -> Vec<Value> {
     let Some(row) = model.users.chosen_row() else { return Vec::new() };
     let mut values = vec![
-        value('e', "e-mail", &row.email),
+        value('e', "e-mail address", &row.email),
         value('n', "name", &row.name),
         value('i', "id", row.id.to_string()),
         value('u', "uuid", row.uuid.to_string()),
@@ -85,7 +85,7 @@ fn entry(row: &AuditRow) -> Vec<Value> {
     let mut values =
         vec![value('a', "audit number", row.number.to_string()), value('r', "request id", &record.request_id)];
     if let Some(target) = &record.target {
-        values.push(value('e', "e-mail", &target.email));
+        values.push(value('e', "e-mail address", &target.email));
         values.push(value('u', "uuid", target.id.to_string()));
     }
     values.extend(record.address.as_ref().map(|address| value('d', "address", address)));

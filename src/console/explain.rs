@@ -40,7 +40,12 @@ impl Explain {
 pub fn drift(steps: i64) -> Option<String> {
     let seconds = steps.saturating_abs().saturating_mul(STEP_SECONDS);
     let how = if steps < 0 { "slow" } else { "fast" };
-    (steps != 0).then(|| format!("phone clock about {seconds} s {how}"))
+    let about = match seconds {
+        0..120 => format!("{seconds} s"),
+        120..7_200 => format!("{} min", (seconds + 30) / 60),
+        _ => format!("{} h", (seconds + 1_800) / 3_600),
+    };
+    (steps != 0).then(|| format!("phone clock about {about} {how}"))
 }
 
 #[cfg(test)]
@@ -51,6 +56,8 @@ mod tests {
     fn drift_has_a_direction() {
         assert_eq!(drift(-3).as_deref(), Some("phone clock about 90 s slow"));
         assert_eq!(drift(1).as_deref(), Some("phone clock about 30 s fast"));
+        assert_eq!(drift(-120).as_deref(), Some("phone clock about 60 min slow"));
+        assert_eq!(drift(241).as_deref(), Some("phone clock about 2 h fast"));
         assert_eq!(drift(0), None);
     }
 }

@@ -130,6 +130,8 @@ fn what_was_acknowledged_survives_a_clock_that_jumps() {
     let mut used = vec![device.last_code()];
     let mut offset = 0;
     for round in 0..rounds() {
+        // With a clock that is set back, the oldest are not those that were made first.
+        writers.forget_logins(&server);
         let jump = || {
             let to = i64::try_from(random(10 * 86_400)).unwrap() - 5 * DAY;
             let to = to.clamp(offset - 2 * DAY, offset + 2 * DAY);

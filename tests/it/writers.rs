@@ -117,6 +117,14 @@ impl Writers {
     }
 
     /// A mail is in the batch of its change, so each change has one at least.
+    /// Ends the sessions that were made so far: of too many, the oldest go by themselves.
+    pub fn forget_logins(&mut self, server: &Server) {
+        server
+            .cli(&["session", "revoke", &self.logins.person.email, "--all", "--reason", "too many by now", "--yes"])
+            .is(0);
+        self.logins.made.clear();
+    }
+
     pub fn check_mails(&self, server: &Server) {
         let email = &self.passwords.person.email;
         wait_for("the outbox to be empty", || {
@@ -256,6 +264,8 @@ impl PasswordWriter {
             return;
         }
         self.person.password.clone_from(&self.tried);
+        // A day of such guesses would lock the account.
+        server.cli(&["2fa", "unlock", &self.person.email, "--reason", "a guess of this test"]).is(0);
         let reply = self.client.login(&self.person);
         assert_eq!(reply.status, 200, "round {round}: neither password is right: {reply:?}");
         self.changes += 1;

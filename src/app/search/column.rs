@@ -28,8 +28,6 @@ const BEHIND: char = '\n';
 const STEP: usize = 16 * 1024;
 /// Rows that nearly match and are looked at closely.
 const NEAR_ROWS_MAX: usize = 2_000;
-/// With so many hits nobody asks for what nearly matches.
-const NEAR_BELOW: usize = 10;
 /// What a row says of its user, in bits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Facts(u16);

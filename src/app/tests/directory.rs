@@ -436,6 +436,8 @@ async fn check(world: &World, model: &Model, question: &Question) {
         let same = names.iter().filter(|other| **other == name).count();
         assert_eq!(row.is_namesake, !name.is_empty() && same > 1, "{name}");
         assert_eq!(row.has_keys, Some(!model.besides[&row.uuid].keys.is_empty()));
+        let detail = world.run(&operator(), InspectUser { user: UserRef(row.uuid.to_string()) }).await.unwrap();
+        assert_eq!((detail.row.is_namesake, detail.row.has_keys), (row.is_namesake, row.has_keys), "{name}");
     }
 }
 

@@ -173,7 +173,8 @@ fn refusal(deed: &Deed, detail: &UserDetail, model: &Model) -> Option<String> {
         Deed::Unlock => {
             let failures = factor.totp_failures > 0 || factor.backup_code_failures > 0;
             let locked = failures || later(factor.waiting_until) || later(factor.login_locked_until);
-            says(!locked, "not locked")
+            let why = if factor.state == FactorState::Locked { "disabled: reset it" } else { "not locked" };
+            says(!locked, why)
         }
         Deed::Enrol => {
             let has_device = matches!(factor.state, FactorState::On | FactorState::Locked);
@@ -182,9 +183,8 @@ fn refusal(deed: &Deed, detail: &UserDetail, model: &Model) -> Option<String> {
         Deed::Explain => says(factor.method.is_none(), "no device"),
         Deed::RevokeCodes => says(factor.backup_codes_remaining == 0, "no backup codes left"),
         Deed::ResendVerification => {
-            let mail_off = model.status.as_ref().is_some_and(|status| !status.mail_available);
             let nothing = detail.row.is_email_verified != Some(false) && detail.pending_email.is_none();
-            says(mail_off, "mail is off").or_else(|| says(nothing, "the address is verified"))
+            says(!model.is_mail_on(), "mail is off").or_else(|| says(nothing, "the address is verified"))
         }
         Deed::CancelEmailChange => says(detail.pending_email.is_none(), "no change is pending"),
         Deed::SignOut => says(detail.sessions.is_empty() && detail.remembered_devices == 0, "no sessions"),

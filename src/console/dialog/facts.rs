@@ -7,6 +7,7 @@ use crate::console::lookalike;
 use crate::console::text::{count, date, date_time, fit, shown, width};
 use crate::console::theme::Tone;
 use crate::domain::time::Timestamp;
+use crate::domain::user::FactorState;
 
 /// Columns between the two addresses of a change that stand side by side.
 const GAP_COLUMNS: usize = 3;
@@ -51,8 +52,10 @@ impl Dialog {
 
     /// What breaks, in words, for the dialogs without a preview.
     #[must_use]
-    pub fn consequences(&self) -> Vec<String> {
+    pub fn consequences(&self, is_mail_on: bool) -> Vec<String> {
         let detail = &self.detail;
+        let tell =
+            if is_mail_on { "tell the user by e-mail" } else { "tell nobody, since mail is off: tell the person" };
         let factor = &detail.factor;
         match &self.deed {
             Deed::Reset | Deed::Explain => Vec::new(),
@@ -60,7 +63,12 @@ impl Dialog {
                 let failures = factor.totp_failures + factor.backup_code_failures;
                 vec![
                     format!("forget {} in a row", count(failures as usize, "wrong code")),
-                    "let codes and logins be tried again at once".to_owned(),
+                    match factor.state {
+                        FactorState::Locked => {
+                            "let logins be tried again; the device stays disabled, so reset it".to_owned()
+                        }
+                        _ => "let codes and logins be tried again at once".to_owned(),
+                    },
                 ]
             }
             Deed::Demand => vec![
@@ -69,17 +77,17 @@ impl Dialog {
                     None => "let the user in as before until then".to_owned(),
                 },
                 "from then on let in only who enrols a new device".to_owned(),
-                "tell the user by e-mail".to_owned(),
+                tell.to_owned(),
             ],
             Deed::Enrol => vec![
                 "show the key of a new device on this screen for a minute".to_owned(),
                 "put it in force once the phone's six digits are right".to_owned(),
-                "end sessions that have not proved it; tell the user by e-mail".to_owned(),
+                format!("end sessions that have not proved it; {tell}"),
             ],
             Deed::RevokeCodes => vec![
                 format!("delete {}", count(factor.backup_codes_remaining, "unused backup code")),
                 "keep the device; new codes are made by the user".to_owned(),
-                "tell the user by e-mail".to_owned(),
+                tell.to_owned(),
             ],
             Deed::ResendVerification => {
                 let to = detail.pending_email.as_ref().unwrap_or(&detail.row.email);
@@ -88,7 +96,7 @@ impl Dialog {
             Deed::CancelEmailChange => vec![
                 format!("keep   {}", shown(&detail.row.email)),
                 format!("drop   {}", shown(detail.pending_email.as_deref().unwrap_or_default())),
-                "tell both addresses".to_owned(),
+                if is_mail_on { "tell both addresses".to_owned() } else { tell.to_owned() },
             ],
             Deed::SignOut => {
                 let parts = [

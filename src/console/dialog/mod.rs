@@ -9,6 +9,7 @@ use std::collections::VecDeque;
 use crossterm::event::{KeyCode, KeyEvent};
 use tui_input::Input;
 
+use super::confirm::ONCE_MORE;
 use super::field;
 use super::link::Request;
 use super::model::is_deaf;
@@ -192,20 +193,25 @@ impl Dialog {
     /// What is still missing before it can be sent.
     #[must_use]
     pub fn missing(&self) -> Option<&'static str> {
+        self.lacks().map(|(_, what)| what)
+    }
+
+    /// The same, with the part that lacks it.
+    fn lacks(&self) -> Option<(Part, &'static str)> {
         let proof = self.deed.needs_proof();
         if proof && self.check.is_none() {
-            return Some("say how the caller was checked");
+            return Some((Part::Check, "say how the caller was checked"));
         }
         if proof && self.check.is_some_and(CallerCheck::needs_text) && self.check_text.value().trim().is_empty() {
-            return Some("say who vouched, or what else was checked");
+            return Some((Part::CheckText, "say who vouched, or what else was checked"));
         }
         if !is_reason(self.reason.value()) {
-            return Some(REASON_SHORT);
+            return Some((Part::Reason, REASON_SHORT));
         }
         if self.deed == Deed::Demand && !self.from.value().trim().is_empty() && self.from_day().is_none() {
-            return Some("a day as in 2026-12-01, or nothing for now");
+            return Some((Part::From, "a day as in 2026-12-01, or nothing for now"));
         }
-        (proof && self.typed.value().trim() != self.local_part()).then_some("type the part before the @")
+        (proof && self.typed.value().trim() != self.local_part()).then_some((Part::Typed, "type the part before the @"))
     }
 
     /// The day from which on a new device is demanded; `None`: now.
@@ -352,7 +358,10 @@ impl Dialog {
     }
 
     fn send(&mut self) -> Outcome {
-        self.problem = self.missing().map(str::to_owned);
+        let from_cancel = (self.focus == Part::Cancel).then_some((Part::Confirm, ONCE_MORE));
+        if let Some((part, what)) = self.lacks().or(from_cancel) {
+            (self.focus, self.problem) = (part, Some(what.to_owned()));
+        }
         if self.problem.is_none() && self.deed == Deed::Reset && self.preview.is_none() {
             self.problem = Some("wait until it is known what goes".to_owned());
         }
@@ -371,6 +380,10 @@ impl Dialog {
             }
         } else if key.code == KeyCode::Char('y') && key.modifiers.is_empty() && self.may_confirm_by_letter() {
             return self.send();
+        } else if matches!(key.code, KeyCode::Char(letter) if letter.is_alphabetic()) {
+            // Who types a reason a field too early is told so, instead of losing it silently.
+            self.problem = Some("this is no field of text: Tab goes on".to_owned());
+            return Outcome::Stay;
         }
         match (self.focus, key.code) {
             (Part::Check, code) => self.choose_check(code),
@@ -384,7 +397,7 @@ impl Dialog {
     }
 
     fn may_confirm_by_letter(&self) -> bool {
-        self.focus == Part::Confirm && !self.deed.needs_proof()
+        matches!(self.focus, Part::Cancel | Part::Confirm) && !self.deed.needs_proof()
     }
 
     fn choose_check(&mut self, code: KeyCode) {

@@ -16,6 +16,8 @@ pub struct Audit {
     pub filter: AuditFilter,
     /// Why what is typed does not count.
     pub problem: Option<String>,
+    /// What was typed for the filter that is applied.
+    pub applied: String,
     /// `None` before the first answer.
     pub rows: Option<Vec<AuditRow>>,
     pub next: Option<u64>,

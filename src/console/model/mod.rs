@@ -491,6 +491,12 @@ impl Model {
     }
 
     /// Why nothing can be changed at the moment.
+    /// Whether the server sends mail, as far as is known.
+    #[must_use]
+    pub fn is_mail_on(&self) -> bool {
+        self.status.as_ref().is_none_or(|status| status.mail_available)
+    }
+
     #[must_use]
     pub fn refusal(&self) -> Option<Refusal> {
         if !self.is_connected() {

@@ -84,7 +84,7 @@ impl<B: Backend, W: Write> Plain<B, W> {
             };
             self.say(&format!("{text}: {word}."))?;
         }
-        let consequences = dialog.consequences();
+        let consequences = dialog.consequences(self.model.is_mail_on());
         consequences.iter().try_for_each(|text| self.say(&format!("This will {text}.")))?;
         if dialog.deed == Deed::Enrol {
             self.say("The key will be written here as text, and stays in what your terminal remembers.")?;

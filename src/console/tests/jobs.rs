@@ -39,7 +39,6 @@ fn a_second_operator_approves_or_refuses_after_a_question() {
     console.pass(300);
     console.keys("\tshort\ty");
     assert!(console.screen().contains("eight letters or more"));
-    console.key(KeyCode::BackTab);
     console.keys(": not her voice\ty");
     let asked = console.server.asked.lock().unwrap().clone();
     assert!(asked.iter().any(|request| matches!(request, Request::Approve(act) if act.id == "a1b2")));

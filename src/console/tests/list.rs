@@ -106,6 +106,10 @@ fn marks_are_by_user_and_outlive_searches() {
     assert_eq!(console.model.users.marks.count().count, 2);
     assert!(console.screen().contains("2 marked"));
     assert!(console.screen().contains(">+anna.smith@edu"));
+    console.keys("/joanna\n");
+    console.keys("Wa");
+    assert!(console.screen().contains("2 of the marked are not in this list"), "{}", console.screen());
+    console.key(KeyCode::Esc);
     console.keys("u");
     assert!(console.model.users.marks.is_empty());
 }

@@ -61,6 +61,7 @@ pub(super) fn filter_key(model: &mut Model, event: KeyEvent, action: Option<Acti
         (KeyCode::Esc, _) | (_, Some(Action::Back)) => {
             model.audit.typing = false;
             model.audit.problem = None;
+            model.audit.input = model.audit.applied.clone().into();
         }
         (_, Some(Action::ToList)) => return apply(model),
         _ => {
@@ -77,6 +78,7 @@ pub(super) fn apply(model: &mut Model) -> Cmds {
             model.audit.typing = false;
             model.audit.problem = None;
             model.audit.filter = filter;
+            model.audit.input.value().clone_into(&mut model.audit.applied);
             model.audit.clear();
             read_audit(model)
         }

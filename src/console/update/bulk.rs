@@ -9,13 +9,28 @@ use crate::console::bulk::{Bulk, Deed, Stage, Step};
 use crate::console::export::What;
 use crate::console::link::Request;
 use crate::console::model::{Marks, Model, Overlay, Slot};
+use crate::console::text::shown;
 use crate::domain::time::Timestamp;
 use crate::domain::user_filter::UserQuery;
 
 /// Opens the menu for those that are marked.
 pub(super) fn open_bulk(model: &mut Model) {
     let (selection, count) = selection(model);
-    model.overlay = Some(Overlay::Bulk(Box::new(Bulk::new(selection, count, model.now))));
+    let mut bulk = Bulk::new(selection, count, model.now);
+    bulk.care = out_of_sight(model);
+    model.overlay = Some(Overlay::Bulk(Box::new(bulk)));
+}
+
+/// That marks were set in another list, or that the user under the cursor is not among them.
+fn out_of_sight(model: &Model) -> Option<String> {
+    let Marks::Users(marked) = &model.users.marks else { return None };
+    let rows = model.users.rows();
+    let unseen = marked.iter().filter(|user| !rows.iter().any(|row| row.uuid == **user)).count();
+    let unseen = (unseen > 0).then(|| format!("{unseen} of the marked are not in this list"));
+    let chosen = model.users.chosen_row().filter(|row| !marked.contains(&row.uuid));
+    let chosen = chosen.map(|row| format!("{} is not marked", shown(&row.email)));
+    let both: Vec<String> = unseen.into_iter().chain(chosen).collect();
+    (!both.is_empty()).then(|| both.join("; "))
 }
 
 /// Those that are marked: one by one, or all that match.
@@ -44,10 +59,10 @@ pub(super) fn bulk_key(model: &mut Model, event: KeyEvent) -> Cmds {
 
 /// A line of the menu.
 pub(super) fn choose(model: &mut Model, index: usize) -> Cmds {
-    let (now, writes) = (model.now, model.writes_refused());
+    let (now, writes, is_mail_on) = (model.now, model.writes_refused(), model.is_mail_on());
     let Some(Overlay::Bulk(bulk)) = &mut model.overlay else { return Vec::new() };
     let Some(deed) = Deed::ALL.get(index).copied() else { return Vec::new() };
-    if let Some(why) = bulk.refusal(deed, writes.as_deref()) {
+    if let Some(why) = bulk.refusal(deed, writes.as_deref(), is_mail_on) {
         toast(model, &format!("{}: {why}", deed.title()));
         return Vec::new();
     }

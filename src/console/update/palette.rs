@@ -72,6 +72,6 @@ pub(super) fn copy_value(model: &mut Model, index: usize, alone: bool) -> Cmds {
         return Vec::new();
     }
     model.overlay = None;
-    toast(model, &format!("the {} was sent to your terminal", value.label));
+    toast(model, &format!("copy: the {} was sent to your terminal", value.label));
     vec![Cmd::Copy(value.text)]
 }

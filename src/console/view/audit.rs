@@ -25,10 +25,18 @@ pub(super) fn draw(model: &Model, frame: &mut Frame<'_>) {
     filter(model, frame);
     let area = body(frame.area(), 2);
     let head = "  AUDIT     WHEN    WHO             WHAT                     WHOM";
-    put(frame, area, area.x, area.y, toned(model, Tone::Title, head));
+    match &model.audit.problem {
+        Some(problem) => {
+            let text = cut(problem, usize::from(area.width).saturating_sub(3), model.theme.ellipsis());
+            put(frame, area, area.x + 1, area.y, Line::from(signed(model, Tone::Bad, &text)));
+        }
+        None => put(frame, area, area.x, area.y, toned(model, Tone::Title, head)),
+    }
     let key = |action| model.keys.first(Place::Audit, action);
     let Some(rows) = &model.audit.rows else {
-        put(frame, area, area.x + 2, area.y + 1, "...");
+        if model.audit.problem.is_none() {
+            put(frame, area, area.x + 2, area.y + 1, "...");
+        }
         return;
     };
     if rows.is_empty() {
@@ -68,22 +76,16 @@ fn filter(model: &Model, frame: &mut Frame<'_>) {
     let room = usize::from(area.width).saturating_sub(9 + right.len() + 1);
     let (text, at) = field_text(&model.audit.input, room.max(1));
     let empty = model.audit.input.value().is_empty();
-    let shown = match &model.audit.problem {
-        Some(problem) => {
-            signed(model, Tone::Bad, &cut(problem, usize::from(area.width).saturating_sub(12), model.theme.ellipsis()))
-        }
-        None if empty && model.audit.typing => toned(model, Tone::Quiet, cut(WORDS, room, model.theme.ellipsis())),
-        None if empty => {
+    let shown = match model.audit.typing {
+        true if empty => toned(model, Tone::Quiet, cut(WORDS, room, model.theme.ellipsis())),
+        false if empty => {
             toned(model, Tone::Quiet, format!("none: {} types one", model.keys.first(Place::Audit, Action::Filter)))
         }
-        None => Span::raw(text),
+        _ => Span::raw(text),
     };
-    let is_problem = model.audit.problem.is_some();
     put(frame, area, 0, 1, Line::from(vec![toned(model, Tone::Title, " Filter: "), shown]));
-    if !is_problem {
-        put_right(frame, area, 1, right);
-    }
-    if model.audit.typing && model.overlay.is_none() && !is_problem {
+    put_right(frame, area, 1, right);
+    if model.audit.typing && model.overlay.is_none() {
         frame.set_cursor_position(Position::new(9 + u16::try_from(at).unwrap_or(0), 1));
     }
 }

@@ -32,7 +32,7 @@ fn users(count: u64) -> String {
 
 fn lines(model: &Model, bulk: &Bulk, room: usize) -> Vec<BoxLine> {
     match &bulk.stage {
-        Stage::Menu { row } => menu(model, bulk, *row),
+        Stage::Menu { row } => menu(model, bulk, *row, room),
         Stage::Date { input } => {
             let (text, at) = field_text(input, 12);
             vec![
@@ -80,15 +80,14 @@ fn title(bulk: &Bulk) -> &'static str {
     bulk.deed.map_or("Begins", Deed::title)
 }
 
-fn menu(model: &Model, bulk: &Bulk, row: usize) -> Vec<BoxLine> {
-    Deed::ALL
-        .into_iter()
-        .enumerate()
-        .map(|(index, deed)| {
-            let refused = bulk.refusal(deed, model.writes_refused().as_deref());
-            super::menu::item(model, index == row, deed.letter(), deed.label(), refused.as_deref())
-        })
-        .collect()
+fn menu(model: &Model, bulk: &Bulk, row: usize, room: usize) -> Vec<BoxLine> {
+    let care = bulk.care.iter().flat_map(|care| wrap(care, room.saturating_sub(2)));
+    let care = care.map(|line| Line::from(signed(model, Tone::Care, &line)).into());
+    let deeds = Deed::ALL.into_iter().enumerate().map(|(index, deed)| {
+        let refused = bulk.refusal(deed, model.writes_refused().as_deref(), model.is_mail_on());
+        super::menu::item(model, index == row, deed.letter(), deed.label(), refused.as_deref())
+    });
+    care.chain(deeds).collect()
 }
 
 /// What a dry run found.
@@ -96,14 +95,14 @@ fn dry_run(model: &Model, draft: &JobDraft, room: usize) -> Vec<BoxLine> {
     let mut lines: Vec<BoxLine> = Vec::new();
     let does = format!("Dry run: {} of {} would be dealt with.", thousands(draft.does), users(draft.users));
     lines.push(Line::from(toned(model, Tone::Title, does)).into());
-    for (why, count) in &draft.skipped {
-        lines.push(format!("  skipped {:>9}  {}", thousands(*count), shown(why)).into());
-    }
     if !draft.samples.is_empty() {
         let samples: Vec<String> = draft.samples.iter().map(|email| shown(email)).collect();
         let more = if draft.does > draft.samples.len() as u64 { ", ..." } else { "" };
-        let text = format!("for example {}{more}", samples.join(", "));
+        let text = format!("{}{more}", samples.join(", "));
         lines.extend(wrap(&text, room.saturating_sub(2)).into_iter().map(|line| format!("  {line}").into()));
+    }
+    for (why, count) in &draft.skipped {
+        lines.push(format!("  skipped {:>9}  {}", thousands(*count), shown(why)).into());
     }
     lines
 }

@@ -209,6 +209,8 @@ fn lock(detail: &UserDetail, now: Timestamp, words: fn(&FactorView, Timestamp) -
         fact("lock", Tone::Bad, lock)
     } else if factor.totp_failures + factor.backup_code_failures > 0 {
         fact("lock", Tone::Care, format!("{}, not locked", factor::wrong_codes(factor, now)))
+    } else if factor.state == FactorState::Locked {
+        fact("lock", Tone::Off, "no waiting time")
     } else {
         fact("lock", Tone::Off, "not locked")
     }

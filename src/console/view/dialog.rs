@@ -163,7 +163,7 @@ pub(super) fn buttons(model: &Model, note: &str, confirm: &str, chosen: [bool; 2
 fn step_lines(model: &Model, dialog: &Dialog, room: usize) -> Vec<BoxLine> {
     if dialog.deed != Deed::Reset {
         let pair = dialog.side_by_side(room.saturating_sub(4));
-        let others = dialog.consequences().into_iter().skip(if pair.is_some() { 2 } else { 0 });
+        let others = dialog.consequences(model.is_mail_on()).into_iter().skip(if pair.is_some() { 2 } else { 0 });
         let pair = pair.into_iter().flatten().map(|line| format!("    {line}").into());
         return pair.chain(others.flat_map(|text| wrap_step(&text, room))).collect();
     }

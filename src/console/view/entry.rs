@@ -151,8 +151,8 @@ pub(super) fn action(model: &Model, row: &AuditRow, columns: usize) -> String {
         "{}{}{}{}  {reason}",
         fit(&when, 7, ""),
         fit(&fit(&who(&record.actor, None), 8, ellipsis), 9, ""),
-        fit(&what(record), 19, ""),
-        fit(&cut_email(&whom, 26, ellipsis), 26, ""),
+        fit(&what(record), 23, ""),
+        fit(&cut_email(&whom, 24, ellipsis), 24, ""),
     );
     cut(text.trim_end(), columns, ellipsis)
 }

@@ -88,7 +88,7 @@ fn job_line(model: &Model, row: &JobRow, room: usize) -> Line<'static> {
     let tail = format!(
         " {} {}  {}  {}  \"{}\"",
         bar(model, finished, row.users),
-        fit(&format!("{} of {}", thousands(finished), thousands(row.users)), 12, ""),
+        format_args!("{:<12}", format!("{} of {}", thousands(finished), thousands(row.users))),
         fit(&shown(&row.asked_by), 8, model.theme.ellipsis()),
         fit(&ago(model.now, row.created_at), 6, ""),
         shown(&row.reason),

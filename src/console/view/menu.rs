@@ -106,5 +106,5 @@ pub(super) fn draw_job_actions(model: &Model, frame: &mut Frame<'_>, row: usize,
 pub(super) fn item(model: &Model, chosen: bool, letter: char, label: &str, refused: Option<&str>) -> BoxLine {
     let note = refused.map_or(String::new(), |why| format!("({why})"));
     let tone = if refused.is_some() { Tone::Quiet } else { Tone::Plain };
-    line(model, chosen, letter, &fit(label, 31, ""), tone, &note)
+    line(model, chosen, letter, &fit(label, 32, ""), tone, &note)
 }

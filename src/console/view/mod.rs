@@ -31,6 +31,8 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::Clear;
 use tui_input::Input;
 
+use super::bulk::{Part, Stage};
+use super::export::Stage as ExportStage;
 use super::keys::{Action, Bound, Place};
 use super::model::{Focus, LinkState, Model, Overlay, Panel, SIZE_MIN, Screen};
 use super::text::{countdown, cut_email, end_of, fit, shown, time_of_day, width};
@@ -309,11 +311,18 @@ fn footer_keys(model: &Model) -> (Vec<FooterKey>, Option<FooterKey>) {
         Some(Overlay::Bulk(bulk)) if bulk.seconds_left(model.now).is_some() => {
             return (vec![("Esc".into(), "stop, nothing changes")], None);
         }
-        Some(Overlay::Bulk(_)) => {
-            return (
-                vec![("Enter".into(), "go on"), ("Tab".into(), "next field"), ("Esc".into(), "leave, nothing changes")],
-                None,
-            );
+        Some(Overlay::Bulk(bulk)) => {
+            let leave = ("Esc".into(), "leave, nothing changes");
+            let keys = match bulk.stage {
+                Stage::Menu { .. } => vec![("Enter".into(), "choose"), leave],
+                Stage::Review { focus: Part::Cancel, .. } => vec![("Tab".into(), "next field"), leave],
+                Stage::Review { .. } => vec![("Enter".into(), "go on"), ("Tab".into(), "next field"), leave],
+                _ => vec![("Enter".into(), "go on"), leave],
+            };
+            return (keys, None);
+        }
+        Some(Overlay::Export(export)) if matches!(export.stage, ExportStage::Exists) => {
+            return (vec![("y".into(), "replace it"), ("n".into(), "another name"), ("Esc".into(), "leave")], None);
         }
         Some(Overlay::Export(_)) => return (vec![("Enter".into(), "write"), ("Esc".into(), "leave")], None),
         Some(Overlay::Explain(_)) => return (vec![("Enter".into(), "look into it"), ("Esc".into(), "close")], None),

@@ -8,8 +8,7 @@ use std::sync::atomic::AtomicBool;
 use memchr::memmem;
 
 use super::{
-    Cancelled, Column, Facts, Found, From, NEAR_BELOW, NEAR_ROWS_MAX, Ranking, Result, STEP, Wanted, Window, check,
-    state_bits,
+    Cancelled, Column, Facts, Found, From, NEAR_ROWS_MAX, Ranking, Result, STEP, Wanted, Window, check, state_bits,
 };
 use crate::domain::id::UserId;
 use crate::domain::user::FactorState;
@@ -99,7 +98,8 @@ impl Column {
             set(&mut marks, Self::index(row), Class::Exact);
         }
         self.unmark(&mut marks, wanted);
-        if marks.iter().filter(|mark| **mark > 0).take(NEAR_BELOW).count() < NEAR_BELOW {
+        // Never beside what was asked for: nobody is to be taken for another.
+        if !marks.iter().any(|mark| *mark > 0) {
             self.mark_near(terms, &mut marks, cancelled)?;
             self.unmark(&mut marks, wanted);
         }
