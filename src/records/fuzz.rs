@@ -53,7 +53,7 @@ kinds! {
     Checkpoint,
 }
 
-/// The place of a kind of record, and behind it a record without its checksum.
+/// The place of a kind of record, and behind it a record without its checksum, or as the JSON of an export.
 ///
 /// What is read is written so that it is read as the same, and the checksum is looked at.
 pub fn record(data: &[u8]) {
@@ -67,11 +67,25 @@ pub fn record(data: &[u8]) {
 fn check<T: Record + PartialEq + std::fmt::Debug>(content: &[u8]) {
     let signed = codec::signed(KEY, content);
     if let Ok(record) = decode::<T>(KEY, &signed) {
+        check_json(&record);
         assert_eq!(decode::<T>(KEY, &encode(KEY, &record)), Ok(record));
         assert!(decode::<T>(b"fuzz/other", &signed).is_err());
     }
     // Without a checksum of its own it is one by accident at most.
     let _ = decode::<T>(KEY, content);
+    // As a line of an export has it: what is taken over can be read again.
+    let json = serde_json::from_slice(content).ok();
+    if let Some(record) = json.and_then(|json| T::from_json(T::FORMAT, json)) {
+        check_json(&record);
+        assert_eq!(decode::<T>(KEY, &encode(KEY, &record)), Ok(record));
+    }
+}
+
+/// What is exported comes in again as the same. Sealed bytes are no text, and are not exported.
+fn check_json<T: Record>(record: &T) {
+    let Ok(json) = record.to_json() else { return };
+    let again = T::from_json(T::FORMAT, json.clone()).and_then(|record| record.to_json().ok());
+    assert_eq!(again, Some(json));
 }
 
 fn check_key(key: &[u8]) {

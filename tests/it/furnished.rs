@@ -71,6 +71,7 @@ impl Furnished {
         server.login(&staff).enrol(&server);
         let reset = ["2fa", "reset", &staff.email, "--reason", REASON, "--verified-by", "call-back", "--yes"];
         assert!(server.cli(&reset).is(4).err.contains("doorward 2fa approve"));
+        server.cli(&["audit", "checkpoint"]).is(0);
         Self { server, dana, authenticator, codes, session, key, enrolling, enrolled }
     }
 
