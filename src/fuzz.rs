@@ -4,7 +4,7 @@
 //! The tests here replay the corpus in `fuzz/corpus` with some random changes; `scripts/fuzz` lets libFuzzer choose.
 
 pub use crate::admin::fuzz::admin;
-pub use crate::app::fuzz::credentials;
+pub use crate::app::fuzz::{credentials, trail};
 pub use crate::domain::fuzz::{import, query, values};
 pub use crate::http::fuzz::{body, head, proxy};
 pub use crate::records::fuzz::record;
@@ -45,6 +45,7 @@ mod tests {
         proxy,
         query,
         record,
+        trail,
         values,
     }
 

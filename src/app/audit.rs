@@ -251,7 +251,7 @@ impl Context<'_> {
     /// The number of the first entry that was made after a moment, or the one behind the newest.
     async fn first_number_after(&self, newest: u64, at: Timestamp) -> Result<u64> {
         let start = self.records().audit_start().await?.map_or(0, |start| start.value.number);
-        let (mut low, mut high) = (start + 1, newest + 1);
+        let (mut low, mut high) = (start.saturating_add(1), newest + 1);
         while low < high {
             let middle = low + (high - low) / 2;
             // Every number behind the start has its entry; one that were missing would end the search early, and hide nothing.

@@ -92,8 +92,8 @@ impl App {
         loop {
             tries.next().await?;
             let Some((number, hash)) = records.audit_end().await? else { return Ok(None) };
-            if let Some(newest) = records.newest_checkpoint().await?.filter(|newest| newest.number == number) {
-                return Ok(Some(newest));
+            if let Some(checkpoint) = records.checkpoint(number).await? {
+                return Ok(Some(checkpoint));
             }
             let (key, batch) = self.audit_key().await?;
             let checkpoint = signed(&key, Statement::Checkpoint, number, hash, now)?;
@@ -129,7 +129,7 @@ impl App {
         let signed_before = now.plus_seconds(-keep_days.saturating_mul(DAY_S));
         let Some(last) = self.last_checkpoint(begin, signed_before).await? else { return Ok(false) };
         let (key, _) = self.audit_key().await?;
-        let found = records.audit(None, Some(last.number + 1), 1, Order::Descending).await?.pop();
+        let found = records.audit(None, Some(last.number.saturating_add(1)), 1, Order::Descending).await?.pop();
         let is_right = found.is_some_and(|entry| entry.number == last.number && entry.hash == last.hash);
         if !is_right || key.public_key().is_none_or(|key| !last.is_of(key)) {
             let number = last.number;

@@ -1,12 +1,14 @@
-//! The credentials of strangers. See [`crate::fuzz`].
+//! The credentials of strangers, and a trail that was exported elsewhere. See [`crate::fuzz`].
 #![allow(clippy::missing_panics_doc, clippy::panic, reason = "what must not be ends the program")]
 
 use std::sync::LazyLock;
 
 use futures_util::FutureExt;
 
+use super::trail_file::{TrailFile, read_checkpoints};
 use super::{App, CsrfFacts, Identity, Presented, RequestFacts};
 use crate::config::{Sources, load};
+use crate::domain::checkpoint::Checkpoint;
 
 /// An app that nobody has an account with.
 static NOBODY: LazyLock<Option<App>> = LazyLock::new(|| {
@@ -50,6 +52,23 @@ pub fn credentials(data: &[u8]) {
         }
         Some(Err(error)) => assert!(has_key || is_foreign, "{error:?}"),
     }
+}
+
+/// An exported trail; its first line is a checkpoint that was kept, too, if it is one.
+///
+/// There are no more entries than lines, and nothing is vouched for but by a signature.
+pub fn trail(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    let kept = read_checkpoints(text.lines().next().unwrap_or_default()).unwrap_or_default();
+    assert!(kept.iter().all(Checkpoint::is_genuine));
+    let mut trail = TrailFile::new(kept);
+    for (number, line) in (1..).zip(text.lines()) {
+        trail.take(number, line);
+    }
+    let verdict = trail.end();
+    assert!(verdict.entries <= text.lines().count() as u64, "{verdict:?}");
+    let is_vouched_for = verdict.notes.iter().any(|note| note.contains("vouched for by"));
+    assert!(!is_vouched_for || text.contains("\"signature\""), "{verdict:?}");
 }
 
 /// Whether somebody else's page sent it: one that says so, and is neither ours nor of the host that was asked.

@@ -60,7 +60,11 @@ impl TrailFile {
             if trail.key != Some(checkpoint.public_key) {
                 trail.problem(format!("the kept checkpoint of entry {} is signed with another key", checkpoint.number));
             }
-            trail.kept.insert(checkpoint.number, checkpoint);
+            let (number, hash) = (checkpoint.number, checkpoint.hash);
+            if trail.kept.insert(number, checkpoint).is_some_and(|other| other.hash != hash) {
+                trail
+                    .problem(format!("there are two kept checkpoints of entry {number}, and they name different ones"));
+            }
         }
         trail
     }
@@ -117,8 +121,8 @@ impl TrailFile {
             Some((last, _)) if number <= last => {
                 self.problem(format!("entry {number} comes behind entry {last}"));
             }
-            Some((last, _)) if number == last + 2 => self.problem(format!("entry {} is missing", last + 1)),
-            Some((last, _)) if number > last + 1 => {
+            Some((last, _)) if number - last == 2 => self.problem(format!("entry {} is missing", last + 1)),
+            Some((last, _)) if number - last > 2 => {
                 self.problem(format!("entries {} to {} are missing", last + 1, number - 1));
             }
             Some((_, hash)) if hash != entry.previous => {
@@ -139,7 +143,7 @@ impl TrailFile {
     fn begin_with(&mut self, entry: &ChainedAudit) {
         let number = entry.number;
         match self.start.take() {
-            Some(start) if start.number + 1 != number => {
+            Some(start) if start.number.checked_add(1) != Some(number) => {
                 self.problem(format!(
                     "the trail begins behind entry {}, and the file with entry {number}",
                     start.number

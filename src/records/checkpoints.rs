@@ -21,6 +21,11 @@ impl Records {
         self.read(keys::AUDIT_START).await
     }
 
+    /// The checkpoint of an entry.
+    pub async fn checkpoint(&self, number: u64) -> Result<Option<Checkpoint>> {
+        Ok(self.read(&keys::audit_checkpoint(number)).await?.map(|checkpoint| checkpoint.value))
+    }
+
     /// Checkpoints of entries beyond the number `from` (all, when `None`) in an order of numbers.
     pub async fn checkpoints(&self, from: Option<u64>, limit: usize, order: Order) -> Result<Vec<Checkpoint>> {
         self.numbered_checkpoints(from, limit, order).await?.into_iter().map(|(_, checkpoint)| checkpoint).collect()

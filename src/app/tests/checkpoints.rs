@@ -186,6 +186,10 @@ async fn what_vouches_for_the_trail_is_checked_too() {
         world.commit(change(value)).await;
         let wrong = world.wrong().await;
         assert!(wrong.iter().any(|detail| detail.contains(told)), "{told}: {wrong:?}");
+        if key == beyond {
+            assert_eq!(world.checkpoint().await, world.checkpoint().await, "what is beyond the end is passed over");
+            world.commit(Batch::default().delete(keys::audit_checkpoint(35))).await;
+        }
         world.commit(change(before.map(|entry| entry.value))).await;
         assert_eq!(world.wrong().await, Vec::<String>::new(), "{told}");
     }
@@ -363,6 +367,14 @@ async fn every_change_of_an_export_is_found() {
         }
     }
     assert!(!problems(&["{}".to_owned()]).is_empty());
+    let last = lines[36].replace("\"number\":35", &format!("\"number\":{}", u64::MAX));
+    assert!(!problems(&[&lines[..36], std::slice::from_ref(&last)].concat()).is_empty());
+    assert!(!problems(&[last.clone(), last]).is_empty());
+    // Two histories that were both signed.
+    let other = SigningKey::from_seed(&[9; SEED_BYTES]).unwrap();
+    let signed = |hash| other.sign(Statement::Checkpoint, 99, [hash; 32], world.now).unwrap();
+    let contradicting = verdict(&[], vec![signed(1), signed(2)]).problems;
+    assert!(contradicting[0].contains("two kept checkpoints of entry 99"), "{contradicting:?}");
     let many: Vec<String> = (0..2_000).map(|_| "?".to_owned()).collect();
     assert_eq!(problems(&many).len(), 1_001);
 }

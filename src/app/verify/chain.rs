@@ -104,7 +104,7 @@ impl Check<'_> {
                 let detail = "what says where the audit trail begins is not signed with the key of this store";
                 findings.problem(ProblemKind::BrokenChain, detail.to_owned(), false);
             }
-            let (number, at) = (start.number + 1, start.at.to_rfc3339_z());
+            let (number, at) = (start.number.saturating_add(1), start.at.to_rfc3339_z());
             findings
                 .notes
                 .push(format!("the audit trail begins with entry {number}: what was older was removed at {at}"));
