@@ -23,7 +23,7 @@ use crate::error::{Error, Result};
 use crate::records::keys;
 use crate::store::backup::{self, Header};
 pub use crate::store::backup::{BackupError, Reader, Trailer};
-use crate::store::{Batch, Version};
+use crate::store::{Batch, StoreId, Version};
 
 const EXTENSION: &str = ".backup";
 /// What a backup is called until it is known to be good.
@@ -102,10 +102,11 @@ impl App {
         }
     }
 
-    /// Whether the journal begins behind what the newest backup holds, as after damage to it: until there is another
-    /// backup, damage to the store itself could not be mended.
+    /// Whether the journal begins behind what the newest backup holds, as after damage to it or after `restore`: until
+    /// there is another backup, damage to the store itself could not be mended.
     async fn lacks_a_backup(&self) -> bool {
-        match (self.records().store().journal_begins().await, newest_backup(&self.0.config).await) {
+        let store = self.records().store();
+        match (store.journal_begins().await, newest_backup(&self.0.config, store.id()).await) {
             (Ok(begins), Ok(backup)) => begins.is_some_and(|begins| begins > backup),
             _ => true,
         }
@@ -177,12 +178,14 @@ pub fn backup_files(config: &Config) -> Vec<PathBuf> {
     files
 }
 
-/// What the newest scheduled backup holds; nothing when there is none, or when it does not begin as one.
-pub async fn newest_backup(config: &Arc<Config>) -> Result<Version> {
+/// What the newest scheduled backup of a store holds; nothing when there is none that begins as one.
+pub async fn newest_backup(config: &Arc<Config>, store: StoreId) -> Result<Version> {
     let config = Arc::clone(config);
     let begun = tokio::task::spawn_blocking(move || {
-        let reader = Reader::open(BufReader::new(File::open(backup_files(&config).first()?).ok()?)).ok()?;
-        Some(Version(reader.header().begun))
+        let read = |file: PathBuf| Reader::open(BufReader::new(File::open(file).ok()?)).ok();
+        let mut of_store =
+            backup_files(&config).into_iter().filter_map(read).filter(|reader| reader.header().store == store);
+        of_store.next().map(|reader| Version(reader.header().begun))
     });
     Ok(begun.await.map_err(|error| Error::internal(error.to_string()))?.unwrap_or_default())
 }

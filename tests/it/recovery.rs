@@ -76,6 +76,12 @@ fn a_backup_of_a_running_server_is_restored_elsewhere() {
     assert_eq!((again.code, again.err.contains("--replace")), (2, true), "{}", again.err);
     other.cli(&["restore", &text(&backup), "--replace"]).is(0);
     all_is_well(&other);
+    // The backups of the store before it are not its own.
+    fs::create_dir_all(other.data_dir().join("backups")).unwrap();
+    fs::copy(&backup, other.data_dir().join("backups/doorward-20991231T000000Z.backup")).unwrap();
+    other.start_again();
+    other.wait_for_log("backed up");
+    other.stop();
     let aside =
         fs::read_dir(other.data_dir()).unwrap().filter_map(|entry| entry.unwrap().file_name().into_string().ok());
     let aside: Vec<String> = aside.filter(|name| name.contains(".before-")).collect();

@@ -8,9 +8,10 @@ use crate::store::StoreError;
 impl Check<'_> {
     pub(super) async fn journal_page(&self) -> Result<Findings> {
         let mut findings = Findings { is_done: true, ..Findings::default() };
-        match self.cx.records().store().journal_begins().await {
+        let store = self.cx.records().store();
+        match store.journal_begins().await {
             Ok(None) => {}
-            Ok(Some(begins)) if begins <= newest_backup(&self.cx.app.0.config).await? => {}
+            Ok(Some(begins)) if begins <= newest_backup(&self.cx.app.0.config, store.id()).await? => {}
             Ok(Some(_)) => findings.notes.push(
                 "the journal does not reach back to a backup, so the two could not bring back everything: make a backup"
                     .to_owned(),
