@@ -114,8 +114,10 @@ impl App {
 
     /// Says whether it made one.
     async fn back_up_if_due(&self, is_urgent: bool) -> std::result::Result<bool, String> {
-        let config = self.0.config.clone();
-        let newest = blocking(move || backup_files(&config).first().and_then(|file| made_at(file))).await?;
+        let (config, now) = (self.0.config.clone(), clock::now());
+        // Names of the future were given by a clock that has been set back since.
+        let made = move || backup_files(&config).iter().filter_map(|file| made_at(file)).find(|at| *at <= now);
+        let newest = blocking(made).await?;
         let every_s = i64::from(self.0.config.backup.every_hours) * 3_600;
         let due_at = match newest {
             Some(newest) => newest.plus_seconds(every_s),
@@ -143,8 +145,13 @@ impl App {
         let unfinished = directory.join(format!("{}{UNFINISHED}", file_name(begun)));
         let to = unfinished.clone();
         let written = blocking(move || write_pieces(&directory, &to, pieces, |_| ())).await?;
-        outcome.await.map_err(|error| error.to_string())?.map_err(|error| error.to_string())?;
-        written.map_err(|error| format!("cannot write {}: {error}", unfinished.display()))?;
+        let outcome = outcome.await.map_err(|error| error.to_string())?.map(drop).map_err(|error| error.to_string());
+        let written = written.map_err(|error| format!("cannot write {}: {error}", unfinished.display()));
+        if let Err(reason) = outcome.and(written) {
+            // What is left of it would keep the room that the store needs.
+            drop(fs::remove_file(&unfinished));
+            return Err(reason);
+        }
         let config = self.0.config.clone();
         let covered = blocking(move || finish(&config, &unfinished, &path).map(|covered| (path, covered))).await?;
         let (path, covered) = covered.map_err(|error| error.to_string())?;
@@ -183,9 +190,9 @@ pub async fn newest_backup(config: &Arc<Config>, store: StoreId) -> Result<Versi
     let config = Arc::clone(config);
     let begun = tokio::task::spawn_blocking(move || {
         let read = |file: PathBuf| Reader::open(BufReader::new(File::open(file).ok()?)).ok();
-        let mut of_store =
+        let of_store =
             backup_files(&config).into_iter().filter_map(read).filter(|reader| reader.header().store == store);
-        of_store.next().map(|reader| Version(reader.header().begun))
+        of_store.map(|reader| Version(reader.header().begun)).max()
     });
     Ok(begun.await.map_err(|error| Error::internal(error.to_string()))?.unwrap_or_default())
 }
@@ -247,7 +254,10 @@ pub fn accept(unfinished: &Path, path: &Path) -> std::result::Result<Verified, B
 /// more.
 fn finish(config: &Config, unfinished: &Path, path: &Path) -> std::result::Result<Option<Version>, BackupError> {
     let newest = accept(unfinished, path)?;
+    // First, whatever a clock that was set back says of the others.
     let mut files = backup_files(config);
+    files.retain(|file| file != path);
+    files.insert(0, path.to_owned());
     for old in files.split_off(config.backup.keep.min(files.len())) {
         fs::remove_file(old)?;
     }

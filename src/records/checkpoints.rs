@@ -18,7 +18,13 @@ impl Records {
 
     /// Behind which entry the trail begins; `None` when it begins with the first.
     pub async fn audit_start(&self) -> Result<Option<Versioned<Checkpoint>>> {
-        self.read(keys::AUDIT_START).await
+        let start: Option<Versioned<Checkpoint>> = self.read(keys::AUDIT_START).await?;
+        match start {
+            Some(start) if start.value.statement != Statement::Start => {
+                Err(codec::corrupt(keys::AUDIT_START, "no statement of where the trail begins"))
+            }
+            start => Ok(start),
+        }
     }
 
     /// The checkpoint of an entry.
@@ -46,7 +52,8 @@ impl Records {
             (
                 number,
                 checkpoint.and_then(|read: Checkpoint| {
-                    if read.number == number { Ok(read) } else { Err(codec::corrupt(&entry.key, "of another entry")) }
+                    let is_right = read.number == number && read.statement == Statement::Checkpoint;
+                    if is_right { Ok(read) } else { Err(codec::corrupt(&entry.key, "of another entry")) }
                 }),
             )
         };

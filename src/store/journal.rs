@@ -164,15 +164,18 @@ pub fn remove_covered(directory: &Path, version: Version) -> Result<u64, Journal
     Ok(removed)
 }
 
-/// The id of the store whose journal lies here, as the first segment says; `None` when there is none.
+/// The id of the store whose journal lies here, as the first segment says that can be read; `None` when there is none.
 pub fn store_id(directory: &Path) -> Result<Option<StoreId>, JournalError> {
+    let mut damage = None;
     for segment in segments(directory)? {
         let bytes = fs::read(&segment.path).map_err(failed(directory))?;
-        if let Some(id) = segment.id(&bytes)? {
-            return Ok(Some(id));
+        match segment.id(&bytes) {
+            Ok(Some(id)) => return Ok(Some(id)),
+            Ok(None) => {}
+            Err(error) => damage = damage.or(Some(error)),
         }
     }
-    Ok(None)
+    damage.map_or(Ok(None), Err)
 }
 
 /// The versions at which the journal begins anew or for the first time, and the last to which it leads.
