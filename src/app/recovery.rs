@@ -155,8 +155,11 @@ pub fn recover(
 
 /// Copies the store into a new one, which takes only the room that its entries need.
 pub fn compact(config: &Config, step: &mut dyn FnMut(Step)) -> Result<Rebuilt> {
-    let _lock = lock(config)?;
     let data_dir = &config.server.data_dir;
+    if !data_dir.join(STORE_DIRECTORY).exists() && !data_dir.join(JOURNAL_DIRECTORY).exists() {
+        return Err(RecoveryError::Io(format!("there is no store in {}", data_dir.display())));
+    }
+    let _lock = lock(config)?;
     let cache_mib = config.store.sled.cache_mib;
     // Opened once as a server would, so that it takes over what only the journal has.
     drop(crate::store::sled::SledStore::open(data_dir, cache_mib)?);

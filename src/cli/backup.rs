@@ -37,12 +37,15 @@ struct BackedUp {
 
 impl BackupArguments {
     pub async fn run(self, link: &Link, config: &Config, output: Output) -> Result<(), Failure> {
-        let pieces = link.backup().await?;
         let path = match self.file {
-            Some(file) if file.as_os_str() == "-" => return to_standard_output(pieces).await,
-            Some(file) => file,
+            Some(file) if file.as_os_str() == "-" => return to_standard_output(link.backup().await?).await,
+            Some(file) => {
+                check_target(&file)?;
+                file
+            }
             None => directory(config).join(file_name(clock::now())),
         };
+        let pieces = link.backup().await?;
         let shown = for_display(&path.display().to_string());
         let failed = format!("cannot write {shown}");
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -63,6 +66,21 @@ impl BackupArguments {
         let made_at = Timestamp::from_micros(verified.header.made_at);
         let text = format!("backed up {} entries to {shown} and read them back", verified.trailer.entries);
         output.answer(&BackedUp { file: path, bytes, trailer: verified.trailer, made_at }, || text)
+    }
+}
+
+/// An older backup may be replaced; a device, a folder or a link is not, and a folder that is not there is a disk that is
+/// not mounted rather than one to make.
+fn check_target(file: &Path) -> Result<(), Failure> {
+    let shown = for_display(&file.display().to_string());
+    if fs::symlink_metadata(file).is_ok_and(|there| !there.is_file()) {
+        return Err(Failure::Failed(format!("{shown} is no plain file; name one, or `-` for standard output")));
+    }
+    match file.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() && !folder.is_dir() => {
+            Err(Failure::Failed(format!("cannot write {shown}: there is no such folder")))
+        }
+        _ => Ok(()),
     }
 }
 

@@ -97,6 +97,13 @@ fn a_stopped_store_is_backed_up_and_compacted() {
     let path = PathBuf::from(told["file"].as_str().unwrap());
     assert_eq!(path.parent().unwrap(), server.data_dir().join("backups"));
     server.cli(&["compact", "--remove-old"]).is(0);
+    let nowhere = file(&server, "nowhere");
+    let refused = server.cli(&["compact", "--data-dir", &text(&nowhere)]).is(1);
+    assert!(refused.err.contains("there is no store") && !nowhere.exists(), "{}", refused.err);
+    let link = file(&server, "link.backup");
+    std::os::unix::fs::symlink(&path, &link).unwrap();
+    assert!(server.cli(&["backup", &text(&link)]).is(1).err.contains("no plain file"));
+    assert!(server.cli(&["backup", &text(&nowhere.join("x.backup"))]).is(1).err.contains("no such folder"));
     all_is_well(&server);
     assert_eq!(everybody(&server), users);
     server.start_again();
