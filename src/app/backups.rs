@@ -86,6 +86,10 @@ impl App {
         if self.0.config.backup.every_hours == 0 || self.0.config.store.engine == Engine::Memory {
             return std::future::pending().await;
         }
+        let config = Arc::clone(&self.0.config);
+        if let Err(reason) = blocking(move || remove_unfinished(&config)).await {
+            tracing::warn!(reason, "half backups could not be removed");
+        }
         let mut lacks = self.lacks_a_backup().await;
         loop {
             let pause = match self.back_up_if_due(lacks).await {
@@ -195,6 +199,17 @@ pub async fn newest_backup(config: &Arc<Config>, store: StoreId) -> Result<Versi
         of_store.map(|reader| Version(reader.header().begun)).max()
     });
     Ok(begun.await.map_err(|error| Error::internal(error.to_string()))?.unwrap_or_default())
+}
+
+/// Removes what kills left of scheduled backups: it would keep the room that the store needs.
+fn remove_unfinished(config: &Config) {
+    for entry in fs::read_dir(directory(config)).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let whole = name.to_str().and_then(|name| name.strip_suffix(UNFINISHED));
+        if whole.is_some_and(|name| made_at(Path::new(name)).is_some()) {
+            drop(fs::remove_file(entry.path()));
+        }
+    }
 }
 
 /// `doorward-20261126T130745Z.backup`.

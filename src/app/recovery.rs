@@ -9,13 +9,16 @@ use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
 use super::backups::backup_files;
+use super::secret_key::KeyFile;
 use crate::clock;
 use crate::config::Config;
+use crate::domain::text;
+use crate::records::keys;
 use crate::store::backup::{BackupError, Header, Reader};
 use crate::store::journal::{self, JournalError};
 use crate::store::lock::{DataLock, LockError};
 use crate::store::sled::{
-    JOURNAL_DIRECTORY, OpenError as StoreOpenError, Rebuild, Replaced, STORE_DIRECTORY, end_interrupted,
+    JOURNAL_DIRECTORY, OpenError as StoreOpenError, Rebuild, Replaced, STORE_DIRECTORY, make_room,
 };
 use crate::store::{StoreId, Version};
 
@@ -40,7 +43,7 @@ pub struct Rebuilt {
     pub replaced: Replaced,
 }
 
-/// Why it was not done. Nothing has changed then.
+/// Why it was not done. Nothing has changed then, unless it says so.
 #[derive(Debug, thiserror::Error)]
 pub enum RecoveryError {
     #[error("the data directory is in use by the {0}: stop that first")]
@@ -49,6 +52,8 @@ pub enum RecoveryError {
     StoreThere(PathBuf),
     #[error("{}: {error}", file.display())]
     Backup { file: PathBuf, error: BackupError },
+    #[error("the backup is sealed with the secret key {id}, which is not in {}: put that key there first", file.display())]
+    OtherKey { file: PathBuf, id: String },
     #[error("{0}")]
     Io(String),
     #[error("{0}")]
@@ -76,7 +81,7 @@ type Result<T> = std::result::Result<T, RecoveryError>;
 fn lock(config: &Config) -> Result<DataLock> {
     let data_dir = &config.server.data_dir;
     let lock = DataLock::acquire(data_dir, "recovery", &clock::now().to_rfc3339_z())?;
-    end_interrupted(data_dir, config.store.sled.cache_mib)?;
+    make_room(data_dir, config.store.sled.cache_mib)?;
     Ok(lock)
 }
 
@@ -94,6 +99,7 @@ pub fn restore(config: &Config, file: &Path, replace: bool, step: &mut dyn FnMut
     }
     let rebuild = Rebuild::begin(data_dir, config.store.sled.cache_mib)?;
     let (_, version) = load(&rebuild, file, step)?;
+    check_key(config, &rebuild)?;
     let before = rebuild.finish(None, version, &stamp())?;
     Ok(Rebuilt {
         backup: Some(file.to_owned()),
@@ -102,6 +108,18 @@ pub fn restore(config: &Config, file: &Path, replace: bool, step: &mut dyn FnMut
         stopped_at: None,
         replaced: before,
     })
+}
+
+/// A store that no key here opens does not take the place of one that opens. Where there is no key yet, it is to come.
+fn check_key(config: &Config, rebuild: &Rebuild) -> Result<()> {
+    let failed = |error: &dyn std::fmt::Display| RecoveryError::Io(error.to_string());
+    let Some(file) = KeyFile::read(config).map_err(|error| failed(&error))? else { return Ok(()) };
+    match rebuild.get(keys::SECRET_KEY_ID).map_err(|error| failed(&error))? {
+        Some(id) if file.named(&id.value).is_none() => {
+            Err(RecoveryError::OtherKey { file: file.path().to_owned(), id: text::hex(&id.value) })
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Makes the store anew from a backup (`from`, or else the newest good one) and everything that the journal has behind it.

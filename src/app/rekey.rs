@@ -33,7 +33,7 @@ use crate::domain::vault::Vault;
 use crate::error::{Error, Result};
 use crate::records::{OutboxRecord, codec, keys};
 use crate::store::lock::DataLock;
-use crate::store::sled::{Rebuild, replaced};
+use crate::store::sled::{OpenError as StoreOpenError, Rebuild, replaced};
 use crate::store::{Batch, Change, Entry, Order, PAGE_ENTRIES_MAX, StoreError};
 
 /// Begins the names of what is replaced here.
@@ -236,7 +236,10 @@ impl Rekey {
         blocking(move || {
             let version = rebuild.commit(batch, version)?;
             let version = version.ok_or_else(|| RekeyError::Unchanged("the copy has changed".to_owned()))?;
-            rebuild.finish(None, version, &format!("{STAMP}{}", stamp())).map_err(unchanged)?;
+            rebuild.finish(None, version, &format!("{STAMP}{}", stamp())).map_err(|error| match error {
+                StoreOpenError::NotInPlace { reason } => RekeyError::Unfinished(reason),
+                error => unchanged(error),
+            })?;
             Ok((count, lock))
         })
         .await
@@ -273,7 +276,7 @@ fn leftovers(config: &Config) -> Result<Vec<PathBuf>, RekeyError> {
     Ok(paths)
 }
 
-/// Backups, and what other commands have replaced.
+/// Backups, and what other commands have replaced or put aside.
 fn older_files(config: &Config) -> Vec<PathBuf> {
     let mut paths = replaced(&config.server.data_dir).unwrap_or_default();
     paths.extend(backup_files(config));

@@ -13,6 +13,7 @@ use super::output::count;
 use super::progress::{Progress, Steps};
 use super::{Failure, Output};
 use crate::admin::Link;
+use crate::admin::link::check_data_dir;
 use crate::app::backups::{BackupError, Reader, Trailer, accept, directory, file_name, write_pieces};
 use crate::app::recovery::{self, Rebuilt, RecoveryError, Step};
 use crate::clock;
@@ -182,6 +183,9 @@ impl Rebuild {
     pub fn run(self, config: &Config, output: Output) -> Result<(), Failure> {
         if config.store.engine == Engine::Memory {
             return Err(Failure::Usage("store.engine is \"memory\": there is nothing on disk".to_owned()));
+        }
+        if config.server.data_dir.exists() {
+            check_data_dir(&config.server.data_dir)?;
         }
         let mut steps = Steps::new(output);
         let mut step = |step: Step| steps.take(step);

@@ -44,11 +44,14 @@ pub(super) struct Progress {
 }
 
 impl Progress {
-    /// Begins. `what` is said before the numbers: `importing`.
+    /// Begins. `what` is said before the numbers: `importing`. A `total` of 0: nobody knows it.
     pub(super) fn start(output: Output, what: &'static str, total: u64) -> Self {
         let bar = (output.has_notes() && io::stderr().is_terminal()).then(|| {
-            let bar = ProgressBar::new(total);
-            if let Ok(style) = ProgressStyle::with_template("{msg} [{wide_bar}] {pos}/{len}, {eta} left") {
+            let (bar, template) = match total {
+                0 => (ProgressBar::no_length(), "{msg}: {pos}, {per_sec}"),
+                total => (ProgressBar::new(total), "{msg} [{wide_bar}] {pos}/{len}, {eta} left"),
+            };
+            if let Ok(style) = ProgressStyle::with_template(template) {
                 bar.set_style(style.progress_chars("=> "));
             }
             bar.set_message(what);
@@ -83,7 +86,8 @@ impl Progress {
         match &self.bar {
             Some(bar) => bar.inc(steps),
             None if self.done / self.steps_per_line() > before / self.steps_per_line() => {
-                self.output.note(&format!("{}: {} of {}", self.what, self.done, self.total));
+                let of = if self.total == 0 { String::new() } else { format!(" of {}", self.total) };
+                self.output.note(&format!("{}: {}{of}", self.what, self.done));
             }
             None => {}
         }

@@ -66,7 +66,7 @@ use super::{
 use entries::{DATA_END, data_key, encode, entry, page, stored, write_version};
 pub use opening::OpenError;
 use opening::{LOCK_PATIENCE, Opened};
-pub use rebuild::{Rebuild, Replaced, end_interrupted, replaced};
+pub use rebuild::{Rebuild, Replaced, make_room, replaced};
 
 /// The directory of sled's files, inside the data directory.
 pub const STORE_DIRECTORY: &str = "store";

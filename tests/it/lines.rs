@@ -193,6 +193,11 @@ fn a_file_that_is_damaged_or_forged_makes_nothing() {
     refused(ended(changed(entry, r#""event":"#, r#""was":"#)), "does not read");
     refused(ended(changed(entry, r#""outcome":"done""#, r#""outcome":"failed""#)), "something else");
 
+    let checkpoint = place("audit_checkpoint");
+    let number = serde_json::from_str::<Value>(&good[checkpoint]).unwrap()["value"]["number"].to_string();
+    let forged = changed(checkpoint, &format!(r#""number":{number}"#), r#""number":1"#);
+    refused(ended(forged), "not signed with the key of the export");
+
     fs::write(&path, whole).unwrap();
     server.cli(&["import", &text(&path)]).is(0);
     all_is_well(&server);

@@ -307,6 +307,58 @@ fn every_change_of_a_stopped_store_is_found() {
     all_is_well(&server);
 }
 
+/// A restore into a new folder that was broken off leaves no store: an empty one would pass for it.
+#[test]
+fn a_restore_that_was_broken_off_is_no_empty_store() {
+    let server = inhabited();
+    let backup = file(&server, "doorward.backup");
+    server.cli(&["backup", &text(&backup)]).is(0);
+    let mut other = Server::builder().stopped();
+    let building = other.data_dir().join("store.building");
+    fs::create_dir_all(&building).unwrap();
+    fs::write(building.join("doorward-store.unfinished"), "doorward store, format 1\n").unwrap();
+    fs::copy(server.data_dir().join("secret.key"), other.data_dir().join("secret.key")).unwrap();
+    for command in ["verify", "serve"] {
+        let refused = other.cli(&[command]);
+        assert_eq!((refused.code, refused.err.contains("broken off")), (1, true), "{}", refused.err);
+    }
+    other.cli(&["restore", &text(&backup)]).is(0);
+    all_is_well(&other);
+    // One that is damaged where it was built does not stand in the way either.
+    fs::rename(other.data_dir().join("store"), &building).unwrap();
+    fs::remove_file(building.join("db")).unwrap();
+    other.cli(&["restore", &text(&backup)]).is(0);
+    all_is_well(&other);
+    assert!(other.data_dir().join("store.building.damaged").exists());
+    other.start_again();
+}
+
+#[test]
+fn a_backup_that_no_key_here_opens_replaces_nothing() {
+    let server = inhabited();
+    let backup = file(&server, "doorward.backup");
+    server.cli(&["backup", &text(&backup)]).is(0);
+    let mut other = inhabited();
+    other.stop();
+    let users = everybody(&other);
+    let refused = other.cli(&["restore", &text(&backup), "--replace"]).is(1);
+    assert!(refused.err.contains("secret.key: put that key there first"), "{}", refused.err);
+    all_is_well(&other);
+    assert_eq!(everybody(&other), users);
+}
+
+/// What a kill left of a scheduled backup goes at the next start.
+#[test]
+fn half_a_backup_goes() {
+    let mut server = inhabited();
+    server.stop();
+    let half = server.data_dir().join("backups/doorward-20261126T130745Z.backup.unfinished");
+    fs::create_dir_all(half.parent().unwrap()).unwrap();
+    fs::write(&half, "half").unwrap();
+    server.start_again();
+    crate::harness::wait_for("half a backup to go", || (!half.exists()).then_some(()));
+}
+
 /// The store goes on with a new journal when the old one is damaged, and makes a backup at once: from it and the new
 /// journal everything can be brought back again.
 #[test]

@@ -9,13 +9,14 @@ use sha2::{Digest, Sha256};
 use super::export::{is_counted_alone, is_of_remains};
 use super::{Counts, End, FORMAT, Head, Line, LinesError, Result, blocking};
 use crate::app::App;
-use crate::app::checkpoints::sealed_audit_key;
+use crate::app::checkpoints::{open_audit_key, sealed_audit_key};
 use crate::app::instance;
 use crate::app::outbox::sealed_mail;
 use crate::app::recovery::{Step, stamp};
 use crate::app::second_factor::{kept_backup_code, seal_totp};
 use crate::config::Config;
 use crate::domain::audit::AuditRecord;
+use crate::domain::checkpoint::{Checkpoint, PublicKey};
 use crate::domain::id::UserId;
 use crate::domain::job::{Job, JobId};
 use crate::domain::organization::Membership;
@@ -68,6 +69,7 @@ pub async fn import(
         read: 0,
         counts: Counts::new(),
         audit: None,
+        signs: None,
     };
     step(Step::Begin("importing", bytes));
     loop {
@@ -125,6 +127,8 @@ struct Import<R> {
     counts: Counts,
     /// The last entry of the trail, and its hash.
     audit: Option<(u64, [u8; 32])>,
+    /// The key that checkpoints are signed with.
+    signs: Option<PublicKey>,
 }
 
 impl<R: BufRead> Import<R> {
@@ -271,9 +275,14 @@ impl<R: BufRead> Import<R> {
                 let number = number()?;
                 self.audit_entry(batch, number, line)?
             }
-            keys::AUDIT_KEY => put_audit_key(batch, &sealed_audit_key(&self.read(line)?, &self.app.0.vault)?),
-            keys::AUDIT_CHECKPOINT => put_checkpoint(batch, &self.read(line)?),
-            keys::AUDIT_START => put_audit_start(batch, None, &self.read(line)?),
+            keys::AUDIT_KEY => {
+                let key = sealed_audit_key(&self.read(line)?, &self.app.0.vault)?;
+                let opened = open_audit_key(&self.app.0.vault, &key);
+                self.signs = opened.ok().and_then(|key| key.public_key());
+                put_audit_key(batch, &key)
+            }
+            keys::AUDIT_CHECKPOINT => put_checkpoint(batch, &self.vouched(line)?),
+            keys::AUDIT_START => put_audit_start(batch, None, &self.vouched(line)?),
             keys::JOB_AUDIT if keys::parse_job_audit(key).is_some() && line.value.is_null() => {
                 batch.put(key, Vec::new())
             }
@@ -284,6 +293,13 @@ impl<R: BufRead> Import<R> {
             keys::EXPIRY if is_of_remains(key) && line.value.is_null() => batch.put(key, Vec::new()),
             _ => return Err(self.wrong("this version knows no such record")),
         })
+    }
+
+    /// What says where the trail is or begins, when it is signed with the key that came before.
+    fn vouched(&self, line: Line) -> Result<Checkpoint> {
+        let checkpoint: Checkpoint = self.read(line)?;
+        let is_ours = self.signs.is_some_and(|key| checkpoint.is_of(key));
+        is_ours.then_some(checkpoint).ok_or_else(|| self.wrong("it is not signed with the key of the export"))
     }
 
     fn read<T: Record>(&self, line: Line) -> Result<T> {

@@ -87,8 +87,10 @@ impl Check<'_> {
             *link = Link { number, hash: text::hex(&found.hash()) };
         }
         let begin = start.as_ref().map_or(0, |start| start.number);
-        for (number, checkpoint) in self.cx.records().numbered_checkpoints(Some(seen), PAGE, Order::Ascending).await? {
-            if number > begin && number <= link.number {
+        for (number, checkpoint) in
+            self.cx.records().numbered_checkpoints(Some(seen.max(begin)), PAGE, Order::Ascending).await?
+        {
+            if number <= link.number {
                 check_checkpoint(number, checkpoint, hashes.get(&number), key, &mut findings);
             }
         }

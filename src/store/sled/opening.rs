@@ -50,7 +50,7 @@ pub enum OpenError {
     Unmarked { directory: PathBuf },
     #[error(
         "the store in {} has another format than this version of Doorward reads (`{MARKER}` says {found:?}); \
-         use the version that wrote it",
+         use the version that wrote it, or, if that file is damaged, run `doorward recover`",
         directory.display()
     )]
     Format { directory: PathBuf, found: String },
@@ -59,6 +59,16 @@ pub enum OpenError {
         directory.display()
     )]
     Damaged { directory: PathBuf, reason: String },
+    /// There was no store before, so an empty one would pass for what was to be brought back.
+    #[error(
+        "a store was being made in {} when that was broken off, and there is no other: do it again (`doorward restore` or \
+         `doorward recover`), or remove that folder to begin with an empty store",
+        building.display()
+    )]
+    Interrupted { building: PathBuf },
+    /// The old store has left its place already.
+    #[error("{reason}; the new store is whole, and takes its place when anything opens the store next")]
+    NotInPlace { reason: String },
     #[error("{0}")]
     Journal(#[from] JournalError),
     /// What is missing may have been acknowledged.
@@ -234,7 +244,7 @@ fn prepare(directory: &Path, journal: &Path) -> Result<Found, OpenError> {
     Ok(Found::New)
 }
 
-fn unless_missing(error: io::Error) -> io::Result<()> {
+pub(super) fn unless_missing(error: io::Error) -> io::Result<()> {
     if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) }
 }
 

@@ -17,12 +17,14 @@ use super::super::{Batch, Change, Entry, StoreError, Version};
 use super::entries::{DATA_END, ID_KEY, VERSION_KEY, data_key, decode, entry, stored, stored_id, stored_version};
 use super::opening::{
     DATA_FILE, LOCK_PATIENCE, MARKER, OpenError, apply, files, finish_creation, free_name, new_id, open_sled,
-    prepare_new, sync_directories,
+    prepare_new, sync_directories, unless_missing,
 };
 use super::{JOURNAL_DIRECTORY, STORE_DIRECTORY, settle};
 
 /// Where a store is built.
 const BUILDING: &str = "store.building";
+/// Holds the stamp of what makes room for the store that is being built, until it is in its place.
+const STAMP: &str = "stamp";
 /// Between the name of what was there before and the stamp that tells it from others.
 const BEFORE: &str = ".before-";
 /// Entries of a copy that are written at once.
@@ -123,10 +125,12 @@ impl Rebuild {
         // Its threads write to the end.
         drop(db);
         data.sync_all().map_err(&io)?;
+        fs::write(building.join(STAMP), stamp).map_err(&io)?;
         finish_creation(&building).map_err(&io)?;
         // From here on whoever opens the store ends what is interrupted.
         let store = move_aside(&data_dir, STORE_DIRECTORY, stamp)?;
-        let journal = put_in_place(&data_dir, id, version, stamp)?;
+        let journal = put_in_place(&data_dir, id, version, stamp)
+            .map_err(|error| OpenError::NotInPlace { reason: error.to_string() })?;
         Ok(Replaced { store, journal })
     }
 
@@ -135,8 +139,23 @@ impl Rebuild {
     }
 }
 
-/// Ends what a rebuild was killed in: one whose store is whole takes the place that the old one has left, any other goes.
-/// The caller holds the lock of the data directory.
+/// The same for who makes the store anew: what stands in the way of that, since it is not whole or damaged, is put aside.
+pub fn make_room(data_dir: &Path, cache_mib: u64) -> Result<(), OpenError> {
+    let building = data_dir.join(BUILDING);
+    match end_interrupted(data_dir, cache_mib) {
+        // It begins with nothing anyway.
+        Err(OpenError::Interrupted { .. }) => Ok(()),
+        Err(OpenError::Damaged { directory, .. } | OpenError::Missing { directory }) if directory == building => {
+            let to = free_name(data_dir, &format!("{BUILDING}.damaged"))?;
+            tracing::error!(moved_to = %to.display(), "a store that was being made anew is damaged and is put aside");
+            fs::rename(&building, to).map_err(OpenError::io(&building))
+        }
+        ended => ended,
+    }
+}
+
+/// Ends what a rebuild was killed in: one whose store is whole takes the place that the old one has left, any other goes,
+/// unless there was no store before. The caller holds the lock of the data directory.
 pub fn end_interrupted(data_dir: &Path, cache_mib: u64) -> Result<(), OpenError> {
     let building = data_dir.join(BUILDING);
     let io = OpenError::io(&building);
@@ -144,14 +163,19 @@ pub fn end_interrupted(data_dir: &Path, cache_mib: u64) -> Result<(), OpenError>
         return Ok(());
     }
     let is_whole = building.join(MARKER).try_exists().map_err(&io)?;
-    if !is_whole || data_dir.join(STORE_DIRECTORY).try_exists().map_err(&io)? {
-        return fs::remove_dir_all(&building).map_err(io);
+    match (is_whole, data_dir.join(STORE_DIRECTORY).try_exists().map_err(&io)?) {
+        (true, false) => {}
+        (false, false) => return Err(OpenError::Interrupted { building }),
+        (_, true) => {
+            tracing::warn!("a store was being made anew when that was broken off: the one before stays");
+            return fs::remove_dir_all(&building).map_err(io);
+        }
     }
     tracing::warn!("the store was being made anew when the program was killed; the new one takes its place now");
     let db = open_sled(&building, cache_mib, LOCK_PATIENCE)?;
     let (id, version) = id_and_version(&db, &building)?;
     drop(db);
-    let stamp = replaced_before(data_dir).map_err(io)?;
+    let stamp = fs::read_to_string(building.join(STAMP)).unwrap_or_else(|_| "interrupted".to_owned());
     put_in_place(data_dir, id, version, &stamp).map(drop)
 }
 
@@ -169,6 +193,7 @@ fn put_in_place(data_dir: &Path, id: StoreId, version: Version, stamp: &str) -> 
         Journal::open(&journal, id)?.begin(version).map_err(&io)?;
         replaced
     };
+    fs::remove_file(building.join(STAMP)).or_else(unless_missing).map_err(&io)?;
     fs::rename(&building, data_dir.join(STORE_DIRECTORY)).map_err(&io)?;
     sync_directories(data_dir).map_err(&io)?;
     Ok(replaced)
@@ -184,21 +209,15 @@ fn move_aside(data_dir: &Path, name: &str, stamp: &str) -> Result<Option<PathBuf
     Ok(Some(to))
 }
 
-/// Stores and journals that were replaced and are still there, by name.
+/// Stores and journals that were replaced or set aside as damaged and are still there, by name.
 pub fn replaced(data_dir: &Path) -> io::Result<Vec<PathBuf>> {
     let prefixes = [STORE_DIRECTORY, JOURNAL_DIRECTORY].map(|name| format!("{name}{BEFORE}"));
+    let damaged = [BUILDING, JOURNAL_DIRECTORY].map(|name| format!("{name}.damaged"));
+    let prefixes = [prefixes, damaged].concat();
     let is_one = |name: &str| prefixes.iter().any(|prefix| name.starts_with(prefix));
     let mut paths = files(data_dir, is_one)?;
     paths.sort();
     Ok(paths)
-}
-
-/// The stamp of the store that was moved aside last.
-fn replaced_before(data_dir: &Path) -> io::Result<String> {
-    let prefix = format!("{STORE_DIRECTORY}{BEFORE}");
-    let names = replaced(data_dir)?.into_iter().filter_map(|path| path.file_name()?.to_str().map(str::to_owned));
-    let stamp = names.filter_map(|name| name.strip_prefix(&prefix).map(str::to_owned)).max();
-    Ok(stamp.unwrap_or_else(|| "interrupted".to_owned()))
 }
 
 fn id_and_version(db: &Db, directory: &Path) -> Result<(StoreId, Version), OpenError> {

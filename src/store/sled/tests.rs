@@ -285,7 +285,14 @@ async fn a_change_of_stores_that_was_interrupted_is_ended() {
             );
             let replaced = rebuild.finish((!own_journal).then_some(id), version, "cut").unwrap();
             assert_eq!(super::replaced(data_dir).unwrap().len(), 1 + usize::from(own_journal));
-            fs::rename(data_dir.join(STORE_DIRECTORY), data_dir.join("store.building")).unwrap();
+            let building = data_dir.join("store.building");
+            fs::rename(data_dir.join(STORE_DIRECTORY), &building).unwrap();
+            if killed_before != "the new store was in place" {
+                fs::write(building.join("stamp"), "cut").unwrap();
+            }
+            // Of another rebuild, and later in the alphabet.
+            let other = data_dir.join("store.before-rekey");
+            fs::create_dir(&other).unwrap();
             if let (Some(journal), false) = (&replaced.journal, killed_before == "the new store was in place") {
                 fs::remove_dir_all(data_dir.join(JOURNAL_DIRECTORY)).unwrap();
                 if killed_before == "the journal moved aside" {
@@ -301,6 +308,8 @@ async fn a_change_of_stores_that_was_interrupted_is_ended() {
             store.close().await;
             let (_, end) = super::super::journal::extent(&data_dir.join(JOURNAL_DIRECTORY)).unwrap();
             assert_eq!(end, last);
+            assert!(!data_dir.join(STORE_DIRECTORY).join("stamp").exists());
+            fs::remove_dir(other).unwrap();
             let aside = super::replaced(data_dir).unwrap();
             let names: Vec<_> = aside.iter().map(|path| path.file_name().unwrap().to_str().unwrap()).collect();
             let expected = ["journal.before-cut", "store.before-cut"];
@@ -325,6 +334,9 @@ async fn what_is_left_of_a_rebuild_goes() {
     }
     fs::create_dir(directory.path().join("store.building")).unwrap();
     fs::remove_dir_all(directory.path().join(STORE_DIRECTORY)).unwrap();
+    assert!(matches!(open_error(directory.path()), OpenError::Interrupted { .. }), "an empty store would pass for it");
+    super::make_room(directory.path(), 8).unwrap();
+    fs::remove_dir_all(directory.path().join("store.building")).unwrap();
     assert!(matches!(open_error(directory.path()), OpenError::Missing { .. }));
 }
 
