@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
-use super::export::create;
+use super::file::{NewFile, cannot_write, is_standard, shown};
 use super::output::{json_line, moment, print, table};
 use super::{Failure, Output, when};
 use crate::admin::Link;
@@ -17,7 +17,6 @@ use crate::app::trail_file::read_checkpoints;
 use crate::app::views::{AuditRow, UserRef};
 use crate::domain::audit::{AuditActor, Outcome};
 use crate::domain::checkpoint::Checkpoint;
-use crate::domain::text::for_display;
 use crate::domain::time::Timestamp;
 
 /// Most entries that one question to the operations may ask for.
@@ -72,7 +71,7 @@ pub struct Verify {
 
 #[derive(Debug, Args)]
 pub struct TakeOne {
-    /// File to write, which must not exist [default: standard output]
+    /// File to write, which must not exist [default: `-`, standard output]
     file: Option<PathBuf>,
 }
 
@@ -126,7 +125,7 @@ pub struct List {
 
 #[derive(Debug, Args)]
 pub struct Export {
-    /// File to write, which must not exist [default: standard output]
+    /// File to write, which must not exist [default: `-`, standard output]
     file: Option<PathBuf>,
     #[command(flatten)]
     filter: Filter,
@@ -166,7 +165,7 @@ impl Verify {
 
     fn kept(&self) -> Result<Vec<Checkpoint>, Failure> {
         let Some(path) = &self.checkpoint else { return Ok(Vec::new()) };
-        let shown = for_display(&path.display().to_string());
+        let shown = shown(path);
         let text = std::fs::read_to_string(path).map_err(Failure::io(format!("cannot read {shown}")))?;
         match read_checkpoints(&text) {
             Ok(kept) if kept.is_empty() => Err(Failure::Failed(format!("there is no checkpoint in {shown}"))),
@@ -183,34 +182,29 @@ impl TakeOne {
             return Err(Failure::Failed("there is no entry yet that a checkpoint could name".to_owned()));
         };
         let text = json_line(&checkpoint)?;
-        let Some(path) = self.file else { return print(&text) };
-        let failed = format!("cannot write {}", path.display());
-        let written = create(&path).and_then(|mut file| writeln!(file, "{text}").and_then(|()| file.sync_all()));
-        written.map_err(Failure::io(failed))?;
-        let shown = for_display(&path.display().to_string());
-        output.answer(&checkpoint, || format!("wrote the checkpoint of entry {} to {shown}", checkpoint.number))
+        let Some(path) = self.file.filter(|path| !is_standard(path)) else { return print(&text) };
+        let new = NewFile::create(&path)?;
+        writeln!(new.file(), "{text}").map_err(cannot_write(&path))?;
+        new.keep()?;
+        let text = format!("wrote the checkpoint of entry {} to {}", checkpoint.number, shown(&path));
+        output.answer(&checkpoint, || text)
     }
 }
 
 impl Export {
     async fn run(self, link: &Link, output: Output) -> Result<(), Failure> {
         let filter = self.filter.into();
-        let Some(path) = self.file else {
+        let Some(path) = self.file.filter(|path| !is_standard(path)) else {
             return match export(link, filter, io::stdout().lock(), "cannot write the export").await {
                 // A reader that has seen enough (`| head`) is no failure.
                 Err(Failure::Io { error, .. }) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
                 exported => exported.map(drop),
             };
         };
-        let failed = format!("cannot write {}", path.display());
-        let file = create(&path).map_err(Failure::io(failed.clone()))?;
-        let written = export(link, filter, &file, &failed).await;
-        let entries = written.and_then(|entries| file.sync_all().map(|()| entries).map_err(Failure::io(failed)));
-        let entries = entries.inspect_err(|_| {
-            // Half an export is none; there is nobody to tell when it stays.
-            let _ = std::fs::remove_file(&path);
-        })?;
-        let text = format!("exported {entries} entries to {}", for_display(&path.display().to_string()));
+        let new = NewFile::create(&path)?;
+        let entries = export(link, filter, new.file(), &format!("cannot write {}", shown(&path))).await?;
+        new.keep()?;
+        let text = format!("exported {entries} entries to {}", shown(&path));
         output.answer(&Exported { entries, file: path }, || text)
     }
 }

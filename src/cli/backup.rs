@@ -9,6 +9,7 @@ use clap::Args;
 use serde::Serialize;
 use tokio::sync::mpsc;
 
+use super::file::{is_standard, shown};
 use super::output::count;
 use super::progress::{Progress, Steps};
 use super::{Failure, Output};
@@ -39,7 +40,7 @@ struct BackedUp {
 impl BackupArguments {
     pub async fn run(self, link: &Link, config: &Config, output: Output) -> Result<(), Failure> {
         let path = match self.file {
-            Some(file) if file.as_os_str() == "-" => return to_standard_output(link.backup().await?).await,
+            Some(file) if is_standard(&file) => return to_standard_output(link.backup().await?).await,
             Some(file) => {
                 check_target(&file)?;
                 file
@@ -47,7 +48,7 @@ impl BackupArguments {
             None => directory(config).join(file_name(clock::now())),
         };
         let pieces = link.backup().await?;
-        let shown = for_display(&path.display().to_string());
+        let shown = shown(&path);
         let failed = format!("cannot write {shown}");
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let mut unfinished = path.clone().into_os_string();
@@ -73,7 +74,7 @@ impl BackupArguments {
 /// An older backup may be replaced; a device, a folder or a link is not, and a folder that is not there is a disk that is
 /// not mounted rather than one to make.
 fn check_target(file: &Path) -> Result<(), Failure> {
-    let shown = for_display(&file.display().to_string());
+    let shown = shown(file);
     if fs::symlink_metadata(file).is_ok_and(|there| !there.is_file()) {
         return Err(Failure::Failed(format!("{shown} is no plain file; name one, or `-` for standard output")));
     }
@@ -221,7 +222,6 @@ impl Report {
     }
 
     fn text(&self, said: &str) -> String {
-        let shown = |path: &Path| for_display(&path.display().to_string());
         let mut lines: Vec<String> =
             self.passed_over.iter().map(|text| format!("passed over {}", for_display(text))).collect();
         let commits = usize::try_from(self.commits).unwrap_or(usize::MAX);

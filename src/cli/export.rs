@@ -1,13 +1,12 @@
 //! `doorward user export`: all users with everything that belongs to them, for another program or another server.
 
-use std::fs::{File, OpenOptions};
 use std::io::{self, BufWriter, Write};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
 use serde::Serialize;
 
+use super::file::{NewFile, is_standard, shown};
 use super::import::Format;
 use super::output::{complain, count};
 use super::progress::Progress;
@@ -16,14 +15,13 @@ use crate::admin::Link;
 use crate::app::audit::ReadStatus;
 use crate::app::export::{EXPORTED_AT_ONCE_MAX, ExportOrganizations, ExportUsers};
 use crate::domain::django::{write_organization, write_user};
-use crate::domain::text::for_display;
 
 const WARNING: &str = "The export has the password hashes, authenticator secrets and backup codes of all users in clear: \
                        who has it can log in as them.";
 
 #[derive(Debug, Args)]
 pub struct Arguments {
-    /// File to write, which must not exist [default: standard output]
+    /// File to write, which must not exist [default: `-`, standard output]
     file: Option<PathBuf>,
     /// Which program is to read it
     #[arg(long, value_enum, default_value = "django")]
@@ -43,20 +41,15 @@ impl Arguments {
     pub async fn run(self, link: &Link, output: Output) -> Result<(), Failure> {
         let Format::Django = self.format;
         be_sure(self.yes, "Export all users?")?;
-        let Some(path) = self.file else {
+        let Some(path) = self.file.filter(|path| !is_standard(path)) else {
             let users = write_all(link, output, io::stdout().lock(), "cannot write the export").await?;
             output.note(&format!("exported {}", count(users, "user")));
             return Ok(());
         };
-        let failed = format!("cannot write {}", path.display());
-        let file = create(&path).map_err(Failure::io(failed.clone()))?;
-        let written = write_all(link, output, &file, &failed).await;
-        let synced = written.and_then(|users| file.sync_all().map(|()| users).map_err(Failure::io(failed)));
-        let users = synced.inspect_err(|_| {
-            // Half an export is none; there is nobody to tell when it stays.
-            let _ = std::fs::remove_file(&path);
-        })?;
-        let text = format!("exported {} to {}", count(users, "user"), for_display(&path.display().to_string()));
+        let new = NewFile::create(&path)?;
+        let users = write_all(link, output, new.file(), &format!("cannot write {}", shown(&path))).await?;
+        new.keep()?;
+        let text = format!("exported {} to {}", count(users, "user"), shown(&path));
         output.answer(&Exported { users, file: Some(path) }, || text)
     }
 }
@@ -72,11 +65,6 @@ pub(super) fn be_sure(yes: bool, question: &str) -> Result<(), Failure> {
     complain(WARNING);
     let answer = sensitive::ask(&format!("{question} Type yes:"))?;
     if answer.eq_ignore_ascii_case("yes") { Ok(()) } else { Err(Failure::Failed("nothing was exported".to_owned())) }
-}
-
-/// For nobody but us to read.
-pub(super) fn create(path: &Path) -> io::Result<File> {
-    OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
 }
 
 /// Writes the users as one list, an object a line; answers how many there are.

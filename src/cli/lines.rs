@@ -1,6 +1,6 @@
 //! `doorward export` and `doorward import`: everything in the store as lines of JSON, while no server runs.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, BufReader};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -8,6 +8,7 @@ use std::sync::Arc;
 use clap::Args;
 use serde::Serialize;
 
+use super::file::{NewFile, cannot_write, is_standard, shown};
 use super::output::count;
 use super::progress::Steps;
 use super::{Failure, Global, Output, ROLE, export, logging};
@@ -16,7 +17,6 @@ use crate::admin::link::check_data_dir;
 use crate::app::instance;
 use crate::app::lines::{self, Counts, LinesError};
 use crate::config::{Config, Engine};
-use crate::domain::text::for_display;
 
 #[derive(Debug, Args)]
 pub struct ExportArguments {
@@ -66,13 +66,13 @@ impl ExportArguments {
             let exported = if is_standard(&self.file) {
                 lines::export(&app, &actor, io::stdout(), &mut step).await.map(|(counts, _)| counts)
             } else {
-                let file = create(&self.file)?;
+                let new = NewFile::create(&self.file)?;
+                let file = new.file().try_clone().map_err(cannot_write(&self.file))?;
                 let exported = lines::export(&app, &actor, file, &mut step).await;
-                let synced = exported.and_then(|(counts, file)| file.sync_all().map(|()| counts).map_err(Into::into));
-                synced.inspect_err(|_| {
-                    // Half an export is none; there is nobody to tell when it stays.
-                    let _ = fs::remove_file(&self.file);
-                })
+                if exported.is_ok() {
+                    new.keep()?;
+                }
+                exported.map(|(counts, _)| counts)
             };
             drop(steps);
             app.close().await;
@@ -127,18 +127,6 @@ fn prepare(global: &Global, config: &Config) -> Result<(), Failure> {
 fn block_on(work: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::runtime)?;
     runtime.block_on(work)
-}
-
-fn create(path: &Path) -> Result<File, Failure> {
-    export::create(path).map_err(Failure::io(format!("cannot write {}", shown(path))))
-}
-
-fn is_standard(file: &Path) -> bool {
-    file.as_os_str() == "-"
-}
-
-fn shown(path: &Path) -> String {
-    for_display(&path.display().to_string())
 }
 
 /// `5 users, 2 organizations and 60 other records`.

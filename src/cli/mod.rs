@@ -9,6 +9,7 @@ pub mod console;
 mod dump;
 pub mod export;
 mod failure;
+mod file;
 pub mod import;
 pub mod job;
 pub mod key;

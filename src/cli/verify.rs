@@ -1,12 +1,13 @@
 //! `doorward verify`: checks the store, live or stopped, and mends what follows from the users' records.
 
 use std::fs::File;
-use std::io::{BufRead as _, BufReader, Read as _};
+use std::io::{self, BufRead as _, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde::Serialize;
 
+use super::file::{is_standard, shown};
 use super::progress::Progress;
 use super::{Failure, Output};
 use crate::admin::Link;
@@ -87,9 +88,10 @@ async fn compare(link: &Link, kept: &Checkpoint, known: &Checkpoints, report: &m
 
 /// Checks an exported trail by itself.
 pub(super) fn exported(file: &Path, kept: Vec<Checkpoint>, output: Output) -> Result<(), Failure> {
-    let shown = for_display(&file.display().to_string());
-    let failed = || Failure::io(format!("cannot read {shown}"));
-    let mut reader = BufReader::new(File::open(file).map_err(failed())?);
+    let failed = || Failure::io(format!("cannot read {}", shown(file)));
+    let input: Box<dyn Read> =
+        if is_standard(file) { Box::new(io::stdin()) } else { Box::new(File::open(file).map_err(failed())?) };
+    let mut reader = BufReader::new(input);
     let mut trail = TrailFile::new(kept);
     for number in 1.. {
         let mut line = Vec::new();

@@ -1,7 +1,7 @@
 //! Checkpoints of the audit trail: signed by the server, kept elsewhere, checked there; and entries that are too old go.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use serde_json::Value;
@@ -9,10 +9,6 @@ use serde_json::Value;
 use crate::harness::{CliOutput, Server, wait_for};
 
 const DAY: i64 = 86_400;
-
-fn file(server: &Server, name: &str) -> PathBuf {
-    server.data_dir().with_file_name(name)
-}
 
 fn text(path: &Path) -> &str {
     path.to_str().unwrap()
@@ -135,8 +131,8 @@ fn an_export_is_checked_on_another_machine() {
 fn the_trail_agrees_with_what_was_kept() {
     let mut server = Server::start();
     server.user("ada@example.com");
-    let kept = file(&server, "kept.jsonl");
-    let backup = file(&server, "doorward.backup");
+    let kept = server.file("kept.jsonl");
+    let backup = server.file("doorward.backup");
     keep(&server, &kept);
     server.cli(&["backup", text(&backup)]).is(0);
     server.user("bob@example.com");
@@ -166,7 +162,7 @@ fn the_trail_agrees_with_what_was_kept() {
 #[test]
 fn old_entries_go_after_so_many_days() {
     let mut server = Server::builder().setting("audit.keep_days", "30").start();
-    let kept = file(&server, "kept.jsonl");
+    let kept = server.file("kept.jsonl");
     for name in ["ada", "bob", "eve"] {
         server.user(&format!("{name}@example.com"));
     }
@@ -192,7 +188,7 @@ fn old_entries_go_after_so_many_days() {
         "{verified:?}"
     );
     // The same of all that is made of it.
-    let (backup, exported) = (file(&server, "doorward.backup"), file(&server, "audit.jsonl"));
+    let (backup, exported) = (server.file("doorward.backup"), server.file("audit.jsonl"));
     server.cli(&["backup", text(&backup)]).is(0);
     server.cli(&["verify", text(&backup)]).is(0);
     server.cli(&["audit", "export", text(&exported)]).is(0);
@@ -211,7 +207,7 @@ fn old_entries_go_after_so_many_days() {
 fn the_key_that_signs_survives_a_rekey() {
     let mut server = Server::start();
     server.user("ada@example.com");
-    let kept = file(&server, "kept.jsonl");
+    let kept = server.file("kept.jsonl");
     keep(&server, &kept);
     server.stop();
     server.cli(&["rekey", "--yes"]).is(0);
@@ -220,4 +216,25 @@ fn the_key_that_signs_survives_a_rekey() {
     keep(&server, &kept);
     assert_eq!(fs::read_to_string(&kept).unwrap().lines().count(), 2);
     server.cli(&["audit", "verify", "--checkpoint", text(&kept)]).is(0);
+}
+
+/// `-` is a stream in every command, and what a killed export left does not stop the next.
+#[test]
+fn files_and_streams() {
+    let server = Server::start();
+    server.user("ada@example.com");
+    let exported = server.cli(&["audit", "export", "-"]).is(0).out;
+    assert!(exported.lines().count() >= 2 && !server.file("-").exists(), "{exported}");
+    server.cli_with_input(&["audit", "verify", "-"], &exported).is(0);
+    server.cli_with_input(&["audit", "verify", "-"], &exported.replace("ada@", "eve@")).is(1);
+    let checkpoint = server.cli(&["audit", "checkpoint", "-"]).is(0).out;
+    assert!(exported.contains(checkpoint.trim_end()), "{checkpoint}");
+
+    let path = server.file("audit.jsonl");
+    let half = server.file("audit.jsonl.unfinished");
+    std::fs::write(&half, "half").unwrap();
+    server.cli(&["audit", "export", text(&path)]).is(0);
+    assert_eq!((std::fs::read_to_string(&path).unwrap(), half.exists()), (exported, false));
+    let again = server.cli(&["audit", "export", text(&path)]).is(1);
+    assert!(again.err.contains("exists") && !half.exists(), "{}", again.err);
 }

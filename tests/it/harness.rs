@@ -213,6 +213,11 @@ impl Server {
         wait_for(&format!("`{words}` in the log"), || self.log().contains(words).then_some(()));
     }
 
+    /// A place beside the data directory.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.shared.folder.path().join(name)
+    }
+
     pub fn data_dir(&self) -> PathBuf {
         self.shared.folder.path().join("data")
     }

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
 
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::furnished::Furnished;
 use crate::harness::{Server, text};
+use crate::writers::all_is_well;
 
 /// What a store can have lines of.
 const RECORDS: &[&str] = &[
@@ -39,23 +39,14 @@ const RECORDS: &[&str] = &[
     "user_mail",
 ];
 
-fn file(server: &Server, name: &str) -> PathBuf {
-    server.data_dir().parent().unwrap().join(name)
-}
-
 fn export(server: &Server, name: &str) -> Vec<String> {
-    let path = file(server, name);
+    let path = server.file(name);
     server.cli(&["export", &text(&path), "--yes"]).is(0);
     lines(&fs::read_to_string(path).unwrap())
 }
 
 fn lines(text: &str) -> Vec<String> {
     text.lines().map(str::to_owned).collect()
-}
-
-fn all_is_well(server: &Server) {
-    assert_eq!(server.cli(&["verify", "--json"]).is(0).json()["problems"], json!([]));
-    server.cli(&["audit", "verify"]).is(0);
 }
 
 /// All but the first line, and the digest of it all in the last.
@@ -94,20 +85,20 @@ fn everything_goes_out_and_comes_in_again() {
     let end: Value = serde_json::from_str(before.last().unwrap()).unwrap();
     assert_eq!(end["end"].as_object().unwrap().keys().collect::<Vec<_>>(), RECORDS, "one of everything");
     assert!(ended(before.clone()) == before.join("\n") + "\n", "the end is another than {end}");
-    assert_eq!(fs::metadata(file(server, "before.jsonl")).unwrap().permissions().mode() & 0o777, 0o600);
-    let again = server.cli(&["export", &text(&file(server, "before.jsonl")), "--yes"]).is(1);
+    assert_eq!(fs::metadata(server.file("before.jsonl")).unwrap().permissions().mode() & 0o777, 0o600);
+    let again = server.cli(&["export", &text(&server.file("before.jsonl")), "--yes"]).is(1);
     assert!(again.err.contains("exists"), "{again:?}");
     assert_eq!(server.newest_entry()["event"], "store.exported");
     let users = server.cli(&["user", "list", "--json"]).json();
 
-    let full = server.cli(&["import", &text(&file(server, "before.jsonl"))]).is(4);
+    let full = server.cli(&["import", &text(&server.file("before.jsonl"))]).is(4);
     assert!(full.err.contains("empty"), "{full:?}");
     let key = fs::read(server.data_dir().join("secret.key")).unwrap();
     fs::remove_dir_all(server.data_dir()).unwrap();
-    let planned = server.cli(&["import", &text(&file(server, "before.jsonl")), "--dry-run", "--json"]).json();
+    let planned = server.cli(&["import", &text(&server.file("before.jsonl")), "--dry-run", "--json"]).json();
     assert_eq!((&planned["records"], &planned["dry_run"]), (&end["end"], &json!(true)));
     assert_eq!(server.cli(&["user", "list", "--json"]).json()["rows"], json!([]));
-    let done = server.cli(&["import", &text(&file(server, "before.jsonl")), "--json"]).json();
+    let done = server.cli(&["import", &text(&server.file("before.jsonl")), "--json"]).json();
     assert_eq!(done["records"], end["end"]);
     all_is_well(server);
     assert_ne!(fs::read(server.data_dir().join("secret.key")).unwrap(), key, "nothing depends on the old key");
@@ -128,7 +119,7 @@ fn everything_goes_out_and_comes_in_again() {
 fn a_backup_goes_out_while_the_server_runs() {
     let server = Server::start();
     server.logged_in("ada@example.com").1.enrol(&server);
-    let backup = text(&file(&server, "doorward.backup"));
+    let backup = text(&server.file("doorward.backup"));
     server.cli(&["backup", &backup]).is(0);
     let exported = server.cli(&["export", "-", "--yes", "--backup", &backup]).is(0);
     let secrets = exported.out.lines().filter(|line| line.contains(r#""record":"user""#)).count();
@@ -151,7 +142,7 @@ fn a_file_that_is_damaged_or_forged_makes_nothing() {
     server.stop();
     let good = export(&server, "good.jsonl");
     fs::remove_dir_all(server.data_dir()).unwrap();
-    let path = file(&server, "bad.jsonl");
+    let path = server.file("bad.jsonl");
     let refused = |content: String, words: &str| {
         fs::write(&path, content).unwrap();
         let refused = server.cli(&["import", &text(&path)]).is(1);

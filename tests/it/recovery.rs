@@ -23,10 +23,6 @@ fn trail(server: &Server) -> Value {
     server.cli(&["audit", "list", "--limit", "500", "--json"]).is(0).json()
 }
 
-fn file(server: &Server, name: &str) -> PathBuf {
-    server.data_dir().parent().unwrap().join(name)
-}
-
 /// A server with some people, one of them with a device, a session and a key.
 fn inhabited() -> Server {
     let server = Server::builder().start();
@@ -42,7 +38,7 @@ fn inhabited() -> Server {
 #[test]
 fn a_backup_of_a_running_server_is_restored_elsewhere() {
     let mut server = inhabited();
-    let backup = file(&server, "doorward.backup");
+    let backup = server.file("doorward.backup");
     let told = server.cli(&["backup", &text(&backup), "--json"]).is(0).json();
     assert!(told["entries"].as_u64().unwrap() > 20, "{told}");
     assert_eq!(fs::metadata(&backup).unwrap().len(), told["bytes"].as_u64().unwrap());
@@ -97,10 +93,10 @@ fn a_stopped_store_is_backed_up_and_compacted() {
     let path = PathBuf::from(told["file"].as_str().unwrap());
     assert_eq!(path.parent().unwrap(), server.data_dir().join("backups"));
     server.cli(&["compact", "--remove-old"]).is(0);
-    let nowhere = file(&server, "nowhere");
+    let nowhere = server.file("nowhere");
     let refused = server.cli(&["compact", "--data-dir", &text(&nowhere)]).is(1);
     assert!(refused.err.contains("there is no store") && !nowhere.exists(), "{}", refused.err);
-    let link = file(&server, "link.backup");
+    let link = server.file("link.backup");
     std::os::unix::fs::symlink(&path, &link).unwrap();
     assert!(server.cli(&["backup", &text(&link)]).is(1).err.contains("no plain file"));
     assert!(server.cli(&["backup", &text(&nowhere.join("x.backup"))]).is(1).err.contains("no such folder"));
@@ -253,7 +249,7 @@ fn change_a_byte(path: &Path) -> String {
 #[test]
 fn every_change_of_a_backup_is_found() {
     let server = inhabited();
-    let backup = file(&server, "doorward.backup");
+    let backup = server.file("doorward.backup");
     server.cli(&["backup", &text(&backup)]).is(0);
     let bytes = fs::read(&backup).unwrap();
     for _ in 0..changes() {
@@ -273,7 +269,7 @@ fn every_change_of_a_stopped_store_is_found() {
     let mut server = inhabited();
     server.stop();
     let (users, audit) = (everybody(&server), trail(&server));
-    let whole = file(&server, "whole");
+    let whole = server.file("whole");
     copy(&server.data_dir(), &whole);
     let places = |server: &Server| {
         let mut places = files(&server.data_dir().join("store"));
@@ -311,7 +307,7 @@ fn every_change_of_a_stopped_store_is_found() {
 #[test]
 fn a_restore_that_was_broken_off_is_no_empty_store() {
     let server = inhabited();
-    let backup = file(&server, "doorward.backup");
+    let backup = server.file("doorward.backup");
     server.cli(&["backup", &text(&backup)]).is(0);
     let mut other = Server::builder().stopped();
     let building = other.data_dir().join("store.building");
@@ -336,7 +332,7 @@ fn a_restore_that_was_broken_off_is_no_empty_store() {
 #[test]
 fn a_backup_that_no_key_here_opens_replaces_nothing() {
     let server = inhabited();
-    let backup = file(&server, "doorward.backup");
+    let backup = server.file("doorward.backup");
     server.cli(&["backup", &text(&backup)]).is(0);
     let mut other = inhabited();
     other.stop();
@@ -372,7 +368,7 @@ fn a_backup_follows_at_once_on_a_damaged_journal() {
     fs::write(&segment, bytes).unwrap();
     let told = server.cli(&["verify", "--json"]).is(0).json();
     assert!(told["notes"][0].as_str().unwrap().contains("make a backup"), "{told}");
-    let kept = file(&server, "kept");
+    let kept = server.file("kept");
     copy(&server.data_dir(), &kept);
 
     // Without one the journal brings nothing back, and says so.

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use crate::furnished::Furnished;
 use crate::harness::{Server, text};
+use crate::writers::all_is_well;
 
 fn keys(server: &Server) -> Vec<String> {
     let file = fs::read_to_string(server.data_dir().join("secret.key")).unwrap();
@@ -34,10 +35,6 @@ fn holds(folder: &Path, bytes: &[u8]) -> bool {
 fn bytes(hex: &Value) -> Vec<u8> {
     let hex = hex.as_str().unwrap();
     (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect()
-}
-
-fn all_is_well(server: &Server) {
-    assert_eq!(server.cli(&["verify", "--json"]).is(0).json()["problems"], json!([]));
 }
 
 #[test]

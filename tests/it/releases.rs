@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use crate::furnished::Furnished;
 use crate::harness::{Authenticator, Client, Person, Server, text};
+use crate::writers::all_is_well;
 
 const COOKIES: [&str; 2] = ["sessionid", "posthog_csrftoken"];
 
@@ -50,11 +51,6 @@ fn open(sample: &Path, fill: impl FnOnce(&Server)) -> Furnished {
         enrolling,
         server,
     }
-}
-
-fn all_is_well(server: &Server) {
-    assert_eq!(server.cli(&["verify", "--json"]).is(0).json()["problems"], json!([]));
-    server.cli(&["audit", "verify"]).is(0);
 }
 
 fn tar(arguments: &[&str]) {
