@@ -21,7 +21,8 @@ fn rounds() -> usize {
 fn what_was_acknowledged_survives_a_kill() {
     let mut server = Server::builder().mail_file().setting("limits.user_authentication", "1000/1s").start();
     let mut writers = Writers::new(&server);
-    for round in 0..rounds() {
+    let (rounds, mut acknowledged) = (rounds(), 0);
+    for round in 1..=rounds {
         let progress = Progress::default();
         let enough = 1 + random(WRITES_MAX);
         std::thread::scope(|scope| {
@@ -29,8 +30,10 @@ fn what_was_acknowledged_survives_a_kill() {
             wait_for("writes", || (progress.acknowledged.load(Ordering::Relaxed) >= enough).then_some(()));
             server.kill();
         });
+        acknowledged += progress.acknowledged.into_inner();
         if round % VERIFY_EVERY == 0 {
             all_is_well(&server);
+            println!("{round} of {rounds} kills: {acknowledged} writes acknowledged, none lost");
         }
         server.start_again();
         writers.check(&server, round);

@@ -116,7 +116,6 @@ impl Writers {
         self.passwords.check(server, round);
     }
 
-    /// A mail is in the batch of its change, so each change has one at least.
     /// Ends the sessions that were made so far: of too many, the oldest go by themselves.
     pub fn forget_logins(&mut self, server: &Server) {
         server
@@ -125,6 +124,7 @@ impl Writers {
         self.logins.made.clear();
     }
 
+    /// A mail is in the batch of its change, so each change has one at least.
     pub fn check_mails(&self, server: &Server) {
         let email = &self.passwords.person.email;
         wait_for("the outbox to be empty", || {
