@@ -3,6 +3,8 @@
 //! Nothing else removes entries. They go from the front only, as far as a checkpoint: what the trail begins with then is
 //! said by a statement of its own, signed like a checkpoint, and the removal is an entry of the trail.
 
+use std::ops::RangeInclusive;
+
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
@@ -17,6 +19,8 @@ use crate::records::{AuditKey, put_audit_key, put_audit_start, put_checkpoint};
 use crate::store::{Batch, Commit, Order};
 
 const DAY_S: i64 = 24 * 3_600;
+/// How old a checkpoint is that shows that the clock goes on as it did: one that was set far forward has no such yet.
+const WITNESS_S: RangeInclusive<i64> = DAY_S..=7 * DAY_S;
 /// Checkpoints looked at at once.
 const PAGE: usize = 500;
 /// Batches of old entries removed in one sweep.
@@ -116,7 +120,8 @@ impl App {
         self.remove_old_entries().await
     }
 
-    /// Says that the trail begins behind the newest checkpoint that is too old; false when there is none.
+    /// Says that the trail begins behind the newest checkpoint that is too old; false when there is none, and while the
+    /// clock may have been set forward just now.
     async fn shorten_trail(&self, now: Timestamp) -> Result<bool> {
         let keep_days = i64::from(self.config().audit.keep_days);
         if keep_days == 0 {
@@ -127,14 +132,15 @@ impl App {
         let begin = start.as_ref().map_or(0, |start| start.value.number);
         // What a checkpoint names was made before it was signed.
         let signed_before = now.plus_seconds(-keep_days.saturating_mul(DAY_S));
-        let Some(last) = self.last_checkpoint(begin, signed_before).await? else { return Ok(false) };
+        let Some(last) = self.last_checkpoint(begin, signed_before, now).await? else { return Ok(false) };
         let (key, _) = self.audit_key().await?;
         let found = records.audit(None, Some(last.number.saturating_add(1)), 1, Order::Descending).await?.pop();
-        // An entry that is younger was signed while the clock was set back.
-        let is_right = found.is_some_and(|entry| {
-            entry.number == last.number && entry.hash == last.hash && entry.record.at <= signed_before
-        });
-        if !is_right || key.public_key().is_none_or(|key| !last.is_of(key)) {
+        let found = found.filter(|entry| entry.number == last.number && entry.hash == last.hash);
+        // One that is younger was signed while the clock was set back; its time comes.
+        if found.as_ref().is_some_and(|entry| entry.record.at > signed_before) {
+            return Ok(false);
+        }
+        if found.is_none() || key.public_key().is_none_or(|key| !last.is_of(key)) {
             let number = last.number;
             tracing::error!(number, "nothing of the audit trail is removed: it does not agree with its checkpoint");
             return Ok(false);
@@ -157,17 +163,25 @@ impl App {
         Ok(matches!(records.store().commit(batch).await?, Commit::Done(_)))
     }
 
-    /// The checkpoint with the highest number beyond `begin` that was signed up to a moment.
-    async fn last_checkpoint(&self, begin: u64, signed_before: Timestamp) -> Result<Option<Checkpoint>> {
-        let mut from = None;
+    /// The checkpoint with the highest number beyond `begin` that was signed up to a moment; none without a younger one
+    /// that says that the clock is right.
+    async fn last_checkpoint(
+        &self,
+        begin: u64,
+        signed_before: Timestamp,
+        now: Timestamp,
+    ) -> Result<Option<Checkpoint>> {
+        let (mut from, mut has_witness) = (None, false);
         loop {
             let page = self.records().checkpoints(from, PAGE, Order::Descending).await?;
-            let found = page.iter().find(|checkpoint| checkpoint.at <= signed_before || checkpoint.number <= begin);
-            if let Some(found) = found {
-                return Ok(Some(found.clone()).filter(|found| found.number > begin));
-            }
             let Some(last) = page.last() else { return Ok(None) };
             from = Some(last.number);
+            for checkpoint in page {
+                if checkpoint.at <= signed_before || checkpoint.number <= begin {
+                    return Ok(Some(checkpoint).filter(|found| has_witness && found.number > begin));
+                }
+                has_witness |= WITNESS_S.contains(&now.seconds_since(checkpoint.at));
+            }
         }
     }
 

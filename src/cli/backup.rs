@@ -251,7 +251,9 @@ impl From<RecoveryError> for Failure {
     fn from(error: RecoveryError) -> Self {
         match error {
             RecoveryError::Held(holder) => Self::Open(crate::app::instance::OpenError::Held { holder }),
-            RecoveryError::StoreThere(_) => Self::Usage(error.to_string()),
+            RecoveryError::StoreThere(_) => {
+                Self::Operation(crate::error::Error::refused("store_not_empty", error.to_string()))
+            }
             error => Self::Failed(error.to_string()),
         }
     }

@@ -86,7 +86,8 @@ impl Progress {
         match &self.bar {
             Some(bar) => bar.inc(steps),
             None if self.done / self.steps_per_line() > before / self.steps_per_line() => {
-                let of = if self.total == 0 { String::new() } else { format!(" of {}", self.total) };
+                // A total is an estimate, or not known.
+                let of = if self.done > self.total { String::new() } else { format!(" of {}", self.total) };
                 self.output.note(&format!("{}: {}{of}", self.what, self.done));
             }
             None => {}

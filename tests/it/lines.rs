@@ -189,7 +189,16 @@ fn a_file_that_is_damaged_or_forged_makes_nothing() {
     let forged = changed(checkpoint, &format!(r#""number":{number}"#), r#""number":1"#);
     refused(ended(forged), "not signed with the key of the export");
 
+    // Half a store does not pass for an empty one.
+    let half = server.cli(&["verify"]).is(1);
+    assert!(half.err.contains("was being made") && half.err.contains("import"), "{half:?}");
+
+    fs::remove_dir_all(server.data_dir()).unwrap();
+    server.cli(&["import", &text(&path), "--dry-run"]).is(1);
     fs::write(&path, whole).unwrap();
+    server.cli(&["import", &text(&path), "--dry-run"]).is(0);
+    let left: Vec<_> = fs::read_dir(server.data_dir()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left, ["doorward.lock"]);
     server.cli(&["import", &text(&path)]).is(0);
     all_is_well(&server);
 }

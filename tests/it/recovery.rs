@@ -69,7 +69,7 @@ fn a_backup_of_a_running_server_is_restored_elsewhere() {
     assert_eq!((again.code, again.err.contains("in use by the server")), (5, true), "{}", again.err);
     other.stop();
     let again = other.cli(&["restore", &text(&backup)]);
-    assert_eq!((again.code, again.err.contains("--replace")), (2, true), "{}", again.err);
+    assert_eq!((again.code, again.err.contains("--replace")), (4, true), "{}", again.err);
     other.cli(&["restore", &text(&backup), "--replace"]).is(0);
     all_is_well(&other);
     // The backups of the store before it are not its own.

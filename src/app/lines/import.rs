@@ -8,12 +8,13 @@ use sha2::{Digest, Sha256};
 
 use super::export::{is_counted_alone, is_of_remains};
 use super::{Counts, End, FORMAT, Head, Line, LinesError, Result, blocking};
-use crate::app::App;
 use crate::app::checkpoints::{open_audit_key, sealed_audit_key};
 use crate::app::instance;
 use crate::app::outbox::sealed_mail;
 use crate::app::recovery::{Step, stamp};
 use crate::app::second_factor::{kept_backup_code, seal_totp};
+use crate::app::secret_key::KeyFile;
+use crate::app::{App, Mode, random};
 use crate::config::Config;
 use crate::domain::audit::AuditRecord;
 use crate::domain::checkpoint::{Checkpoint, PublicKey};
@@ -25,6 +26,7 @@ use crate::domain::session::PendingTotp;
 use crate::domain::text;
 use crate::domain::token::Purpose;
 use crate::domain::user::User;
+use crate::domain::vault::Vault;
 use crate::error::Error;
 use crate::records::codec::{self, Record};
 use crate::records::{
@@ -33,7 +35,8 @@ use crate::records::{
     put_membership, put_organization, put_pending_totp, put_remembered, put_reminder, put_session, put_team, put_token,
     put_user, put_window, queue_mail,
 };
-use crate::store::sled::Rebuild;
+use crate::store::lock::DataLock;
+use crate::store::sled::{JOURNAL_DIRECTORY, Rebuild, STORE_DIRECTORY, make_room};
 use crate::store::{Batch, LogEntry, Order, Version, Write};
 
 /// Longest line that is believed, in bytes: a record of the largest size, each byte of it written as an escape.
@@ -51,16 +54,11 @@ pub async fn import(
     dry_run: bool,
     step: &mut dyn FnMut(Step),
 ) -> Result<Counts> {
-    let app = instance::open(Arc::clone(&config), role).await?;
-    if !is_empty(&app).await? {
-        app.close().await;
-        let detail = "there is something in the store already; an import wants an empty one";
-        return Err(Error::refused("store_not_empty", detail).into());
-    }
+    let (lock, vault) = begin(Arc::clone(&config), role, dry_run).await?;
     let (data_dir, cache_mib) = (config.server.data_dir.clone(), config.store.sled.cache_mib);
     let rebuild = blocking(move || Rebuild::begin(&data_dir, cache_mib).map_err(of_store)).await?;
-    let mut import = Import {
-        app: app.clone(),
+    let import = Import {
+        vault,
         rebuild,
         version: Version(1),
         input,
@@ -72,26 +70,19 @@ pub async fn import(
         signs: None,
     };
     step(Step::Begin("importing", bytes));
-    loop {
-        let before = import.read;
-        let (now, is_over) = blocking(move || import.some()).await?;
-        import = now;
-        step(Step::Done(if bytes == 0 { 0 } else { import.read - before }));
-        if is_over {
-            break;
-        }
-    }
-    let Import { rebuild, version, counts, .. } = import;
-    let lock = app.close_store().await;
+    let imported = import.all(bytes, step).await;
+    let data_dir = config.server.data_dir.clone();
     blocking(move || {
         if dry_run {
-            rebuild.discard().map_err(of_store)?;
-        } else {
-            let replaced = rebuild.finish(None, version, &stamp()).map_err(of_store)?;
-            // There was nothing in it.
-            for path in [replaced.store, replaced.journal].into_iter().flatten() {
-                fs::remove_dir_all(path)?;
-            }
+            let counts = imported.map(|Import { counts, .. }| counts);
+            Rebuild::discard(&data_dir).map_err(of_store)?;
+            return counts;
+        }
+        let Import { rebuild, version, counts, .. } = imported?;
+        let replaced = rebuild.finish(None, version, &stamp()).map_err(of_store)?;
+        // There was nothing in it.
+        for path in [replaced.store, replaced.journal].into_iter().flatten() {
+            fs::remove_dir_all(path)?;
         }
         drop(lock);
         Ok(counts)
@@ -101,6 +92,39 @@ pub async fn import(
 
 fn of_store(error: impl std::fmt::Display) -> LinesError {
     instance::OpenError::Store(error.to_string()).into()
+}
+
+/// The lock of the data directory, and the key that the store is to be sealed with; nobody is in a store that is there. One
+/// that is not there is not made, so that what is left of an import that was broken off does not pass for an empty store.
+async fn begin(config: Arc<Config>, role: &str, dry_run: bool) -> Result<(DataLock, Vault)> {
+    let (of_lock, role) = (Arc::clone(&config), role.to_owned());
+    let (mut lock, is_there) = blocking(move || {
+        let lock = instance::lock(&of_lock, &role)?;
+        let data_dir = &of_lock.server.data_dir;
+        make_room(data_dir, of_lock.store.sled.cache_mib).map_err(of_store)?;
+        let mut parts = [STORE_DIRECTORY, JOURNAL_DIRECTORY].iter();
+        Ok((Some(lock), parts.any(|name| data_dir.join(name).exists())))
+    })
+    .await?;
+    if let Some(held) = lock.take_if(|_| is_there) {
+        let app = instance::open_locked(Arc::clone(&config), Mode::Offline, held).await?;
+        let is_empty = is_empty(&app).await;
+        lock = app.close_store().await;
+        if !is_empty? {
+            let detail = "there is something in the store already; an import wants an empty one";
+            return Err(Error::refused("store_not_empty", detail).into());
+        }
+    }
+    let lock = lock.ok_or_else(|| Error::internal("the store had no lock"))?;
+    blocking(move || {
+        let vault = match KeyFile::read(&config)? {
+            Some(file) => file.newest()?,
+            None if dry_run => Vault::new(&random::bytes()?),
+            None => KeyFile::read_or_make(&config, true)?.newest()?,
+        };
+        Ok((lock, vault))
+    })
+    .await
 }
 
 /// Whether nobody ever was in the store. A server that ran has left notes even so, which nobody misses.
@@ -114,8 +138,7 @@ async fn is_empty(app: &App) -> Result<bool> {
 }
 
 struct Import<R> {
-    /// For its secret key.
-    app: App,
+    vault: Vault,
     rebuild: Rebuild,
     version: Version,
     input: R,
@@ -131,7 +154,20 @@ struct Import<R> {
     signs: Option<PublicKey>,
 }
 
-impl<R: BufRead> Import<R> {
+impl<R: BufRead + Send + 'static> Import<R> {
+    /// Takes everything over; of so many bytes, 0 where nobody knows.
+    async fn all(mut self, bytes: u64, step: &mut dyn FnMut(Step)) -> Result<Self> {
+        loop {
+            let before = self.read;
+            let (now, is_over) = blocking(move || self.some()).await?;
+            self = now;
+            step(Step::Done(if bytes == 0 { 0 } else { self.read - before }));
+            if is_over {
+                return Ok(self);
+            }
+        }
+    }
+
     /// Takes some lines over; true behind the last one.
     fn some(mut self) -> Result<(Self, bool)> {
         for _ in 0..LINES_PER_STEP {
@@ -151,7 +187,7 @@ impl<R: BufRead> Import<R> {
                 if self.input.read(&mut [0])? > 0 {
                     return Err(self.wrong("something comes behind the end"));
                 }
-                let key = Batch::default().put(keys::SECRET_KEY_ID, self.app.0.vault.key_id().to_vec());
+                let key = Batch::default().put(keys::SECRET_KEY_ID, self.vault.key_id().to_vec());
                 self.commit(key)?;
                 return Ok((self, true));
             }
@@ -242,7 +278,7 @@ impl<R: BufRead> Import<R> {
             keys::PENDING_TOTP => {
                 let user = user(keys::PENDING_TOTP)?;
                 let mut pending: PendingTotp = self.read(line)?;
-                pending.secret = seal_totp(&self.app.0.vault, user, &pending.secret.0)?;
+                pending.secret = seal_totp(&self.vault, user, &pending.secret.0)?;
                 put_pending_totp(batch, user, hash()?, &pending)
             }
             keys::TOKEN => {
@@ -255,7 +291,7 @@ impl<R: BufRead> Import<R> {
             keys::ATTEMPTS => put_login_failures(batch, key.to_vec(), None, &self.read(line)?),
             keys::OUTBOX => {
                 let mail: OutboxRecord = self.read(line)?;
-                queue_mail(batch, &sealed_mail(mail, &self.app.0.vault)?)
+                queue_mail(batch, &sealed_mail(mail, &self.vault)?)
             }
             keys::USER_MAIL => put_mail_note(batch, user(keys::USER_MAIL)?, id()?, &self.read(line)?),
             keys::APPROVAL => put_approval(batch, &self.read(line)?),
@@ -276,8 +312,8 @@ impl<R: BufRead> Import<R> {
                 self.audit_entry(batch, number, line)?
             }
             keys::AUDIT_KEY => {
-                let key = sealed_audit_key(&self.read(line)?, &self.app.0.vault)?;
-                let opened = open_audit_key(&self.app.0.vault, &key);
+                let key = sealed_audit_key(&self.read(line)?, &self.vault)?;
+                let opened = open_audit_key(&self.vault, &key);
                 self.signs = opened.ok().and_then(|key| key.public_key());
                 put_audit_key(batch, &key)
             }
@@ -307,7 +343,7 @@ impl<R: BufRead> Import<R> {
     }
 
     fn sealed_user(&self, mut user: User) -> Result<User> {
-        let vault = &self.app.0.vault;
+        let vault = &self.vault;
         let codes = user.second_factor.backup_codes.iter().map(|code| {
             let code = Secret::new(String::from_utf8_lossy(&code.sealed.0).into_owned());
             kept_backup_code(vault, &user, &code)

@@ -214,6 +214,14 @@ async fn lived(days: i64) -> World {
     world
 }
 
+/// Thirty-one days, with somebody new and a checkpoint two days before their end.
+async fn pass_a_month(world: &mut World) {
+    world.pass(29 * DAY_S);
+    world.create("late@example.com", false).await;
+    world.keep_trail().await;
+    world.pass(2 * DAY_S);
+}
+
 #[tokio::test]
 async fn old_entries_go_as_far_as_a_checkpoint() {
     let mut world = lived(30).await;
@@ -252,6 +260,25 @@ async fn old_entries_go_as_far_as_a_checkpoint() {
     assert_eq!(world.wrong().await, Vec::<String>::new());
 }
 
+/// A wrong clock removes nothing before it has gone on for a day.
+#[tokio::test]
+async fn a_clock_set_far_forward_removes_nothing_at_once() {
+    for jump in [8, 20, 31, 4_000] {
+        let mut world = lived(40).await;
+        let before = world.entries().await[0].sequence;
+        world.pass(jump * DAY_S);
+        for hour in 0..23 {
+            world.create(&format!("jump{hour}@example.com"), false).await;
+            world.keep_trail().await;
+            world.pass(3_600);
+        }
+        assert_eq!(world.entries().await[0].sequence, before, "{jump} days");
+        world.pass(-jump * DAY_S);
+        world.keep_trail().await;
+        assert_eq!(world.wrong().await, Vec::<String>::new());
+    }
+}
+
 #[tokio::test]
 async fn for_ever_is_for_ever() {
     let mut world = world().await;
@@ -274,7 +301,7 @@ async fn entries_of_jobs_go_with_their_index() {
     let later = started(&world, JobKind::RequireEnrolment { from }, &ids).await;
     assert_eq!(world.count(keys::JOB_AUDIT).await, 45);
     world.keep_trail().await;
-    world.pass(31 * DAY_S);
+    pass_a_month(&mut world).await;
     world.keep_trail().await;
     assert_eq!(world.count(keys::JOB_AUDIT).await, 0);
     assert_eq!(world.wrong().await, Vec::<String>::new());
@@ -313,7 +340,7 @@ fn a_check_takes_the_removal_for_no_damage() {
         let mut world = World::with(|config| config.audit.keep_days = 30);
         people(&world, 900).await;
         world.keep_trail().await;
-        world.pass(31 * DAY_S);
+        pass_a_month(&mut world).await;
         people_more(&world).await;
         let world = Arc::new(world);
         let sweeper = tokio::spawn({
@@ -328,7 +355,7 @@ fn a_check_takes_the_removal_for_no_damage() {
             checks += 1;
         }
         sweeper.await.unwrap();
-        assert_eq!(world.entries().await.len(), 6);
+        assert_eq!(world.entries().await.len(), 7);
     });
 }
 

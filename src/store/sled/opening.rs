@@ -61,8 +61,8 @@ pub enum OpenError {
     Damaged { directory: PathBuf, reason: String },
     /// There was no store before, so an empty one would pass for what was to be brought back.
     #[error(
-        "a store was being made in {} when that was broken off, and there is no other: do it again (`doorward restore` or \
-         `doorward recover`), or remove that folder to begin with an empty store",
+        "a store was being made in {} when that was broken off, and there is no other: do it again (`doorward restore`, \
+         `recover` or `import`), or remove that folder to begin with an empty store",
         building.display()
     )]
     Interrupted { building: PathBuf },

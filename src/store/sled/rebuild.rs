@@ -98,11 +98,10 @@ impl Rebuild {
         entry(&self.db, key)
     }
 
-    /// Gives it up.
-    pub fn discard(self) -> Result<(), OpenError> {
-        let building = self.data_dir.join(BUILDING);
-        drop(self.db);
-        fs::remove_dir_all(&building).map_err(OpenError::io(&building))
+    /// Removes what was being built and is not any more. The caller holds the lock of the data directory.
+    pub fn discard(data_dir: &Path) -> Result<(), OpenError> {
+        let building = data_dir.join(BUILDING);
+        fs::remove_dir_all(&building).or_else(unless_missing).map_err(OpenError::io(&building))
     }
 
     /// Makes the store durable and puts it in the place of the old one, at a version. `goes_on` is the id of the store
