@@ -79,8 +79,8 @@ pub enum LinkError {
     NoStore { data_dir: PathBuf },
     #[error("the store in {} is in use by the {holder}, which does not answer on the admin socket: stop it, or try again", .data_dir.display())]
     Held { data_dir: PathBuf, holder: String },
-    /// What we wrote there the server could not read afterwards.
-    #[error("the store in {} belongs to user id {owner}: run this as that user, as in `sudo -u '#{owner}' doorward ...`", .data_dir.display())]
+    /// What we wrote there its owner could not read afterwards.
+    #[error("{} belongs to user id {owner}: run this as that user, as in `sudo -u '#{owner}' doorward ...`", .data_dir.display())]
     NotOwner { data_dir: PathBuf, owner: u32 },
     #[error("cannot use the admin socket {}: {reason}", .path.display())]
     Socket { path: PathBuf, reason: String },

@@ -24,7 +24,6 @@ use http::{HeaderMap, StatusCode};
 use crate::config::Config;
 
 pub use link::{Link, LinkError, Operator};
-pub use server::serve_admin;
 
 /// Raised when the requests or answers change their form.
 pub const PROTOCOL: u32 = 1;

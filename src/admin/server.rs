@@ -40,17 +40,6 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 /// Rest after a failed accept: it fails when descriptors run out, and trying at once would only turn in circles.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Binds the admin socket and serves it until `shutdown` completes and the requests under way are answered.
-pub async fn serve_admin(
-    app: App,
-    config: Arc<Config>,
-    groups: Option<Groups>,
-    shutdown: impl Future<Output = ()> + Send,
-) -> io::Result<()> {
-    AdminServer::bind(app, config, groups)?.serve(shutdown).await;
-    Ok(())
-}
-
 /// A bound admin socket. The socket file goes away with it.
 pub struct AdminServer {
     listener: UnixListener,

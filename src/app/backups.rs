@@ -3,7 +3,7 @@
 //! A scheduled backup counts only when it has been read back whole. Then what the newest but one holds leaves the
 //! journal: should the newest turn out bad, the one before it and the journal still rebuild everything.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, BufReader, Write as _};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -106,12 +106,13 @@ impl App {
         }
     }
 
-    /// Whether the journal begins behind what the newest backup holds, as after damage to it or after `restore`: until
-    /// there is another backup, damage to the store itself could not be mended.
+    /// Whether the journal begins behind what the newest backup holds, as after damage to it or after `restore`, or the
+    /// backup holds more than the store, as one that was put back to an earlier time: until there is another backup, damage
+    /// to the store itself could not be mended.
     async fn lacks_a_backup(&self) -> bool {
         let store = self.records().store();
         match (store.journal_begins().await, newest_backup(&self.0.config, store.id()).await) {
-            (Ok(begins), Ok(backup)) => begins.is_some_and(|begins| begins > backup),
+            (Ok(begins), Ok(backup)) => backup > store.version() || begins.is_some_and(|begins| begins > backup),
             _ => true,
         }
     }
@@ -193,10 +194,8 @@ pub fn backup_files(config: &Config) -> Vec<PathBuf> {
 pub async fn newest_backup(config: &Arc<Config>, store: StoreId) -> Result<Version> {
     let config = Arc::clone(config);
     let begun = tokio::task::spawn_blocking(move || {
-        let read = |file: PathBuf| Reader::open(BufReader::new(File::open(file).ok()?)).ok();
-        let of_store =
-            backup_files(&config).into_iter().filter_map(read).filter(|reader| reader.header().store == store);
-        of_store.map(|reader| Version(reader.header().begun)).max()
+        let headers = backup_files(&config).into_iter().filter_map(|file| header(&file).ok());
+        headers.filter(|header| header.store == store).map(|header| Version(header.begun)).max()
     });
     Ok(begun.await.map_err(|error| Error::internal(error.to_string()))?.unwrap_or_default())
 }
@@ -228,6 +227,24 @@ fn made_at(path: &Path) -> Option<Timestamp> {
     Timestamp::parse(&format!("{date}T{time}Z"))
 }
 
+/// A file that is being written under a name that is not its last one. What a kill left there goes; what another program
+/// is writing just now does not.
+pub fn create_unfinished(path: &Path) -> io::Result<File> {
+    if fs::symlink_metadata(path).is_ok_and(|left| left.is_file()) {
+        if let Err(TryLockError::WouldBlock) = File::open(path)?.try_lock() {
+            return Err(io::Error::new(io::ErrorKind::ResourceBusy, "another command is writing it"));
+        }
+        fs::remove_file(path)?;
+    }
+    // A new one, so that nobody else has it open, or gave it a mode.
+    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    // Where a file system knows no locks there are none.
+    if let Err(TryLockError::WouldBlock) = file.try_lock() {
+        return Err(io::ErrorKind::ResourceBusy.into());
+    }
+    Ok(file)
+}
+
 /// Writes pieces as they come and makes the file durable. `written` hears how many bytes there are.
 pub fn write_pieces(
     directory: &Path,
@@ -236,7 +253,7 @@ pub fn write_pieces(
     written: impl Fn(u64),
 ) -> io::Result<()> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    let mut file = create_unfinished(path)?;
     let mut bytes = 0;
     while let Some(piece) = pieces.blocking_recv() {
         file.write_all(&piece)?;
@@ -246,19 +263,22 @@ pub fn write_pieces(
     file.sync_all()
 }
 
+/// What a backup says at its head.
+pub fn header(path: &Path) -> std::result::Result<Header, BackupError> {
+    Ok(Reader::open(BufReader::new(File::open(path)?))?.header().clone())
+}
+
 /// Reads a backup from its beginning to its end.
-pub fn read_back(path: &Path, mut read: impl FnMut(u64)) -> std::result::Result<Verified, BackupError> {
+pub fn read_back(path: &Path) -> std::result::Result<Verified, BackupError> {
     let mut reader = Reader::open(BufReader::new(File::open(path)?))?;
-    while reader.changes()?.is_some() {
-        read(reader.bytes());
-    }
+    while reader.changes()?.is_some() {}
     let trailer = reader.trailer().cloned().ok_or(BackupError::Torn(reader.bytes()))?;
     Ok(Verified { header: reader.header().clone(), trailer })
 }
 
 /// Gives a backup its name, durably, once it was read back; a bad one goes.
 pub fn accept(unfinished: &Path, path: &Path) -> std::result::Result<Verified, BackupError> {
-    let verified = read_back(unfinished, |_| ()).inspect_err(|_| drop(fs::remove_file(unfinished)))?;
+    let verified = read_back(unfinished).inspect_err(|_| drop(fs::remove_file(unfinished)))?;
     fs::rename(unfinished, path)?;
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     File::open(folder)?.sync_all()?;
@@ -269,15 +289,19 @@ pub fn accept(unfinished: &Path, path: &Path) -> std::result::Result<Verified, B
 /// more.
 fn finish(config: &Config, unfinished: &Path, path: &Path) -> std::result::Result<Option<Version>, BackupError> {
     let newest = accept(unfinished, path)?;
-    // First, whatever a clock that was set back says of the others.
+    // First, whatever a clock that was set back says of the others. Those of a store that was here before stay: they may be
+    // all that is left of it.
+    let is_of_store = |file: &PathBuf| header(file).is_ok_and(|header| header.store == newest.header.store);
     let mut files = backup_files(config);
-    files.retain(|file| file != path);
+    files.retain(|file| file != path && is_of_store(file));
     files.insert(0, path.to_owned());
     for old in files.split_off(config.backup.keep.min(files.len())) {
-        fs::remove_file(old)?;
+        if let Err(error) = fs::remove_file(&old) {
+            tracing::warn!(file = %old.display(), %error, "an old backup cannot be removed");
+        }
     }
     let Some(before) = files.get(1) else { return Ok(None) };
-    // One that is bad by now covers nothing, nor does one of the store that was here before a restore.
-    let before = read_back(before, |_| ()).ok().filter(|before| before.header.store == newest.header.store);
+    // One that is bad by now covers nothing.
+    let before = read_back(before).ok();
     Ok(before.map(|before| Version(before.trailer.version)))
 }

@@ -1,11 +1,12 @@
 //! Opens the program: the lock on the data directory, the store, the secret key, in that order; and closes it.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use tokio::sync::{Notify, Semaphore};
 
+use super::backups::backup_files;
 use super::hashing::Hasher;
 use super::requests::Requests;
 use super::secret_key::KeyFile;
@@ -20,7 +21,7 @@ use crate::records::{Records, keys};
 use crate::store::backup::{BackupError, Reader};
 use crate::store::lock::{DataLock, LockError};
 use crate::store::memory::MemoryStore;
-use crate::store::sled::SledStore;
+use crate::store::sled::{STORE_DIRECTORY, SledStore, is_new};
 use crate::store::{Batch, Commit, Expect, Store, StoreError};
 
 /// Why the program could not be opened.
@@ -153,10 +154,33 @@ fn open_store(config: &Config) -> Result<Arc<dyn Store>, OpenError> {
     Ok(match config.store.engine {
         Engine::Memory => Arc::new(MemoryStore::new()),
         Engine::Sled => {
+            check_lost(config)?;
             let store = SledStore::open(&config.server.data_dir, config.store.sled.cache_mib);
             Arc::new(store.map_err(|error| OpenError::Store(error.to_string()))?)
         }
     })
+}
+
+/// Where the store is, if there is one on disk.
+pub fn store_directory(config: &Config) -> Option<PathBuf> {
+    let directory = config.server.data_dir.join(STORE_DIRECTORY);
+    (config.store.engine == Engine::Sled && directory.exists()).then_some(directory)
+}
+
+/// An empty store does not pass for one that was lost.
+fn check_lost(config: &Config) -> Result<(), OpenError> {
+    let data_dir = &config.server.data_dir;
+    if let [newest, ..] = backup_files(config).as_slice()
+        && is_new(data_dir)
+    {
+        return Err(OpenError::Store(format!(
+            "there is no store in {}, but there are backups of one ({} is the newest): `doorward restore` or `doorward recover` \
+             brings it back; to begin with an empty store, move them away",
+            data_dir.display(),
+            newest.display()
+        )));
+    }
+    Ok(())
 }
 
 /// Finds the key that the store is sealed with, or makes one for a store that has never seen any. A store keeps the id of

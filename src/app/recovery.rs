@@ -8,7 +8,7 @@ use std::fs::File;
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
-use super::backups::backup_files;
+use super::backups::{backup_files, header};
 use super::secret_key::KeyFile;
 use crate::clock;
 use crate::config::Config;
@@ -18,7 +18,7 @@ use crate::store::backup::{BackupError, Header, Reader};
 use crate::store::journal::{self, JournalError};
 use crate::store::lock::{DataLock, LockError};
 use crate::store::sled::{
-    JOURNAL_DIRECTORY, OpenError as StoreOpenError, Rebuild, Replaced, STORE_DIRECTORY, make_room,
+    FIRST, JOURNAL_DIRECTORY, OpenError as StoreOpenError, Rebuild, Replaced, STORE_DIRECTORY, make_room,
 };
 use crate::store::{StoreId, Version};
 
@@ -50,6 +50,19 @@ pub enum RecoveryError {
     Held(String),
     #[error("{} has a store already: it is moved aside only with --replace", .0.display())]
     StoreThere(PathBuf),
+    #[error(
+        "there is no store, but {} holds what may be newer than the backup: `doorward recover` takes both, and --replace \
+         the backup alone",
+        .0.display()
+    )]
+    JournalThere(PathBuf),
+    /// The store was put back, or the end of the journal is lost: who knows which?
+    #[error(
+        "{} holds version {}, and the journal ends with version {}: either its end was lost or the store was put back to an \
+         earlier time since; name the backup to begin with (--from)",
+        file.display(), holds.0, end.0
+    )]
+    BehindBackup { file: PathBuf, holds: Version, end: Version },
     #[error("{}: {error}", file.display())]
     Backup { file: PathBuf, error: BackupError },
     #[error("the backup is sealed with the secret key {id}, which is not in {}: put that key there first", file.display())]
@@ -59,6 +72,9 @@ pub enum RecoveryError {
     #[error("{0}")]
     Store(#[from] StoreOpenError),
     #[error("{0}; with --up-to-damage what lies before it is recovered, and what lies behind it is lost")]
+    Damaged(JournalError),
+    /// It may be whole.
+    #[error("{0}")]
     Journal(JournalError),
     #[error(
         "{} has no good backup, and no journal from the first day on: name a backup with --from",
@@ -72,6 +88,15 @@ impl From<LockError> for RecoveryError {
         match error {
             LockError::Held { holder } => Self::Held(holder),
             error @ LockError::Io { .. } => Self::Io(error.to_string()),
+        }
+    }
+}
+
+impl From<JournalError> for RecoveryError {
+    fn from(error: JournalError) -> Self {
+        match error {
+            error @ (JournalError::Damaged { .. } | JournalError::Gap { .. }) => Self::Damaged(error),
+            error => Self::Journal(error),
         }
     }
 }
@@ -93,10 +118,15 @@ pub(super) fn stamp() -> String {
 pub fn restore(config: &Config, file: &Path, replace: bool, step: &mut dyn FnMut(Step)) -> Result<Rebuilt> {
     let _lock = lock(config)?;
     let data_dir = &config.server.data_dir;
-    let store = data_dir.join(STORE_DIRECTORY);
+    let (store, journal) = (data_dir.join(STORE_DIRECTORY), data_dir.join(JOURNAL_DIRECTORY));
     if store.exists() && !replace {
         return Err(RecoveryError::StoreThere(store));
     }
+    if !replace && journal::extent(&journal).map_or(true, |(_, end)| end > FIRST) {
+        return Err(RecoveryError::JournalThere(journal));
+    }
+    // Before anything is made, which would be in the way of a server.
+    header(file).map_err(|error| RecoveryError::Backup { file: file.to_owned(), error })?;
     let rebuild = Rebuild::begin(data_dir, config.store.sled.cache_mib)?;
     let (_, version) = load(&rebuild, file, step)?;
     check_key(config, &rebuild)?;
@@ -132,14 +162,22 @@ pub fn recover(
     let _lock = lock(config)?;
     let data_dir = &config.server.data_dir;
     let journal = data_dir.join(JOURNAL_DIRECTORY);
-    let known = journal::store_id(&journal).map_err(RecoveryError::Journal)?;
+    let known = match journal::store_id(&journal) {
+        Err(JournalError::Damaged { .. }) if up_to_damage => None,
+        known => known?,
+    };
     let mut passed_over = Vec::new();
     let mut begun = None;
     for file in from.map_or_else(|| backup_files(config), |from| vec![from.to_owned()]) {
         let rebuild = Rebuild::begin(data_dir, config.store.sled.cache_mib)?;
         match load(&rebuild, &file, step) {
             Ok((header, version)) if known.is_none_or(|id| id == header.store) => {
-                begun = Some((rebuild, Some(file), header.store, version));
+                if let (Ok((_, end)), Some(_), None) = (journal::extent(&journal), known, from)
+                    && header.begun > end.0
+                {
+                    return Err(RecoveryError::BehindBackup { file, holds: version, end });
+                }
+                begun = Some((rebuild, Some(file), version));
                 break;
             }
             Ok(_) if from.is_some() => {
@@ -151,9 +189,9 @@ pub fn recover(
             Err(error) => passed_over.push((file, error.to_string())),
         }
     }
-    let (rebuild, backup, id, begun) = match (begun, known) {
+    let (rebuild, backup, begun) = match (begun, known) {
         (Some(begun), _) => begun,
-        (None, Some(id)) => (Rebuild::begin(data_dir, config.store.sled.cache_mib)?, None, id, Version::default()),
+        (None, Some(_)) => (Rebuild::begin(data_dir, config.store.sled.cache_mib)?, None, Version::default()),
         (None, None) => {
             return Err(RecoveryError::NothingToBeginWith(data_dir.clone()));
         }
@@ -163,11 +201,15 @@ pub fn recover(
         (_, 0, Some(JournalError::Gap { .. })) if backup.is_none() => {
             return Err(RecoveryError::NothingToBeginWith(data_dir.clone()));
         }
-        (version, commits, Some(error)) if up_to_damage => (version, commits, Some(error.to_string())),
-        (.., Some(error)) => return Err(RecoveryError::Journal(error)),
+        (version, commits, Some(error @ (JournalError::Damaged { .. } | JournalError::Gap { .. }))) if up_to_damage => {
+            (version, commits, Some(error.to_string()))
+        }
+        (.., Some(error)) => return Err(error.into()),
     };
-    // A journal that was read to its end goes on; one that was not would be in the way of what comes.
-    let replaced = rebuild.finish(stopped_at.is_none().then_some(id), version, &stamp())?;
+    check_key(config, &rebuild)?;
+    // A journal that was read to its end goes on; one that was not would be in the way of what comes. Without one this is
+    // another store than that of the backup, which may go on elsewhere, or have gone on before.
+    let replaced = rebuild.finish(known.filter(|_| stopped_at.is_none()), version, &stamp())?;
     Ok(Rebuilt { backup, passed_over, commits, stopped_at, replaced })
 }
 

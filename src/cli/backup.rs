@@ -15,7 +15,7 @@ use super::progress::{Progress, Steps};
 use super::{Failure, Output};
 use crate::admin::Link;
 use crate::admin::link::check_data_dir;
-use crate::app::backups::{BackupError, Reader, Trailer, accept, directory, file_name, write_pieces};
+use crate::app::backups::{BackupError, Reader, Trailer, accept, directory, file_name, header, write_pieces};
 use crate::app::recovery::{self, Rebuilt, RecoveryError, Step};
 use crate::clock;
 use crate::config::{Config, Engine};
@@ -45,7 +45,12 @@ impl BackupArguments {
                 check_target(&file)?;
                 file
             }
-            None => directory(config).join(file_name(clock::now())),
+            None => {
+                let directory = directory(config);
+                // What root makes there the server could neither use nor remove.
+                check_data_dir(if directory.exists() { &directory } else { &config.server.data_dir })?;
+                directory.join(file_name(clock::now()))
+            }
         };
         let pieces = link.backup().await?;
         let shown = shown(&path);
@@ -57,26 +62,37 @@ impl BackupArguments {
         let to = unfinished.clone();
         let progress = Progress::bytes(output, "backing up");
         let written = blocking(move || write_pieces(&folder, &to, pieces, |bytes| progress.advance_to(bytes))).await?;
-        let verified = written
-            .map_err(|error| Failure::io(failed.clone())(error))
-            .and_then(|()| accept(&unfinished, &path).map_err(|error| broken(&error)));
-        let verified = verified.inspect_err(|_| {
-            // Half a backup is none; there is nobody to tell when it stays.
-            let _ = fs::remove_file(&unfinished);
-        })?;
+        if let Err(error) = written {
+            // Half a backup is none; there is nobody to tell when it stays. Another command's is not ours.
+            if error.kind() != io::ErrorKind::ResourceBusy {
+                let _ = fs::remove_file(&unfinished);
+            }
+            return Err(Failure::io(failed)(error));
+        }
+        let kept = keep_other(&path, &unfinished)?;
+        let verified = accept(&unfinished, &path).map_err(|error| broken(&error))?;
         let bytes = fs::metadata(&path).map_err(Failure::io(failed))?.len();
         let made_at = Timestamp::from_micros(verified.header.made_at);
+        if let Some(kept) = kept {
+            output.note(&format!("the backup that was there is of another store, and is {} now", self::shown(&kept)));
+        }
         let text = format!("backed up {} entries to {shown} and read them back", verified.trailer.entries);
         output.answer(&BackedUp { file: path, bytes, trailer: verified.trailer, made_at }, || text)
     }
 }
 
-/// An older backup may be replaced; a device, a folder or a link is not, and a folder that is not there is a disk that is
-/// not mounted rather than one to make.
+/// An older backup may be replaced; anything else is not, and a folder that is not there is a disk that is not mounted
+/// rather than one to make.
 fn check_target(file: &Path) -> Result<(), Failure> {
     let shown = shown(file);
-    if fs::symlink_metadata(file).is_ok_and(|there| !there.is_file()) {
-        return Err(Failure::Failed(format!("{shown} is no plain file; name one, or `-` for standard output")));
+    match fs::symlink_metadata(file) {
+        Ok(there) if !there.is_file() => {
+            return Err(Failure::Failed(format!("{shown} is no plain file; name one, or `-` for standard output")));
+        }
+        Ok(_) if header(file).is_err() => {
+            return Err(Failure::Failed(format!("{shown} is there and no backup, so it is not replaced")));
+        }
+        _ => {}
     }
     match file.parent() {
         Some(folder) if !folder.as_os_str().is_empty() && !folder.is_dir() => {
@@ -84,6 +100,19 @@ fn check_target(file: &Path) -> Result<(), Failure> {
         }
         _ => Ok(()),
     }
+}
+
+/// Puts a backup of another store aside, which may be all that is left of that; says where to.
+fn keep_other(path: &Path, new: &Path) -> Result<Option<PathBuf>, Failure> {
+    let (Ok(old), new) = (header(path), header(new).map_err(|error| broken(&error))?) else { return Ok(None) };
+    if old.store == new.store {
+        return Ok(None);
+    }
+    let mut aside = path.to_owned().into_os_string();
+    aside.push(format!(".{}", Timestamp::from_micros(old.made_at).as_seconds()));
+    let aside = PathBuf::from(aside);
+    fs::rename(path, &aside).map_err(Failure::io(format!("cannot move {} aside", shown(path))))?;
+    Ok(Some(aside))
 }
 
 fn broken(error: &BackupError) -> Failure {
@@ -251,7 +280,7 @@ impl From<RecoveryError> for Failure {
     fn from(error: RecoveryError) -> Self {
         match error {
             RecoveryError::Held(holder) => Self::Open(crate::app::instance::OpenError::Held { holder }),
-            RecoveryError::StoreThere(_) => {
+            RecoveryError::StoreThere(_) | RecoveryError::JournalThere(_) => {
                 Self::Operation(crate::error::Error::refused("store_not_empty", error.to_string()))
             }
             error => Self::Failed(error.to_string()),

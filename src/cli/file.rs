@@ -1,11 +1,11 @@
 //! Files that commands write: whole or not at all, for their owner alone. `-` is standard input or output.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use super::Failure;
+use crate::app::backups::create_unfinished;
 use crate::domain::text::for_display;
 
 /// What a file is called until it is whole.
@@ -36,7 +36,7 @@ impl NewFile {
         let unfinished = PathBuf::from(unfinished);
         let file = match fs::symlink_metadata(path) {
             Ok(_) => Err(io::ErrorKind::AlreadyExists.into()),
-            Err(_) => OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&unfinished),
+            Err(_) => create_unfinished(&unfinished),
         };
         Ok(Self { path: path.to_owned(), unfinished, file: file.map_err(cannot_write(path))? })
     }

@@ -64,7 +64,7 @@ impl ExportArguments {
             let mut steps = Steps::new(output);
             let mut step = |step| steps.take(step);
             let exported = if is_standard(&self.file) {
-                lines::export(&app, &actor, io::stdout(), &mut step).await.map(|(counts, _)| counts)
+                lines::export(&app, &actor, io::stdout(), &mut step).await
             } else {
                 let new = NewFile::create(&self.file)?;
                 let file = new.file().try_clone().map_err(cannot_write(&self.file))?;
@@ -72,7 +72,7 @@ impl ExportArguments {
                 if exported.is_ok() {
                     new.keep()?;
                 }
-                exported.map(|(counts, _)| counts)
+                exported
             };
             drop(steps);
             app.close().await;
@@ -142,7 +142,7 @@ fn failure(file: &Path, error: LinesError) -> Failure {
     match error {
         LinesError::Open(error) => Failure::Open(error),
         LinesError::Failed(error) => Failure::Operation(error),
-        LinesError::Io(error) => Failure::io(format!("cannot read or write {}", file.display()))(error),
-        LinesError::Line(..) => Failure::Failed(format!("{}, {error}; nothing was imported", file.display())),
+        LinesError::Io(error) => Failure::io(format!("cannot read or write {}", shown(file)))(error),
+        LinesError::Line(..) => Failure::Failed(format!("{}, {error}; nothing was imported", shown(file))),
     }
 }

@@ -95,7 +95,9 @@ impl Progress {
     }
 
     fn steps_per_line(&self) -> u64 {
-        STEPS_PER_LINE.max(self.total / LINES_MAX)
+        // Without a total: at each doubling.
+        let step = if self.total == 0 { self.done.next_power_of_two() / 2 } else { self.total / LINES_MAX };
+        STEPS_PER_LINE.max(step)
     }
 }
 

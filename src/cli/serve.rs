@@ -17,6 +17,7 @@ use tokio::task::JoinSet;
 use super::output::{complain, print};
 use super::{Failure, Global, logging};
 use crate::admin::groups::Groups;
+use crate::admin::link::check_data_dir;
 use crate::admin::server::AdminServer;
 use crate::admin::socket_path;
 use crate::app::App;
@@ -47,6 +48,10 @@ async fn serve(config: Arc<Config>) -> Result<(), Failure> {
     // A terminal that goes away does not end a server: the handler stays, whether anybody listens or not.
     let hang_up = signal(SignalKind::hangup()).map_err(Failure::runtime)?;
     let certificate = Certificate::from_config(&config, hang_up)?;
+    // The folder may be somebody else's, as those that are mounted into a container; a store in it may not.
+    if let Some(store) = instance::store_directory(&config) {
+        check_data_dir(&store)?;
+    }
     let app = instance::open(Arc::clone(&config), ROLE).await?;
     let result = serve_open(&app, &config, groups, certificate, signals).await;
     app.close().await;

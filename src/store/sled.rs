@@ -64,9 +64,9 @@ use super::{
     scan_range,
 };
 use entries::{DATA_END, data_key, encode, entry, page, stored, write_version};
-pub use opening::OpenError;
+pub use opening::{FIRST, OpenError};
 use opening::{LOCK_PATIENCE, Opened};
-pub use rebuild::{Rebuild, Replaced, make_room, replaced};
+pub use rebuild::{Rebuild, Replaced, is_new, make_room, replaced};
 
 /// The directory of sled's files, inside the data directory.
 pub const STORE_DIRECTORY: &str = "store";

@@ -1,6 +1,7 @@
 //! Checkpoints of the audit trail: signed by the server, kept elsewhere, checked there; and entries that are too old go.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
@@ -237,8 +238,17 @@ fn files_and_streams() {
 
     let path = server.file("audit.jsonl");
     let half = server.file("audit.jsonl.unfinished");
+    // Neither where it leads to, nor who else may read it, counts.
+    let elsewhere = server.file("elsewhere");
+    std::fs::write(&elsewhere, "mine").unwrap();
+    std::os::unix::fs::symlink(&elsewhere, &half).unwrap();
+    server.cli(&["audit", "export", text(&path)]).is(1);
+    assert_eq!(std::fs::read_to_string(&elsewhere).unwrap(), "mine");
+    std::fs::remove_file(&half).unwrap();
     std::fs::write(&half, "half").unwrap();
+    std::fs::set_permissions(&half, std::fs::Permissions::from_mode(0o666)).unwrap();
     server.cli(&["audit", "export", text(&path)]).is(0);
+    assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
     assert_eq!((std::fs::read_to_string(&path).unwrap(), half.exists()), (exported, false));
     let again = server.cli(&["audit", "export", text(&path)]).is(1);
     assert!(again.err.contains("exists") && !half.exists(), "{}", again.err);

@@ -323,7 +323,8 @@ fn a_restore_that_was_broken_off_is_no_empty_store() {
     // One that is damaged where it was built does not stand in the way either.
     fs::rename(other.data_dir().join("store"), &building).unwrap();
     fs::remove_file(building.join("db")).unwrap();
-    other.cli(&["restore", &text(&backup)]).is(0);
+    other.cli(&["restore", &text(&backup)]).is(4);
+    other.cli(&["restore", &text(&backup), "--replace"]).is(0);
     all_is_well(&other);
     assert!(other.data_dir().join("store.building.damaged").exists());
     other.start_again();
@@ -341,6 +342,100 @@ fn a_backup_that_no_key_here_opens_replaces_nothing() {
     assert!(refused.err.contains("secret.key: put that key there first"), "{}", refused.err);
     all_is_well(&other);
     assert_eq!(everybody(&other), users);
+}
+
+/// A data directory that was lost does not begin anew as an empty one, as long as its backups are there.
+#[test]
+fn a_lost_store_is_not_an_empty_one() {
+    let mut server = inhabited();
+    server.cli(&["backup"]).is(0);
+    let users = everybody(&server);
+    server.kill();
+    for part in ["store", "journal"] {
+        fs::remove_dir_all(server.data_dir().join(part)).unwrap();
+    }
+    for command in ["serve", "verify"] {
+        let refused = server.cli(&[command]).is(1);
+        assert!(refused.err.contains("there are backups of one"), "{}", refused.err);
+    }
+    server.cli(&["recover"]).is(0);
+    all_is_well(&server);
+    assert_eq!(everybody(&server), users);
+    server.start_again();
+    // Another store than that of the backup from now on: its journal needs a backup of its own.
+    server.wait_for_log("backed up");
+    server.user("late@example.com");
+    let users = everybody(&server);
+    server.kill();
+    fs::remove_dir_all(server.data_dir().join("store")).unwrap();
+    server.cli(&["recover"]).is(0);
+    assert_eq!(everybody(&server), users);
+    // A journal alone is more than a backup, too.
+    let backup = files(&server.data_dir().join("backups")).remove(0);
+    fs::remove_dir_all(server.data_dir().join("store")).unwrap();
+    let refused = server.cli(&["restore", &text(&backup)]).is(4);
+    assert!(refused.err.contains("doorward recover"), "{}", refused.err);
+}
+
+/// The data directory was put back to an earlier time, and backups that lie elsewhere hold what came after.
+#[test]
+fn a_backup_of_a_later_time_than_the_journal_is_not_taken_by_itself() {
+    let mut server = inhabited();
+    server.stop();
+    let earlier = server.file("earlier");
+    copy(&server.data_dir(), &earlier);
+    let put_back = |server: &Server| {
+        for part in ["store", "journal"] {
+            fs::remove_dir_all(server.data_dir().join(part)).unwrap();
+            copy(&earlier.join(part), &server.data_dir().join(part));
+        }
+    };
+    server.start_again();
+    server.user("later@example.com");
+    server.cli(&["backup"]).is(0);
+    let backup = files(&server.data_dir().join("backups")).remove(0);
+    server.kill();
+    put_back(&server);
+    fs::remove_dir_all(server.data_dir().join("store")).unwrap();
+    let refused = server.cli(&["recover"]).is(1);
+    assert!(refused.err.contains("--from") && refused.err.contains(&text(&backup)), "{}", refused.err);
+    server.cli(&["recover", "--from", &text(&backup)]).is(0);
+    all_is_well(&server);
+    assert!(everybody(&server).to_string().contains("later@example.com"));
+    // What goes on from the earlier time has its backup at once.
+    put_back(&server);
+    server.start_again();
+    server.wait_for_log("backed up");
+    server.user("other@example.com");
+    let users = everybody(&server);
+    server.kill();
+    fs::remove_dir_all(server.data_dir().join("store")).unwrap();
+    server.cli(&["recover"]).is(0);
+    assert_eq!(everybody(&server), users);
+}
+
+/// `backup FILE` replaces an older backup, and nothing else.
+#[test]
+fn a_backup_replaces_only_a_backup_of_the_same_store() {
+    let (one, other) = (inhabited(), Server::start());
+    let path = one.file("nightly.backup");
+    one.cli(&["backup", &text(&path)]).is(0);
+    one.cli(&["backup", &text(&path)]).is(0);
+    assert_eq!(siblings(&path).len(), 1);
+    let told = other.cli(&["backup", &text(&path)]).is(0);
+    let siblings = siblings(&path);
+    assert!(siblings.len() == 2 && told.err.contains("of another store"), "{siblings:?} {told:?}");
+    one.cli(&["verify", &text(siblings.iter().find(|sibling| **sibling != path).unwrap())]).is(0);
+    let key = one.data_dir().join("secret.key");
+    let refused = one.cli(&["backup", &text(&key)]).is(1);
+    assert!(refused.err.contains("no backup, so it is not replaced"), "{}", refused.err);
+}
+
+/// The files whose names begin as this one does.
+fn siblings(path: &Path) -> Vec<PathBuf> {
+    let name = path.file_name().unwrap().to_str().unwrap();
+    let all = files(path.parent().unwrap());
+    all.into_iter().filter(|file| file.file_name().unwrap().to_str().unwrap().starts_with(name)).collect()
 }
 
 /// What a kill left of a scheduled backup goes at the next start.

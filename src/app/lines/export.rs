@@ -35,12 +35,12 @@ use crate::store::{Batch, Cursor, Entry, LogEntry, Order, PAGE_ENTRIES_MAX, deco
 
 /// Writes everything, and says how many there are of each. The program has to have the store to itself, so that all of it
 /// is of one moment. It leaves an entry in the audit trail, behind what is written.
-pub async fn export<W: Write + Send + 'static>(
+pub async fn export(
     app: &App,
     actor: &Actor,
-    out: W,
+    out: impl Write + Send + 'static,
     step: &mut dyn FnMut(Step),
-) -> Result<(Counts, W)> {
+) -> Result<Counts> {
     let cx = Context { app, actor, now: clock::now(), step: None, approved: None };
     let mut export = Export {
         app: app.clone(),
@@ -103,11 +103,11 @@ impl<W: Write> Export<W> {
         Ok(self)
     }
 
-    fn finish(mut self) -> Result<(Counts, W)> {
+    fn finish(mut self) -> Result<Counts> {
         let sha256 = text::hex(&self.hash.clone().finalize());
         self.write(&End { end: self.counts.clone(), sha256 })?;
-        let out = self.out.into_inner().map_err(std::io::IntoInnerError::into_error)?;
-        Ok((self.counts, out))
+        self.out.flush()?;
+        Ok(self.counts)
     }
 
     /// The line of an entry, if it has one.

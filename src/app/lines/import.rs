@@ -82,7 +82,9 @@ pub async fn import(
         let replaced = rebuild.finish(None, version, &stamp()).map_err(of_store)?;
         // There was nothing in it.
         for path in [replaced.store, replaced.journal].into_iter().flatten() {
-            fs::remove_dir_all(path)?;
+            if let Err(error) = fs::remove_dir_all(&path) {
+                tracing::warn!(path = %path.display(), %error, "the empty store of before cannot be removed");
+            }
         }
         drop(lock);
         Ok(counts)
@@ -155,13 +157,13 @@ struct Import<R> {
 }
 
 impl<R: BufRead + Send + 'static> Import<R> {
-    /// Takes everything over; of so many bytes, 0 where nobody knows.
+    /// Takes everything over; of so many bytes, 0 where nobody knows and lines are counted.
     async fn all(mut self, bytes: u64, step: &mut dyn FnMut(Step)) -> Result<Self> {
         loop {
-            let before = self.read;
+            let (read, line) = (self.read, self.line);
             let (now, is_over) = blocking(move || self.some()).await?;
             self = now;
-            step(Step::Done(if bytes == 0 { 0 } else { self.read - before }));
+            step(Step::Done(if bytes == 0 { self.line - line } else { self.read - read }));
             if is_over {
                 return Ok(self);
             }

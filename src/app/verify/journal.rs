@@ -17,7 +17,10 @@ impl Check<'_> {
                     .to_owned(),
             ),
             Err(StoreError::Corrupt(damage)) => {
-                let detail = format!("{damage}; the store has everything, so make a backup, and stop and start the server");
+                let detail = format!(
+                    "{damage}; the store has everything, so make a backup (`doorward backup`): what is damaged goes with \
+                     the scheduled backups after it"
+                );
                 findings.problem(ProblemKind::DamagedJournal, detail, false);
             }
             Err(error) => return Err(error.into()),

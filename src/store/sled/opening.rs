@@ -25,7 +25,7 @@ pub(super) const MARKER_TEXT: &str = "doorward store, format 1\n";
 /// The file of sled that holds the data.
 pub(super) const DATA_FILE: &str = "db";
 /// The version of a store that has just been made.
-const FIRST: Version = Version(1);
+pub const FIRST: Version = Version(1);
 
 /// How long a lock that a killed process may still hold is waited for.
 pub(super) const LOCK_PATIENCE: Duration = Duration::from_secs(5);
@@ -69,7 +69,7 @@ pub enum OpenError {
     /// The old store has left its place already.
     #[error("{reason}; the new store is whole, and takes its place when anything opens the store next")]
     NotInPlace { reason: String },
-    #[error("{0}")]
+    #[error("{0}; if it stays so, `doorward recover` says what can be brought back")]
     Journal(#[from] JournalError),
     /// What is missing may have been acknowledged.
     #[error(
@@ -112,7 +112,7 @@ impl Opened {
             Some(id) => id,
             None => give_id(&db).map_err(|error| failed(io::Error::other(error)))?,
         };
-        let journal = open_journal(&db, stored, &journal, id)?;
+        let journal = open_journal(&db, &data, stored, &journal, id)?;
         // What was taken over, and what a killed process left to the system to write.
         settle(&db, &data).map_err(|reason| failed(io::Error::other(reason)))?;
         if found == Found::New {
@@ -123,7 +123,7 @@ impl Opened {
 }
 
 /// Opens the journal and makes store and journal agree. A damaged one is set aside when the store lacks nothing of it.
-fn open_journal(db: &Db, stored: Version, directory: &Path, id: StoreId) -> Result<Journal, OpenError> {
+fn open_journal(db: &Db, data: &File, stored: Version, directory: &Path, id: StoreId) -> Result<Journal, OpenError> {
     let failed = OpenError::io(directory);
     let (damage, frames) = match Journal::open(directory, id) {
         Ok(journal) => return join(db, stored, journal, directory, id),
@@ -137,7 +137,7 @@ fn open_journal(db: &Db, stored: Version, directory: &Path, id: StoreId) -> Resu
         version = frame.to;
     }
     // Before the journal goes: until then it may be all that has them.
-    db.flush().map_err(|error| failed(io::Error::other(error.to_string())))?;
+    settle(db, data).map_err(|reason| failed(io::Error::other(reason)))?;
     let aside = free_name(directory.parent().unwrap_or(directory), &format!("{JOURNAL_DIRECTORY}.damaged"))?;
     fs::rename(directory, &aside).map_err(&failed)?;
     tracing::error!(
@@ -213,7 +213,6 @@ enum Found {
 /// Compares marker and files, and clears away what a crash left.
 fn prepare(directory: &Path, journal: &Path) -> Result<Found, OpenError> {
     let failed = |error: io::Error| OpenError::Io { directory: directory.into(), reason: error.to_string() };
-    DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(failed)?;
     let has = |name: &str| directory.join(name).try_exists().map_err(failed);
     if has(MARKER)? {
         let text = fs::read(directory.join(MARKER)).map_err(failed)?;
@@ -240,6 +239,7 @@ fn prepare(directory: &Path, journal: &Path) -> Result<Found, OpenError> {
         fs::remove_dir_all(journal).or_else(unless_missing).map_err(failed)?;
         remove_files(directory, is_file_of_sled).map_err(failed)?;
     }
+    DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(failed)?;
     start_creation(directory).map_err(failed)?;
     Ok(Found::New)
 }
@@ -252,9 +252,14 @@ pub(super) fn is_file_of_sled(name: &str) -> bool {
     name == DATA_FILE || name == "conf" || name == "blobs" || name.starts_with("snap.")
 }
 
+/// The files of a directory, of which one that is not there has none.
 pub(super) fn files(directory: &Path, chosen: impl Fn(&str) -> bool) -> io::Result<Vec<PathBuf>> {
     let mut paths = Vec::new();
-    for file in fs::read_dir(directory)? {
+    let found = match fs::read_dir(directory) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(paths),
+        found => found?,
+    };
+    for file in found {
         let file = file?;
         if file.file_name().to_str().is_some_and(&chosen) {
             paths.push(file.path());

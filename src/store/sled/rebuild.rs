@@ -5,7 +5,7 @@
 //! name until somebody removes it.
 
 use std::fs;
-use std::io;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -124,7 +124,8 @@ impl Rebuild {
         // Its threads write to the end.
         drop(db);
         data.sync_all().map_err(&io)?;
-        fs::write(building.join(STAMP), stamp).map_err(&io)?;
+        let mut file = fs::File::create(building.join(STAMP)).map_err(&io)?;
+        file.write_all(stamp.as_bytes()).and_then(|()| file.sync_all()).map_err(&io)?;
         finish_creation(&building).map_err(&io)?;
         // From here on whoever opens the store ends what is interrupted.
         let store = move_aside(&data_dir, STORE_DIRECTORY, stamp)?;
@@ -138,7 +139,12 @@ impl Rebuild {
     }
 }
 
-/// The same for who makes the store anew: what stands in the way of that, since it is not whole or damaged, is put aside.
+/// Whether there is neither a store nor a journal of one, nor one that is being made.
+pub fn is_new(data_dir: &Path) -> bool {
+    ![STORE_DIRECTORY, JOURNAL_DIRECTORY, BUILDING].iter().any(|name| data_dir.join(name).exists())
+}
+
+/// What `end_interrupted` does, for who makes the store anew: what stands in the way of that, since it is not whole or damaged, is put aside.
 pub fn make_room(data_dir: &Path, cache_mib: u64) -> Result<(), OpenError> {
     let building = data_dir.join(BUILDING);
     match end_interrupted(data_dir, cache_mib) {
