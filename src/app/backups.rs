@@ -146,13 +146,16 @@ impl App {
         };
         let Running { pieces, outcome } = self.begin_backup(actor).map_err(|error| error.to_string())?;
         let directory = directory(&self.0.config);
-        let path = directory.join(file_name(begun));
-        let unfinished = directory.join(format!("{}{UNFINISHED}", file_name(begun)));
+        let path = free_path(&directory, begun);
+        let mut unfinished = path.clone().into_os_string();
+        unfinished.push(UNFINISHED);
+        let unfinished = PathBuf::from(unfinished);
         let to = unfinished.clone();
         let written = blocking(move || write_pieces(&directory, &to, pieces, |_| ())).await?;
         let outcome = outcome.await.map_err(|error| error.to_string())?.map(drop).map_err(|error| error.to_string());
         let written = written.map_err(|error| format!("cannot write {}: {error}", unfinished.display()));
-        if let Err(reason) = outcome.and(written) {
+        // Where nothing can be written nobody takes it any more, which tells less.
+        if let Err(reason) = written.and(outcome) {
             // What is left of it would keep the room that the store needs.
             drop(fs::remove_file(&unfinished));
             return Err(reason);
@@ -211,8 +214,14 @@ fn remove_unfinished(config: &Config) {
     }
 }
 
+/// Where a scheduled backup of this moment goes, or of the next one that none has the name of.
+pub fn free_path(directory: &Path, at: Timestamp) -> PathBuf {
+    let mut paths = (0..).map(|seconds| directory.join(file_name(at.plus_seconds(seconds))));
+    paths.find(|path| !path.exists()).unwrap_or_default()
+}
+
 /// `doorward-20261126T130745Z.backup`.
-pub fn file_name(at: Timestamp) -> String {
+fn file_name(at: Timestamp) -> String {
     let stamp: String = at.to_rfc3339_z().chars().take(19).filter(char::is_ascii_alphanumeric).collect();
     format!("doorward-{stamp}Z{EXTENSION}")
 }
@@ -252,7 +261,10 @@ pub fn write_pieces(
     mut pieces: mpsc::Receiver<Bytes>,
     written: impl Fn(u64),
 ) -> io::Result<()> {
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
+    // Not what it lies in: that may be a disk that is not mounted.
+    if !directory.is_dir() {
+        fs::DirBuilder::new().mode(0o700).create(directory)?;
+    }
     let mut file = create_unfinished(path)?;
     let mut bytes = 0;
     while let Some(piece) = pieces.blocking_recv() {

@@ -77,6 +77,14 @@ pub(super) fn open_audit_key(vault: &Vault, key: &AuditKey) -> std::result::Resu
     SigningKey::from_seed(&seed).ok_or(VaultError::Damaged)
 }
 
+/// A new one, and the batch that keeps it too.
+pub(super) fn new_audit_key(vault: &Vault, batch: Batch) -> Result<(SigningKey, Batch)> {
+    let seed = Zeroizing::new(random::bytes::<SEED_BYTES>()?);
+    let sealed = AuditKey(vault.seal(PURPOSE, b"", random::bytes()?, &*seed));
+    let key = SigningKey::from_seed(&*seed).ok_or_else(no_key)?;
+    Ok((key, put_audit_key(batch, &sealed)))
+}
+
 /// The key with its secret in clear.
 pub(super) fn opened_audit_key(key: &AuditKey, vault: &Vault) -> Result<AuditKey> {
     let seed = vault.open(PURPOSE, b"", &key.0).map_err(unopened)?;
@@ -202,16 +210,13 @@ impl App {
         Ok(())
     }
 
-    /// The key that signs; one for a store that has none yet, with the batch that keeps it.
+    /// The key that signs; one for a store of before there were any, with the batch that keeps it.
     async fn audit_key(&self) -> Result<(SigningKey, Batch)> {
         let vault = &self.0.vault;
         if let Some(key) = self.records().audit_key().await? {
             return Ok((open_audit_key(vault, &key).map_err(unopened)?, Batch::default()));
         }
-        let seed = Zeroizing::new(random::bytes::<SEED_BYTES>()?);
-        let sealed = AuditKey(vault.seal(PURPOSE, b"", random::bytes()?, &*seed));
-        let key = SigningKey::from_seed(&*seed).ok_or_else(no_key)?;
-        Ok((key, put_audit_key(Batch::default(), &sealed)))
+        new_audit_key(vault, Batch::default())
     }
 
     /// The public key of a store that has one.

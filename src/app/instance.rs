@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use tokio::sync::{Notify, Semaphore};
 
 use super::backups::backup_files;
+use super::checkpoints::new_audit_key;
 use super::hashing::Hasher;
 use super::requests::Requests;
 use super::secret_key::KeyFile;
@@ -54,7 +55,7 @@ pub(super) async fn open_locked(config: Arc<Config>, mode: Mode, lock: DataLock)
     let store =
         tokio::task::spawn_blocking(move || open_store(&for_files)).await.map_err(|error| unopened(&error))??;
     let records = Records::new(store);
-    let vault = open_vault(&config, &records).await?;
+    let vault = open_vault(&config, &records, "this store").await?;
     Ok(assemble(config, mode, Some(lock), records, vault))
 }
 
@@ -70,7 +71,7 @@ pub async fn open_backup(config: Arc<Config>, file: &Path) -> Result<App, OpenEr
         .await
         .map_err(|error| OpenError::Store(format!("the backup could not be read: {error}")))??;
     let records = Records::new(Arc::new(store));
-    let vault = open_vault(&config, &records).await?;
+    let vault = open_vault(&config, &records, "the backup").await?;
     Ok(assemble(config, Mode::Offline, None, records, vault))
 }
 
@@ -183,9 +184,10 @@ fn check_lost(config: &Config) -> Result<(), OpenError> {
     Ok(())
 }
 
-/// Finds the key that the store is sealed with, or makes one for a store that has never seen any. A store keeps the id of
-/// its key, so that another key is noticed before it does harm.
-async fn open_vault(config: &Arc<Config>, records: &Records) -> Result<Vault, OpenError> {
+/// Finds the key that the store is sealed with, or makes one for a store that has never seen any, and the one that its
+/// checkpoints are signed with. A store keeps the id of its key, so that another key is noticed before it does harm.
+/// `what` is what is opened, for people.
+async fn open_vault(config: &Arc<Config>, records: &Records, what: &str) -> Result<Vault, OpenError> {
     let store_error = |error: StoreError| OpenError::Store(error.to_string());
     let known = records.store().get(keys::SECRET_KEY_ID).await.map_err(store_error)?;
     let (is_new, of_file) = (known.is_none(), Arc::clone(config));
@@ -200,6 +202,8 @@ async fn open_vault(config: &Arc<Config>, records: &Records) -> Result<Vault, Op
         let batch = Batch::default()
             .expect(keys::SECRET_KEY_ID, Expect::Absent)
             .put(keys::SECRET_KEY_ID, vault.key_id().to_vec());
+        // At once, so that every backup has it.
+        let (_, batch) = new_audit_key(&vault, batch).map_err(|error| OpenError::Store(error.to_string()))?;
         return match records.store().commit(batch).await.map_err(store_error)? {
             Commit::Done(_) => Ok(vault),
             Commit::Conflict => Err(OpenError::Store("the store changed while it was opened".to_owned())),
@@ -207,8 +211,8 @@ async fn open_vault(config: &Arc<Config>, records: &Records) -> Result<Vault, Op
     };
     file.named(&known.value).ok_or_else(|| {
         OpenError::SecretKey(format!(
-            "{} is not the secret key that this store is sealed with; put the right one there (the store names the key {}, \
-             and there is {})",
+            "{} does not hold the secret key that {what} is sealed with: that is {}, and there is {}. Name the file that has it \
+             in server.secret_key_file, or bring it back there",
             file.path().display(),
             text::hex(&known.value),
             file.ids().join(", ")

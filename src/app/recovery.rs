@@ -9,7 +9,7 @@ use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
 use super::backups::{backup_files, header};
-use super::secret_key::KeyFile;
+use super::secret_key::{self, KeyFile};
 use crate::clock;
 use crate::config::Config;
 use crate::domain::text;
@@ -32,6 +32,8 @@ pub enum Step {
 /// What was made.
 #[derive(Clone, Debug)]
 pub struct Rebuilt {
+    /// Where the secret key is to be put before anything opens the store, if it is not there.
+    pub lacks_key: Option<PathBuf>,
     /// The backup it began with; none when the journal had everything from the first day, or for a copy.
     pub backup: Option<PathBuf>,
     /// Backups that were passed over, and why.
@@ -129,9 +131,10 @@ pub fn restore(config: &Config, file: &Path, replace: bool, step: &mut dyn FnMut
     header(file).map_err(|error| RecoveryError::Backup { file: file.to_owned(), error })?;
     let rebuild = Rebuild::begin(data_dir, config.store.sled.cache_mib)?;
     let (_, version) = load(&rebuild, file, step)?;
-    check_key(config, &rebuild)?;
+    let (rebuild, lacks_key) = check_key(config, rebuild)?;
     let before = rebuild.finish(None, version, &stamp())?;
     Ok(Rebuilt {
+        lacks_key,
         backup: Some(file.to_owned()),
         passed_over: Vec::new(),
         commits: 0,
@@ -140,15 +143,20 @@ pub fn restore(config: &Config, file: &Path, replace: bool, step: &mut dyn FnMut
     })
 }
 
-/// A store that no key here opens does not take the place of one that opens. Where there is no key yet, it is to come.
-fn check_key(config: &Config, rebuild: &Rebuild) -> Result<()> {
+/// A store that no key here opens does not take the place of one that opens, and goes. Where there is no key yet, it is to
+/// come: says which file that is.
+fn check_key(config: &Config, rebuild: Rebuild) -> Result<(Rebuild, Option<PathBuf>)> {
     let failed = |error: &dyn std::fmt::Display| RecoveryError::Io(error.to_string());
-    let Some(file) = KeyFile::read(config).map_err(|error| failed(&error))? else { return Ok(()) };
+    let Some(file) = KeyFile::read(config).map_err(|error| failed(&error))? else {
+        return Ok((rebuild, Some(secret_key::path(config))));
+    };
     match rebuild.get(keys::SECRET_KEY_ID).map_err(|error| failed(&error))? {
         Some(id) if file.named(&id.value).is_none() => {
+            drop(rebuild);
+            Rebuild::discard(&config.server.data_dir)?;
             Err(RecoveryError::OtherKey { file: file.path().to_owned(), id: text::hex(&id.value) })
         }
-        _ => Ok(()),
+        _ => Ok((rebuild, None)),
     }
 }
 
@@ -206,11 +214,11 @@ pub fn recover(
         }
         (.., Some(error)) => return Err(error.into()),
     };
-    check_key(config, &rebuild)?;
+    let (rebuild, lacks_key) = check_key(config, rebuild)?;
     // A journal that was read to its end goes on; one that was not would be in the way of what comes. Without one this is
     // another store than that of the backup, which may go on elsewhere, or have gone on before.
     let replaced = rebuild.finish(known.filter(|_| stopped_at.is_none()), version, &stamp())?;
-    Ok(Rebuilt { backup, passed_over, commits, stopped_at, replaced })
+    Ok(Rebuilt { lacks_key, backup, passed_over, commits, stopped_at, replaced })
 }
 
 /// Copies the store into a new one, which takes only the room that its entries need.
@@ -227,7 +235,7 @@ pub fn compact(config: &Config, step: &mut dyn FnMut(Step)) -> Result<Rebuilt> {
     step(Step::Begin("copying", 0));
     let (id, version) = rebuild.copy(cache_mib, |entries| step(Step::Done(entries)))?;
     let replaced = rebuild.finish(Some(id), version, &stamp())?;
-    Ok(Rebuilt { backup: None, passed_over: Vec::new(), commits: 0, stopped_at: None, replaced })
+    Ok(Rebuilt { lacks_key: None, backup: None, passed_over: Vec::new(), commits: 0, stopped_at: None, replaced })
 }
 
 /// Takes a whole backup over; says what it is of and at which version.

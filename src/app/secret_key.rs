@@ -134,7 +134,8 @@ impl Key {
     }
 }
 
-fn path(config: &Config) -> PathBuf {
+/// Where the secret key lies.
+pub(super) fn path(config: &Config) -> PathBuf {
     if config.server.secret_key_file.as_os_str().is_empty() {
         config.server.data_dir.join("secret.key")
     } else {

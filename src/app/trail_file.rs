@@ -93,7 +93,10 @@ impl TrailFile {
             self.notes.push(format!("the kept checkpoint of entry {number} is newer than what is in the file"));
         }
         match (self.first, self.signed, self.key) {
-            (None, ..) => self.notes.push("there is no entry in the file".to_owned()),
+            (None, ..) => match beyond.keys().next_back() {
+                Some(number) => self.problem(format!("there is no entry in the file, and entry {number} was kept")),
+                None => self.notes.push("there is no entry in the file".to_owned()),
+            },
             // Nothing is said for a file that is wrong somewhere.
             (Some(_), Some(_), Some(_)) if !self.problems.is_empty() => {}
             (Some(first), Some(signed), Some(key)) => {

@@ -15,7 +15,7 @@ use super::progress::{Progress, Steps};
 use super::{Failure, Output};
 use crate::admin::Link;
 use crate::admin::link::check_data_dir;
-use crate::app::backups::{BackupError, Reader, Trailer, accept, directory, file_name, header, write_pieces};
+use crate::app::backups::{BackupError, Reader, Trailer, accept, directory, free_path, header, write_pieces};
 use crate::app::recovery::{self, Rebuilt, RecoveryError, Step};
 use crate::clock;
 use crate::config::{Config, Engine};
@@ -49,7 +49,7 @@ impl BackupArguments {
                 let directory = directory(config);
                 // What root makes there the server could neither use nor remove.
                 check_data_dir(if directory.exists() { &directory } else { &config.server.data_dir })?;
-                directory.join(file_name(clock::now()))
+                free_path(&directory, clock::now())
             }
         };
         let pieces = link.backup().await?;
@@ -207,6 +207,8 @@ struct Report {
     stopped_at: Option<String>,
     old_store: Option<PathBuf>,
     old_journal: Option<PathBuf>,
+    /// Where the secret key is missing.
+    lacks_key: Option<PathBuf>,
 }
 
 impl Rebuild {
@@ -247,6 +249,7 @@ impl Report {
             stopped_at: rebuilt.stopped_at.clone(),
             old_store: rebuilt.replaced.store.clone(),
             old_journal: rebuilt.replaced.journal.clone(),
+            lacks_key: rebuilt.lacks_key.clone(),
         }
     }
 
@@ -271,6 +274,8 @@ impl Report {
                 .map(|old| format!("the store of before is {}: remove it when all is well", shown(old))),
         );
         lines.extend(self.old_journal.iter().map(|old| format!("the journal of before is {}", shown(old))));
+        let key = self.lacks_key.as_deref();
+        lines.extend(key.map(|key| format!("the secret key is missing: bring it back to {} first", shown(key))));
         lines.push("check it with `doorward verify`, then start the server".to_owned());
         lines.join("\n")
     }

@@ -11,6 +11,8 @@
 //! 3. The group is appended to the journal and made durable there with one `fdatasync`.
 //! 4. It becomes one `sled::Batch` on one tree, in memory; then the version follows, by itself: a batch that sled cannot
 //!    finish, since a read failed in its middle, must not say that it is there. Opening takes it over from the journal.
+//!    Before the batch goes the version that it leads to, so that a journal that lost its end since is noticed, and no
+//!    version is given out twice.
 //! 5. Only then are versions, watchers and waiting callers told: what anybody can see is durable.
 //! 6. The settler, a second thread, makes sled's own file durable behind the writer: `flush`, then `fdatasync`.
 //!
@@ -27,7 +29,7 @@
 //! # What lies in the tree
 //!
 //! `d` + key holds the header (version, checksum) and the value; `v` holds the newest version, written behind
-//! the commits it counts; `i` the id that ties the store to its journal.
+//! the commits it counts, `b` the same, written before them; `i` the id that ties the store to its journal.
 //!
 //! There are no transactions, no sled subscribers and no second tree; the lint configuration refuses those calls.
 
@@ -63,7 +65,7 @@ use super::{
     Batch, Change, Commit, Cursor, Entry, Order, Page, Receipt, Store, StoreError, StoreId, Version, check_key,
     scan_range,
 };
-use entries::{DATA_END, data_key, encode, entry, page, stored, write_version};
+use entries::{BEGUN_KEY, DATA_END, VERSION_KEY, data_key, encode, entry, page, stored, write_version};
 pub use opening::{FIRST, OpenError};
 use opening::{LOCK_PATIENCE, Opened};
 pub use rebuild::{Rebuild, Replaced, is_new, make_room, replaced};
@@ -380,8 +382,10 @@ impl Writer {
     /// Makes a group durable, then visible. After an error nobody knows what is on the disk.
     fn write(&mut self, group: &Group) -> Result<(), String> {
         self.journal.append(group.version, &group.changes).map_err(|error| format!("the journal: {error}"))?;
-        self.db.apply_batch(group.to_sled()).map_err(|error| error.to_string())?;
-        write_version(&self.db, group.version).map_err(|error| error.to_string())
+        let written = write_version(&self.db, BEGUN_KEY, group.version)
+            .and_then(|()| self.db.apply_batch(group.to_sled()))
+            .and_then(|()| write_version(&self.db, VERSION_KEY, group.version));
+        written.map_err(|error| error.to_string())
     }
 }
 

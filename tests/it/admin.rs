@@ -269,7 +269,7 @@ fn another_secret_key_is_refused() {
     refused("is missing");
     assert!(!file.exists(), "no new key is made for an old store");
     std::fs::write(&file, format!("{}\n", "5a".repeat(32))).unwrap();
-    refused("is not the secret key");
+    refused("does not hold the secret key");
     for broken in ["", "nonsense\n", &key[..key.len() - 3]] {
         std::fs::write(&file, broken).unwrap();
         refused("does not hold a secret key");

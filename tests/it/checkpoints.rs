@@ -133,7 +133,8 @@ fn the_trail_agrees_with_what_was_kept() {
     let mut server = Server::start();
     server.user("ada@example.com");
     let kept = server.file("kept.jsonl");
-    let backup = server.file("doorward.backup");
+    let (first, backup) = (server.file("first.backup"), server.file("doorward.backup"));
+    server.cli(&["backup", text(&first)]).is(0);
     keep(&server, &kept);
     server.cli(&["backup", text(&backup)]).is(0);
     server.user("bob@example.com");
@@ -145,19 +146,25 @@ fn the_trail_agrees_with_what_was_kept() {
     server.cli(&["restore", text(&backup), "--replace"]).is(0);
     server.cli(&["audit", "verify"]).is(0);
     let told = verify(&server).is(1);
-    assert!(told.out.contains("entry 3 of a kept checkpoint is missing"), "{}", told.out);
+    assert!(told.out.contains("entry 4 of a kept checkpoint is missing"), "{}", told.out);
     // Another history from there on.
     server.start_again();
     for name in ["eve", "dan", "kim"] {
         server.user(&format!("{name}@example.com"));
     }
     let told = verify(&server).is(1);
-    assert!(told.out.contains("entry 3 is not the one of its kept checkpoint"), "{}", told.out);
+    assert!(told.out.contains("entry 4 is not the one of its kept checkpoint"), "{}", told.out);
+    // One of before the first checkpoint is the same store.
+    server.stop();
+    server.cli(&["restore", text(&first), "--replace"]).is(0);
+    let told = verify(&server).is(1);
+    assert!(told.out.contains("entry 4 of a kept checkpoint is missing"), "{}", told.out);
+    assert!(!told.out.contains("not signed"), "{}", told.out);
     // The store of somebody else.
     let other = Server::start();
     other.user("ada@example.com");
     let told = other.cli(&["audit", "verify", "--checkpoint", text(&kept)]).is(1);
-    assert!(told.out.contains("the kept checkpoint of entry 1 is not signed with the key"), "{}", told.out);
+    assert!(told.out.contains("the kept checkpoint of entry 2 is not signed with the key"), "{}", told.out);
 }
 
 #[test]
@@ -235,6 +242,12 @@ fn files_and_streams() {
     server.cli_with_input(&["audit", "verify", "-"], &exported.replace("ada@", "eve@")).is(1);
     let checkpoint = server.cli(&["audit", "checkpoint", "-"]).is(0).out;
     assert!(exported.contains(checkpoint.trim_end()), "{checkpoint}");
+
+    // Nothing is less than what was kept.
+    let (kept, nothing) = (server.file("kept.jsonl"), server.file("nothing.jsonl"));
+    std::fs::write(&kept, checkpoint).unwrap();
+    std::fs::write(&nothing, "").unwrap();
+    server.cli(&["audit", "verify", text(&nothing), "--checkpoint", text(&kept)]).is(1);
 
     let path = server.file("audit.jsonl");
     let half = server.file("audit.jsonl.unfinished");

@@ -54,7 +54,7 @@ fn a_backup_of_a_running_server_is_restored_elsewhere() {
     let mut other = Server::builder().stopped();
     fs::create_dir_all(other.data_dir()).unwrap();
     let refused = other.cli(&["restore", &text(&backup)]).is(0);
-    assert!(refused.out.contains("restored the store"), "{}", refused.out);
+    assert!(refused.out.contains("restored the store") && refused.out.contains("secret key is missing"), "{refused:?}");
     let without_key = other.cli(&["verify"]);
     assert_eq!(without_key.code, 1);
     assert!(without_key.err.contains("secret.key is missing"), "{}", without_key.err);
@@ -340,6 +340,7 @@ fn a_backup_that_no_key_here_opens_replaces_nothing() {
     let users = everybody(&other);
     let refused = other.cli(&["restore", &text(&backup), "--replace"]).is(1);
     assert!(refused.err.contains("secret.key: put that key there first"), "{}", refused.err);
+    assert!(!other.data_dir().join("store.building").exists());
     all_is_well(&other);
     assert_eq!(everybody(&other), users);
 }

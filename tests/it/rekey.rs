@@ -78,7 +78,7 @@ fn a_new_key_opens_everything_and_the_old_one_nothing() {
     let whole = fs::read_to_string(&file).unwrap();
     fs::write(&file, format!("{}\n", before[0])).unwrap();
     let refused = server.cli(&["verify"]).is(1);
-    assert!(refused.err.contains("is not the secret key"), "{refused:?}");
+    assert!(refused.err.contains("does not hold the secret key"), "{refused:?}");
     fs::write(&file, whole).unwrap();
 
     server.start_again();
@@ -114,7 +114,7 @@ fn backups_of_before_are_restored_with_the_older_key() {
     assert_eq!(keys(server), before[..1]);
     all_is_well(server);
     let refused = server.cli(&["verify", &backup]).is(1);
-    assert!(refused.err.contains("is not the secret key"), "{refused:?}");
+    assert!(refused.err.contains("does not hold the secret key"), "{refused:?}");
 }
 
 /// The file is where the settings say, and what leads to it stays a link.

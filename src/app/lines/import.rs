@@ -195,7 +195,10 @@ impl<R: BufRead + Send + 'static> Import<R> {
             }
             let line: Line = serde_json::from_slice(&bytes).map_err(|error| self.wrong(error.to_string()))?;
             *self.counts.entry(line.record.clone()).or_default() += 1;
-            self.take(line)?;
+            self.take(line).map_err(|error| match error {
+                LinesError::Failed(error) => self.wrong(error.to_string()),
+                error => error,
+            })?;
         }
         Ok((self, false))
     }

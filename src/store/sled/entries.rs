@@ -12,6 +12,8 @@ const DATA_PREFIX: u8 = b'd';
 pub(super) const DATA_END: [u8; 1] = [DATA_PREFIX + 1];
 /// Where the newest version is kept.
 pub(super) const VERSION_KEY: &[u8] = b"v";
+/// Where the version is kept that the newest group leads to, from before it is written.
+pub(super) const BEGUN_KEY: &[u8] = b"b";
 /// Where the id of the store is kept.
 pub(super) const ID_KEY: &[u8] = b"i";
 /// Version and checksum, before each value.
@@ -58,18 +60,20 @@ pub(super) fn stored(db: &Db, key: &[u8]) -> Result<Stored, StoreError> {
     db.get(data_key(key)).map_err(|error| read_error(&error))?.map(|bytes| decode(key, &bytes)).transpose()
 }
 
-pub(super) fn stored_version(db: &Db) -> Result<Option<Version>, StoreError> {
-    let Some(bytes) = db.get(VERSION_KEY).map_err(|error| read_error(&error))? else { return Ok(None) };
+/// One of the two versions that a store keeps of itself.
+pub(super) fn stored_version(db: &Db, at: &[u8]) -> Result<Option<Version>, StoreError> {
+    let Some(bytes) = db.get(at).map_err(|error| read_error(&error))? else { return Ok(None) };
     match bytes.as_ref().try_into() {
         Ok(bytes) => Ok(Some(Version(u64::from_be_bytes(bytes)))),
         Err(_) => Err(StoreError::Corrupt("the version has the wrong form".into())),
     }
 }
 
-/// Says how far the store is; behind what it counts, never in one batch with it (see the module's text).
-pub(super) fn write_version(db: &Db, version: Version) -> ::sled::Result<()> {
+/// Says how far the store is ([`VERSION_KEY`]), behind what it counts, or will be ([`BEGUN_KEY`]), before it; never in one
+/// batch with it (see the module's text).
+pub(super) fn write_version(db: &Db, at: &[u8], version: Version) -> ::sled::Result<()> {
     let mut batch = ::sled::Batch::default();
-    batch.insert(VERSION_KEY, &version.0.to_be_bytes());
+    batch.insert(at, &version.0.to_be_bytes());
     db.apply_batch(batch)
 }
 

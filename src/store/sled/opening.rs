@@ -12,7 +12,7 @@ use ::sled::Db;
 
 use super::super::journal::{self, Journal, JournalError, StoreId};
 use super::super::{Change, StoreError, Version};
-use super::entries::{ID_KEY, data_key, encode, stored_id, stored_version, write_version};
+use super::entries::{BEGUN_KEY, ID_KEY, VERSION_KEY, data_key, encode, stored_id, stored_version, write_version};
 use super::rebuild::end_interrupted;
 use super::{JOURNAL_DIRECTORY, STORE_DIRECTORY, panic_text, settle};
 
@@ -103,7 +103,7 @@ impl Opened {
         let found = prepare(&directory, &journal)?;
         let db = open_sled(&directory, cache_mib, patience)?;
         let data = File::open(directory.join(DATA_FILE)).map_err(&failed)?;
-        let stored = match (found, stored_version(&db).map_err(damaged)?) {
+        let stored = match (found, stored_version(&db, VERSION_KEY).map_err(damaged)?) {
             (_, Some(version)) => version,
             (Found::New, None) => Version::default(),
             (Found::Existing, None) => return Err(OpenError::Missing { directory }),
@@ -112,7 +112,16 @@ impl Opened {
             Some(id) => id,
             None => give_id(&db).map_err(|error| failed(io::Error::other(error)))?,
         };
-        let journal = open_journal(&db, &data, stored, &journal, id)?;
+        let mut journal = open_journal(&db, &data, stored, &journal, id)?;
+        let begun = stored_version(&db, BEGUN_KEY).map_err(damaged)?.unwrap_or_default();
+        if journal.version() < begun {
+            tracing::error!(
+                version = begun.0,
+                "the journal has lost its end, which the store has: it begins anew; look whether all is well with `doorward verify`"
+            );
+            write_version(&db, VERSION_KEY, begun).map_err(|error| failed(io::Error::other(error)))?;
+            journal.begin(begun).map_err(&failed)?;
+        }
         // What was taken over, and what a killed process left to the system to write.
         settle(&db, &data).map_err(|reason| failed(io::Error::other(reason)))?;
         if found == Found::New {
@@ -163,7 +172,7 @@ fn join(db: &Db, stored: Version, mut journal: Journal, directory: &Path, id: St
         }
     } else if stored == Version::default() {
         journal.append(FIRST, &[]).map_err(&failed)?;
-        write_version(db, FIRST).map_err(|error| failed(io::Error::other(error.to_string())))?;
+        write_version(db, VERSION_KEY, FIRST).map_err(|error| failed(io::Error::other(error.to_string())))?;
     } else if journal.version() < stored {
         tracing::warn!(
             version = stored.0,
@@ -184,7 +193,7 @@ pub(super) fn apply(db: &Db, changes: &[Change], to: Version) -> ::sled::Result<
         }
     }
     db.apply_batch(batch)?;
-    write_version(db, to)
+    write_version(db, VERSION_KEY, to)
 }
 
 /// Gives the store an id. It becomes durable with what follows.

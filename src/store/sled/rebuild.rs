@@ -229,5 +229,5 @@ fn id_and_version(db: &Db, directory: &Path) -> Result<(StoreId, Version), OpenE
     let damaged = |error: StoreError| OpenError::Damaged { directory: directory.into(), reason: error.to_string() };
     let missing = || OpenError::Missing { directory: directory.into() };
     let id = stored_id(db).map_err(damaged)?.ok_or_else(missing)?;
-    Ok((id, stored_version(db).map_err(damaged)?.ok_or_else(missing)?))
+    Ok((id, stored_version(db, VERSION_KEY).map_err(damaged)?.ok_or_else(missing)?))
 }

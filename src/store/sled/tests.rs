@@ -116,6 +116,31 @@ async fn the_store_takes_over_what_only_the_journal_has() {
     assert_eq!(put(&store, "k10", "on").await.0, last.0 + 1);
 }
 
+/// A kill right behind a commit leaves it in sled without the version behind it; then the end of the journal is lost. Its
+/// version is not given out again: a journal that goes on there would bring back one of the two without the other.
+#[tokio::test]
+async fn what_the_journal_lost_is_noticed() {
+    let directory = tempfile::tempdir().unwrap();
+    filled(directory.path()).await;
+    let store = open(directory.path());
+    put(&store, "k7", "before").await;
+    let last = put(&store, "k8", "last").await;
+    store.close().await;
+    drop(store);
+    let db = open_sled(&directory.path().join(STORE_DIRECTORY), 8, Duration::ZERO).unwrap();
+    write_version(&db, VERSION_KEY, Version(last.0 - 1)).unwrap();
+    drop(db);
+    let segment = super::opening::files(&directory.path().join(JOURNAL_DIRECTORY), |_| true).unwrap().pop().unwrap();
+    let segment = fs::OpenOptions::new().write(true).open(segment).unwrap();
+    segment.set_len(segment.metadata().unwrap().len() - 1).unwrap();
+
+    let store = open(directory.path());
+    assert_eq!(store.version(), last);
+    assert_eq!(store.get(b"k8").await.unwrap().unwrap().value, b"last");
+    assert_eq!(store.journal_begins().await.unwrap(), Some(last));
+    assert_eq!(put(&store, "k9", "on").await.0, last.0 + 1);
+}
+
 /// sled applies a batch entry by entry: a read that fails in the middle leaves a part of it there, which becomes durable.
 /// It does not count, since the version is written behind it.
 #[tokio::test]
