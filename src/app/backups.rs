@@ -3,9 +3,9 @@
 //! A scheduled backup counts only when it has been read back whole. Then what the newest but one holds leaves the
 //! journal: should the newest turn out bad, the one before it and the journal still rebuild everything.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File};
 use std::io::{self, BufReader, Write as _};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,6 +14,7 @@ use bytes::Bytes;
 use tokio::sync::mpsc;
 
 use super::audit::Note;
+use super::new_file::{NewFile, UNFINISHED};
 use super::{Actor, App, Context, Identity, Permission};
 use crate::clock;
 use crate::config::{Config, Engine};
@@ -26,8 +27,6 @@ pub use crate::store::backup::{BackupError, Reader, Trailer};
 use crate::store::{Batch, StoreId, Version};
 
 const EXTENSION: &str = ".backup";
-/// What a backup is called until it is known to be good.
-const UNFINISHED: &str = ".unfinished";
 /// Pieces of a backup that wait for whoever takes them.
 const PIECES_AHEAD: usize = 4;
 /// How often the schedule is looked at.
@@ -147,21 +146,23 @@ impl App {
         let Running { pieces, outcome } = self.begin_backup(actor).map_err(|error| error.to_string())?;
         let directory = directory(&self.0.config);
         let path = free_path(&directory, begun);
-        let mut unfinished = path.clone().into_os_string();
-        unfinished.push(UNFINISHED);
-        let unfinished = PathBuf::from(unfinished);
-        let to = unfinished.clone();
-        let written = blocking(move || write_pieces(&directory, &to, pieces, |_| ())).await?;
-        let outcome = outcome.await.map_err(|error| error.to_string())?.map(drop).map_err(|error| error.to_string());
-        let written = written.map_err(|error| format!("cannot write {}: {error}", unfinished.display()));
+        let to = path.clone();
+        let written = blocking(move || {
+            // Not what the directory lies in: that may be a disk that is not mounted.
+            if !directory.is_dir() {
+                fs::DirBuilder::new().mode(0o700).create(directory)?;
+            }
+            let new = NewFile::create(&to)?;
+            write_pieces(new.file(), pieces, |_| ())?;
+            Ok::<_, io::Error>(new)
+        })
+        .await?;
+        let outcome = outcome.await.map_err(|error| error.to_string())?.map_err(|error| error.to_string());
         // Where nothing can be written nobody takes it any more, which tells less.
-        if let Err(reason) = written.and(outcome) {
-            // What is left of it would keep the room that the store needs.
-            drop(fs::remove_file(&unfinished));
-            return Err(reason);
-        }
+        let new = written.map_err(|error| format!("cannot write {}: {error}", path.display()))?;
+        outcome?;
         let config = self.0.config.clone();
-        let covered = blocking(move || finish(&config, &unfinished, &path).map(|covered| (path, covered))).await?;
+        let covered = blocking(move || finish(&config, new, &path).map(|covered| (path, covered))).await?;
         let (path, covered) = covered.map_err(|error| error.to_string())?;
         if let Some(version) = covered {
             self.records().store().covered(version).await.map_err(|error| error.to_string())?;
@@ -198,7 +199,8 @@ pub async fn newest_backup(config: &Arc<Config>, store: StoreId) -> Result<Versi
     let config = Arc::clone(config);
     let begun = tokio::task::spawn_blocking(move || {
         let headers = backup_files(&config).into_iter().filter_map(|file| header(&file).ok());
-        headers.filter(|header| header.store == store).map(|header| Version(header.begun)).max()
+        // The newest and not the one that holds most: the store may have been put back to an earlier time.
+        headers.filter(|header| header.store == store).map(|header| Version(header.begun)).next()
     });
     Ok(begun.await.map_err(|error| Error::internal(error.to_string()))?.unwrap_or_default())
 }
@@ -236,36 +238,8 @@ fn made_at(path: &Path) -> Option<Timestamp> {
     Timestamp::parse(&format!("{date}T{time}Z"))
 }
 
-/// A file that is being written under a name that is not its last one. What a kill left there goes; what another program
-/// is writing just now does not.
-pub fn create_unfinished(path: &Path) -> io::Result<File> {
-    if fs::symlink_metadata(path).is_ok_and(|left| left.is_file()) {
-        if let Err(TryLockError::WouldBlock) = File::open(path)?.try_lock() {
-            return Err(io::Error::new(io::ErrorKind::ResourceBusy, "another command is writing it"));
-        }
-        fs::remove_file(path)?;
-    }
-    // A new one, so that nobody else has it open, or gave it a mode.
-    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-    // Where a file system knows no locks there are none.
-    if let Err(TryLockError::WouldBlock) = file.try_lock() {
-        return Err(io::ErrorKind::ResourceBusy.into());
-    }
-    Ok(file)
-}
-
-/// Writes pieces as they come and makes the file durable. `written` hears how many bytes there are.
-pub fn write_pieces(
-    directory: &Path,
-    path: &Path,
-    mut pieces: mpsc::Receiver<Bytes>,
-    written: impl Fn(u64),
-) -> io::Result<()> {
-    // Not what it lies in: that may be a disk that is not mounted.
-    if !directory.is_dir() {
-        fs::DirBuilder::new().mode(0o700).create(directory)?;
-    }
-    let mut file = create_unfinished(path)?;
+/// Writes pieces as they come and makes them durable. `written` hears how many bytes there are.
+pub fn write_pieces(mut file: &File, mut pieces: mpsc::Receiver<Bytes>, written: impl Fn(u64)) -> io::Result<()> {
     let mut bytes = 0;
     while let Some(piece) = pieces.blocking_recv() {
         file.write_all(&piece)?;
@@ -288,19 +262,11 @@ pub fn read_back(path: &Path) -> std::result::Result<Verified, BackupError> {
     Ok(Verified { header: reader.header().clone(), trailer })
 }
 
-/// Gives a backup its name, durably, once it was read back; a bad one goes.
-pub fn accept(unfinished: &Path, path: &Path) -> std::result::Result<Verified, BackupError> {
-    let verified = read_back(unfinished).inspect_err(|_| drop(fs::remove_file(unfinished)))?;
-    fs::rename(unfinished, path)?;
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    File::open(folder)?.sync_all()?;
-    Ok(verified)
-}
-
 /// Accepts a scheduled backup and removes those that are too many; says up to which version the journal is not needed any
 /// more.
-fn finish(config: &Config, unfinished: &Path, path: &Path) -> std::result::Result<Option<Version>, BackupError> {
-    let newest = accept(unfinished, path)?;
+fn finish(config: &Config, new: NewFile, path: &Path) -> std::result::Result<Option<Version>, BackupError> {
+    let newest = read_back(new.unfinished())?;
+    new.keep()?;
     // First, whatever a clock that was set back says of the others. Those of a store that was here before stay: they may be
     // all that is left of it.
     let is_of_store = |file: &PathBuf| header(file).is_ok_and(|header| header.store == newest.header.store);
@@ -313,7 +279,7 @@ fn finish(config: &Config, unfinished: &Path, path: &Path) -> std::result::Resul
         }
     }
     let Some(before) = files.get(1) else { return Ok(None) };
-    // One that is bad by now covers nothing.
-    let before = read_back(before).ok();
+    // One that is bad by now covers nothing, nor does one of a later time that the store was put back from.
+    let before = read_back(before).ok().filter(|before| before.trailer.version <= newest.trailer.version);
     Ok(before.map(|before| Version(before.trailer.version)))
 }

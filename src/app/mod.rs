@@ -28,6 +28,7 @@ pub mod login;
 pub mod login_code;
 pub mod members;
 mod membership;
+pub mod new_file;
 pub mod operator_keys;
 pub mod organization_views;
 pub mod organizations;

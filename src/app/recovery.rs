@@ -45,7 +45,8 @@ pub struct Rebuilt {
     pub replaced: Replaced,
 }
 
-/// Why it was not done. Nothing has changed then, unless it says so.
+/// Why it was not done. What was there is as it was, unless it says so; where there was no store, what was begun stays, so
+/// that no empty one is served.
 #[derive(Debug, thiserror::Error)]
 pub enum RecoveryError {
     #[error("the data directory is in use by the {0}: stop that first")]
@@ -143,8 +144,8 @@ pub fn restore(config: &Config, file: &Path, replace: bool, step: &mut dyn FnMut
     })
 }
 
-/// A store that no key here opens does not take the place of one that opens, and goes. Where there is no key yet, it is to
-/// come: says which file that is.
+/// A store that no key here opens does not take the place of one that opens, and goes where there is one. Where there is no
+/// key yet, it is to come: says which file that is.
 fn check_key(config: &Config, rebuild: Rebuild) -> Result<(Rebuild, Option<PathBuf>)> {
     let failed = |error: &dyn std::fmt::Display| RecoveryError::Io(error.to_string());
     let Some(file) = KeyFile::read(config).map_err(|error| failed(&error))? else {
@@ -153,7 +154,10 @@ fn check_key(config: &Config, rebuild: Rebuild) -> Result<(Rebuild, Option<PathB
     match rebuild.get(keys::SECRET_KEY_ID).map_err(|error| failed(&error))? {
         Some(id) if file.named(&id.value).is_none() => {
             drop(rebuild);
-            Rebuild::discard(&config.server.data_dir)?;
+            // Where there is none, what was begun keeps an empty one from being served.
+            if config.server.data_dir.join(STORE_DIRECTORY).exists() {
+                Rebuild::discard(&config.server.data_dir)?;
+            }
             Err(RecoveryError::OtherKey { file: file.path().to_owned(), id: text::hex(&id.value) })
         }
         _ => Ok((rebuild, None)),
@@ -181,7 +185,7 @@ pub fn recover(
         match load(&rebuild, &file, step) {
             Ok((header, version)) if known.is_none_or(|id| id == header.store) => {
                 if let (Ok((_, end)), Some(_), None) = (journal::extent(&journal), known, from)
-                    && header.begun > end.0
+                    && version > end
                 {
                     return Err(RecoveryError::BehindBackup { file, holds: version, end });
                 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
-use super::file::{NewFile, cannot_write, is_standard, shown};
+use super::file::{self, cannot_write, is_standard, shown};
 use super::output::{json_line, moment, print, table};
 use super::{Failure, Output, when};
 use crate::admin::Link;
@@ -183,9 +183,9 @@ impl TakeOne {
         };
         let text = json_line(&checkpoint)?;
         let Some(path) = self.file.filter(|path| !is_standard(path)) else { return print(&text) };
-        let new = NewFile::create(&path)?;
+        let new = file::create(&path)?;
         writeln!(new.file(), "{text}").map_err(cannot_write(&path))?;
-        new.keep()?;
+        new.keep().map_err(cannot_write(&path))?;
         let text = format!("wrote the checkpoint of entry {} to {}", checkpoint.number, shown(&path));
         output.answer(&checkpoint, || text)
     }
@@ -201,9 +201,9 @@ impl Export {
                 exported => exported.map(drop),
             };
         };
-        let new = NewFile::create(&path)?;
+        let new = file::create(&path)?;
         let entries = export(link, filter, new.file(), &format!("cannot write {}", shown(&path))).await?;
-        new.keep()?;
+        new.keep().map_err(cannot_write(&path))?;
         let text = format!("exported {entries} entries to {}", shown(&path));
         output.answer(&Exported { entries, file: path }, || text)
     }

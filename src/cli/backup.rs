@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{self, Read, Write as _};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use bytes::{Buf as _, Bytes};
@@ -15,7 +16,10 @@ use super::progress::{Progress, Steps};
 use super::{Failure, Output};
 use crate::admin::Link;
 use crate::admin::link::check_data_dir;
-use crate::app::backups::{BackupError, Reader, Trailer, accept, directory, free_path, header, write_pieces};
+use crate::app::backups::{
+    BackupError, Reader, Trailer, Verified, directory, free_path, header, read_back, write_pieces,
+};
+use crate::app::new_file::NewFile;
 use crate::app::recovery::{self, Rebuilt, RecoveryError, Step};
 use crate::clock;
 use crate::config::{Config, Engine};
@@ -48,30 +52,28 @@ impl BackupArguments {
             None => {
                 let directory = directory(config);
                 // What root makes there the server could neither use nor remove.
-                check_data_dir(if directory.exists() { &directory } else { &config.server.data_dir })?;
+                check_data_dir(&config.server.data_dir)?;
+                if !directory.is_dir() {
+                    let cannot = format!("cannot make {}", shown(&directory));
+                    fs::DirBuilder::new().mode(0o700).create(&directory).map_err(Failure::io(cannot))?;
+                }
                 free_path(&directory, clock::now())
             }
         };
-        let pieces = link.backup().await?;
         let shown = shown(&path);
-        let failed = format!("cannot write {shown}");
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let mut unfinished = path.clone().into_os_string();
-        unfinished.push(".unfinished");
-        let (folder, unfinished) = (folder.to_owned(), PathBuf::from(unfinished));
-        let to = unfinished.clone();
+        let failed = || Failure::io(format!("cannot write {shown}"));
+        let new = NewFile::create(&path).map_err(failed())?;
+        let pieces = link.backup().await?;
         let progress = Progress::bytes(output, "backing up");
-        let written = blocking(move || write_pieces(&folder, &to, pieces, |bytes| progress.advance_to(bytes))).await?;
-        if let Err(error) = written {
-            // Half a backup is none; there is nobody to tell when it stays. Another command's is not ours.
-            if error.kind() != io::ErrorKind::ResourceBusy {
-                let _ = fs::remove_file(&unfinished);
-            }
-            return Err(Failure::io(failed)(error));
-        }
-        let kept = keep_other(&path, &unfinished)?;
-        let verified = accept(&unfinished, &path).map_err(|error| broken(&error))?;
-        let bytes = fs::metadata(&path).map_err(Failure::io(failed))?.len();
+        let written = blocking(move || {
+            write_pieces(new.file(), pieces, |bytes| progress.advance_to(bytes))?;
+            Ok(new)
+        });
+        let new = written.await?.map_err(failed())?;
+        let verified = read_back(new.unfinished()).map_err(|error| broken(&error))?;
+        let kept = keep_other(&path, &verified)?;
+        new.keep().map_err(failed())?;
+        let bytes = fs::metadata(&path).map_err(failed())?.len();
         let made_at = Timestamp::from_micros(verified.header.made_at);
         if let Some(kept) = kept {
             output.note(&format!("the backup that was there is of another store, and is {} now", self::shown(&kept)));
@@ -103,11 +105,8 @@ fn check_target(file: &Path) -> Result<(), Failure> {
 }
 
 /// Puts a backup of another store aside, which may be all that is left of that; says where to.
-fn keep_other(path: &Path, new: &Path) -> Result<Option<PathBuf>, Failure> {
-    let (Ok(old), new) = (header(path), header(new).map_err(|error| broken(&error))?) else { return Ok(None) };
-    if old.store == new.store {
-        return Ok(None);
-    }
+fn keep_other(path: &Path, new: &Verified) -> Result<Option<PathBuf>, Failure> {
+    let Some(old) = header(path).ok().filter(|old| old.store != new.header.store) else { return Ok(None) };
     let mut aside = path.to_owned().into_os_string();
     aside.push(format!(".{}", Timestamp::from_micros(old.made_at).as_seconds()));
     let aside = PathBuf::from(aside);

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 use serde::Serialize;
 
-use super::file::{NewFile, is_standard, shown};
+use super::file::{self, cannot_write, is_standard, shown};
 use super::import::Format;
 use super::output::{complain, count};
 use super::progress::Progress;
@@ -46,9 +46,9 @@ impl Arguments {
             output.note(&format!("exported {}", count(users, "user")));
             return Ok(());
         };
-        let new = NewFile::create(&path)?;
+        let new = file::create(&path)?;
         let users = write_all(link, output, new.file(), &format!("cannot write {}", shown(&path))).await?;
-        new.keep()?;
+        new.keep().map_err(cannot_write(&path))?;
         let text = format!("exported {} to {}", count(users, "user"), shown(&path));
         output.answer(&Exported { users, file: Some(path) }, || text)
     }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use clap::Args;
 use serde::Serialize;
 
-use super::file::{NewFile, cannot_write, is_standard, shown};
+use super::file::{self, cannot_write, is_standard, shown};
 use super::output::count;
 use super::progress::Steps;
 use super::{Failure, Global, Output, ROLE, export, logging};
@@ -66,11 +66,11 @@ impl ExportArguments {
             let exported = if is_standard(&self.file) {
                 lines::export(&app, &actor, io::stdout(), &mut step).await
             } else {
-                let new = NewFile::create(&self.file)?;
+                let new = file::create(&self.file)?;
                 let file = new.file().try_clone().map_err(cannot_write(&self.file))?;
                 let exported = lines::export(&app, &actor, file, &mut step).await;
                 if exported.is_ok() {
-                    new.keep()?;
+                    new.keep().map_err(cannot_write(&self.file))?;
                 }
                 exported
             };

@@ -78,8 +78,10 @@ impl Journal {
             let file = OpenOptions::new().append(true).open(&segment.path).map_err(&failed)?;
             if end < bytes.len() {
                 tracing::info!(file = %segment.path.display(), bytes = bytes.len() - end, "cut off what a crash left unfinished");
-                file.set_len(end as u64).and_then(|()| file.sync_all()).map_err(&failed)?;
+                file.set_len(end as u64).map_err(&failed)?;
             }
+            // A kill may have left the last group to the system to write, and what is taken over from it is not to be ahead.
+            file.sync_all().map_err(&failed)?;
             (journal.file, journal.segment_bytes, journal.version) = (Some(file), end as u64, version);
             break;
         }

@@ -68,7 +68,7 @@ use super::{
 use entries::{BEGUN_KEY, DATA_END, VERSION_KEY, data_key, encode, entry, page, stored, write_version};
 pub use opening::{FIRST, OpenError};
 use opening::{LOCK_PATIENCE, Opened};
-pub use rebuild::{Rebuild, Replaced, is_new, make_room, replaced};
+pub use rebuild::{Rebuild, Replaced, end_interrupted, is_new, make_room, replaced};
 
 /// The directory of sled's files, inside the data directory.
 pub const STORE_DIRECTORY: &str = "store";

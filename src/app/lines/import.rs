@@ -36,7 +36,7 @@ use crate::records::{
     put_user, put_window, queue_mail,
 };
 use crate::store::lock::DataLock;
-use crate::store::sled::{JOURNAL_DIRECTORY, Rebuild, STORE_DIRECTORY, make_room};
+use crate::store::sled::{JOURNAL_DIRECTORY, Rebuild, STORE_DIRECTORY, end_interrupted, make_room};
 use crate::store::{Batch, LogEntry, Order, Version, Write};
 
 /// Longest line that is believed, in bytes: a record of the largest size, each byte of it written as an escape.
@@ -103,7 +103,9 @@ async fn begin(config: Arc<Config>, role: &str, dry_run: bool) -> Result<(DataLo
     let (mut lock, is_there) = blocking(move || {
         let lock = instance::lock(&of_lock, &role)?;
         let data_dir = &of_lock.server.data_dir;
-        make_room(data_dir, of_lock.store.sled.cache_mib).map_err(of_store)?;
+        // A try-out leaves what it finds as it is.
+        let ready = if dry_run { end_interrupted } else { make_room };
+        ready(data_dir, of_lock.store.sled.cache_mib).map_err(of_store)?;
         let mut parts = [STORE_DIRECTORY, JOURNAL_DIRECTORY].iter();
         Ok((Some(lock), parts.any(|name| data_dir.join(name).exists())))
     })

@@ -18,8 +18,8 @@ impl Check<'_> {
             ),
             Err(StoreError::Corrupt(damage)) => {
                 let detail = format!(
-                    "{damage}; the store has everything, so make a backup (`doorward backup`): what is damaged goes with \
-                     the scheduled backups after it"
+                    "{damage}; the store has everything, so make a backup (`doorward backup`). A damaged end is set aside \
+                     when the server starts again; an older part goes with the second scheduled backup"
                 );
                 findings.problem(ProblemKind::DamagedJournal, detail, false);
             }

@@ -70,12 +70,26 @@ pub enum OpenError {
     #[error("{reason}; the new store is whole, and takes its place when anything opens the store next")]
     NotInPlace { reason: String },
     #[error("{0}; if it stays so, `doorward recover` says what can be brought back")]
-    Journal(#[from] JournalError),
+    Journal(JournalError),
+    #[error(
+        "{0} than the one that lies beside it: bring the store's own journal back, or move this one away, and the store \
+         begins a new one"
+    )]
+    OtherJournal(JournalError),
     /// What is missing may have been acknowledged.
     #[error(
         "{damage}, and the store lacks what stood there; keep both, and run `doorward recover`, which says what it can bring back"
     )]
     Behind { damage: JournalError },
+}
+
+impl From<JournalError> for OpenError {
+    fn from(error: JournalError) -> Self {
+        match error {
+            error @ JournalError::Foreign { .. } => Self::OtherJournal(error),
+            error => Self::Journal(error),
+        }
+    }
 }
 
 impl OpenError {
@@ -117,7 +131,8 @@ impl Opened {
         if journal.version() < begun {
             tracing::error!(
                 version = begun.0,
-                "the journal has lost its end, which the store has: it begins anew; look whether all is well with `doorward verify`"
+                "the journal has lost its end, of which the store has all or a part: it begins anew; look whether all is well \
+                 with `doorward verify`"
             );
             write_version(&db, VERSION_KEY, begun).map_err(|error| failed(io::Error::other(error)))?;
             journal.begin(begun).map_err(&failed)?;

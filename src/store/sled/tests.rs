@@ -238,7 +238,7 @@ async fn the_journal_of_another_store_is_refused() {
     filled(other.path()).await;
     fs::remove_dir_all(one.path().join(JOURNAL_DIRECTORY)).unwrap();
     copy(other.path(), one.path(), JOURNAL_DIRECTORY);
-    assert!(matches!(open_error(one.path()), OpenError::Journal(_)));
+    assert!(matches!(open_error(one.path()), OpenError::OtherJournal(_)));
 }
 
 #[tokio::test]
