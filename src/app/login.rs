@@ -558,10 +558,14 @@ impl Context<'_> {
         loop {
             tries.next().await?;
             let (batch, locked) = self.failure_counted(&counters).await?;
-            let note = user.map_or_else(
-                || Note::new(Event::UserLoginFailed).detail("email", email),
-                |user| Note::of(Event::UserLoginFailed, user),
-            );
+            let (batch, note) = match user {
+                Some(user) => (batch, Note::of(Event::UserLoginFailed, user)),
+                // With as much to write as of somebody.
+                None => (
+                    batch.put(keys::nobody(email.as_str()), []),
+                    Note::new(Event::UserLoginFailed).detail("email", email),
+                ),
+            };
             let note = note.failed().detail("locked", locked);
             if self.commit(self.audited(batch, note)).await?.is_some() {
                 return Ok(if locked { Error::LockedOut } else { invalid_credentials() });
