@@ -546,6 +546,8 @@ impl Context<'_> {
         if self.app.is_mail_available() {
             user.pending_email = Some(email.clone());
             user.pending_email_at = Some(self.now);
+            // Nobody else may have got it since it was looked up.
+            let batch = batch.expect(keys::email(email.as_str()), Expect::Absent);
             let batch = self.audited(batch, Note::of(Event::UserEmailChangeRequested, user));
             return self.verification_mailed(batch, user);
         }

@@ -206,7 +206,10 @@ impl Account {
             return matches!(end, LoginEnd::Refused).then_some(self);
         }
         let bound = (self.remembering, self.generation);
-        let is_remembered = device.is_some_and(|device| self.devices[&device] == bound);
+        let is_remembered = match device {
+            Some(device) => *self.devices.get(&device)? == bound,
+            None => false,
+        };
         match (*end).clone() {
             LoginEnd::Refused => return None,
             LoginEnd::Pending(_) if self.factor.is_none() || is_remembered => return None,
@@ -225,7 +228,8 @@ impl Account {
     }
 
     fn completed(mut self, pending: Name, code: Code, now: i64, end: &CodeEnd) -> Option<Self> {
-        let (epoch, generation, is_used) = self.pending[&pending];
+        // Another task may have had it before the login was noted.
+        let &(epoch, generation, is_used) = self.pending.get(&pending)?;
         let is_void = epoch != self.epoch || generation != self.generation || !self.is_active;
         let is_expired = is_void || is_used;
         let Some(factor) = self.factor.as_mut().filter(|_| !is_void) else {
