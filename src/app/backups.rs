@@ -148,10 +148,7 @@ impl App {
         let path = free_path(&directory, begun);
         let to = path.clone();
         let written = blocking(move || {
-            // Not what the directory lies in: that may be a disk that is not mounted.
-            if !directory.is_dir() {
-                fs::DirBuilder::new().mode(0o700).create(directory)?;
-            }
+            make_directory(&directory)?;
             let new = NewFile::create(&to)?;
             write_pieces(new.file(), pieces, |_| ())?;
             Ok::<_, io::Error>(new)
@@ -183,6 +180,11 @@ pub fn directory(config: &Config) -> PathBuf {
     } else {
         config.backup.dir.clone()
     }
+}
+
+/// Makes the directory, but not what it lies in: that may be a disk that is not mounted.
+pub fn make_directory(directory: &Path) -> io::Result<()> {
+    if directory.is_dir() { Ok(()) } else { fs::DirBuilder::new().mode(0o700).create(directory) }
 }
 
 /// The scheduled backups there are, the newest first.

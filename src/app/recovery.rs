@@ -178,13 +178,14 @@ pub fn recover(
         Err(JournalError::Damaged { .. }) if up_to_damage => None,
         known => known?,
     };
+    let end = journal::extent(&journal).ok().map(|(_, end)| end);
     let mut passed_over = Vec::new();
     let mut begun = None;
     for file in from.map_or_else(|| backup_files(config), |from| vec![from.to_owned()]) {
         let rebuild = Rebuild::begin(data_dir, config.store.sled.cache_mib)?;
         match load(&rebuild, &file, step) {
             Ok((header, version)) if known.is_none_or(|id| id == header.store) => {
-                if let (Ok((_, end)), Some(_), None) = (journal::extent(&journal), known, from)
+                if let (Some(end), Some(_), None) = (end, known, from)
                     && version > end
                 {
                     return Err(RecoveryError::BehindBackup { file, holds: version, end });
@@ -208,7 +209,7 @@ pub fn recover(
             return Err(RecoveryError::NothingToBeginWith(data_dir.clone()));
         }
     };
-    let (version, commits, stopped_at) = match take_over(&rebuild, &journal, known, begun, step)? {
+    let (version, commits, stopped_at) = match take_over(&rebuild, &journal, known, begun, end, step)? {
         (version, commits, None) => (version, commits, None),
         (_, 0, Some(JournalError::Gap { .. })) if backup.is_none() => {
             return Err(RecoveryError::NothingToBeginWith(data_dir.clone()));
@@ -260,19 +261,16 @@ fn load(rebuild: &Rebuild, file: &Path, step: &mut dyn FnMut(Step)) -> Result<(H
 }
 
 /// Takes over what the journal has behind a version, as far as it can be read; says how far that is, how many commits it
-/// were, and what was wrong then.
+/// were, and what was wrong then. `end` is where it ends, as far as that is known.
 fn take_over(
     rebuild: &Rebuild,
     journal: &Path,
     id: Option<StoreId>,
     begun: Version,
+    end: Option<Version>,
     step: &mut dyn FnMut(Step),
 ) -> Result<(Version, u64, Option<JournalError>)> {
-    let end = match journal::extent(journal) {
-        Ok((_, end)) => end,
-        Err(_) => begun,
-    };
-    step(Step::Begin("taking over the journal", end.0.saturating_sub(begun.0)));
+    step(Step::Begin("taking over the journal", end.unwrap_or(begun).0.saturating_sub(begun.0)));
     let mut version = begun;
     let frames = match journal::frames_after(journal, id, begun) {
         Ok(frames) => frames,

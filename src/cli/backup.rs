@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::io::{self, Read, Write as _};
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use bytes::{Buf as _, Bytes};
@@ -10,14 +9,14 @@ use clap::Args;
 use serde::Serialize;
 use tokio::sync::mpsc;
 
-use super::file::{is_standard, shown};
+use super::file::{cannot_write, is_standard, shown};
 use super::output::count;
 use super::progress::{Progress, Steps};
 use super::{Failure, Output};
 use crate::admin::Link;
 use crate::admin::link::check_data_dir;
 use crate::app::backups::{
-    BackupError, Reader, Trailer, Verified, directory, free_path, header, read_back, write_pieces,
+    BackupError, Reader, Trailer, Verified, directory, free_path, header, make_directory, read_back, write_pieces,
 };
 use crate::app::new_file::NewFile;
 use crate::app::recovery::{self, Rebuilt, RecoveryError, Step};
@@ -53,27 +52,26 @@ impl BackupArguments {
                 let directory = directory(config);
                 // What root makes there the server could neither use nor remove.
                 check_data_dir(&config.server.data_dir)?;
-                if !directory.is_dir() {
-                    let cannot = format!("cannot make {}", shown(&directory));
-                    fs::DirBuilder::new().mode(0o700).create(&directory).map_err(Failure::io(cannot))?;
-                }
+                let cannot = format!("cannot make {}", shown(&directory));
+                make_directory(&directory).map_err(Failure::io(cannot))?;
                 free_path(&directory, clock::now())
             }
         };
         let shown = shown(&path);
-        let failed = || Failure::io(format!("cannot write {shown}"));
-        let new = NewFile::create(&path).map_err(failed())?;
+        let failed = cannot_write(&path);
+        let new = NewFile::create(&path).map_err(&failed)?;
         let pieces = link.backup().await?;
         let progress = Progress::bytes(output, "backing up");
-        let written = blocking(move || {
-            write_pieces(new.file(), pieces, |bytes| progress.advance_to(bytes))?;
-            Ok(new)
-        });
-        let new = written.await?.map_err(failed())?;
-        let verified = read_back(new.unfinished()).map_err(|error| broken(&error))?;
-        let kept = keep_other(&path, &verified)?;
-        new.keep().map_err(failed())?;
-        let bytes = fs::metadata(&path).map_err(failed())?.len();
+        let to = path.clone();
+        let (verified, kept, bytes) = blocking(move || {
+            write_pieces(new.file(), pieces, |bytes| progress.advance_to(bytes)).map_err(&failed)?;
+            let verified = read_back(new.unfinished()).map_err(|error| broken(&error))?;
+            let kept = keep_other(&to, &verified)?;
+            let bytes = new.file().metadata().map_err(&failed)?.len();
+            new.keep().map_err(&failed)?;
+            Ok::<_, Failure>((verified, kept, bytes))
+        })
+        .await??;
         let made_at = Timestamp::from_micros(verified.header.made_at);
         if let Some(kept) = kept {
             output.note(&format!("the backup that was there is of another store, and is {} now", self::shown(&kept)));

@@ -291,8 +291,7 @@ fn every_change_of_a_stopped_store_is_found() {
         }
         assert_eq!(everybody(&server), users, "round {round}, {change}");
         assert_eq!(trail(&server), audit, "round {round}, {change}");
-        fs::remove_dir_all(server.data_dir().join("store")).unwrap();
-        server.cli(&["recover"]).is(0);
+        lose_and_recover(&server);
         assert_eq!(everybody(&server), users, "round {round}, {change}, recovered");
         meaningless += 1;
     }
@@ -368,8 +367,7 @@ fn a_lost_store_is_not_an_empty_one() {
     server.user("late@example.com");
     let users = everybody(&server);
     server.kill();
-    fs::remove_dir_all(server.data_dir().join("store")).unwrap();
-    server.cli(&["recover"]).is(0);
+    lose_and_recover(&server);
     assert_eq!(everybody(&server), users);
     // A journal alone is more than a backup, too.
     let backup = files(&server.data_dir().join("backups")).remove(0);
@@ -410,8 +408,7 @@ fn a_backup_of_a_later_time_than_the_journal_is_not_taken_by_itself() {
     server.user("other@example.com");
     let users = everybody(&server);
     server.kill();
-    fs::remove_dir_all(server.data_dir().join("store")).unwrap();
-    server.cli(&["recover"]).is(0);
+    lose_and_recover(&server);
     assert_eq!(everybody(&server), users);
 }
 
@@ -430,6 +427,13 @@ fn a_backup_replaces_only_a_backup_of_the_same_store() {
     let key = one.data_dir().join("secret.key");
     let refused = one.cli(&["backup", &text(&key)]).is(1);
     assert!(refused.err.contains("no backup, so it is not replaced"), "{}", refused.err);
+}
+
+/// The store is lost, and made anew.
+#[track_caller]
+fn lose_and_recover(server: &Server) {
+    fs::remove_dir_all(server.data_dir().join("store")).unwrap();
+    server.cli(&["recover"]).is(0);
 }
 
 /// The files whose names begin as this one does.
@@ -480,8 +484,7 @@ fn a_backup_follows_at_once_on_a_damaged_journal() {
     let users = everybody(&server);
     assert_eq!(server.cli(&["verify", "--json"]).is(0).json()["notes"], json!([]));
     server.stop();
-    fs::remove_dir_all(server.data_dir().join("store")).unwrap();
-    server.cli(&["recover"]).is(0);
+    lose_and_recover(&server);
     all_is_well(&server);
     assert_eq!(everybody(&server), users);
 }
@@ -498,8 +501,7 @@ fn backups_are_made_by_themselves_and_old_ones_go() {
     }
     assert_eq!(files(&backups).len(), 2);
     server.stop();
-    fs::remove_dir_all(server.data_dir().join("store")).unwrap();
-    server.cli(&["recover"]).is(0);
+    lose_and_recover(&server);
     all_is_well(&server);
     assert_eq!(everybody(&server)["rows"].as_array().map(Vec::len), Some(1));
 }
