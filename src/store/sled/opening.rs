@@ -135,6 +135,8 @@ impl Opened {
                  with `doorward verify`"
             );
             write_version(&db, VERSION_KEY, begun).map_err(|error| failed(io::Error::other(error)))?;
+            // Before the journal begins there: it has nothing of what leads to it.
+            settle(&db, &data).map_err(|reason| failed(io::Error::other(reason)))?;
             journal.begin(begun).map_err(&failed)?;
         }
         // What was taken over, and what a killed process left to the system to write.
@@ -150,7 +152,7 @@ impl Opened {
 fn open_journal(db: &Db, data: &File, stored: Version, directory: &Path, id: StoreId) -> Result<Journal, OpenError> {
     let failed = OpenError::io(directory);
     let (damage, frames) = match Journal::open(directory, id) {
-        Ok(journal) => return join(db, stored, journal, directory, id),
+        Ok(journal) => return join(db, data, stored, journal, directory, id),
         Err(damage @ JournalError::Damaged { .. }) => (damage, journal::salvage(directory, stored)?),
         Err(error) => return Err(error.into()),
     };
@@ -177,7 +179,14 @@ fn open_journal(db: &Db, data: &File, stored: Version, directory: &Path, id: Sto
 
 /// Makes store and journal agree: the store takes over what only the journal has, and a journal that lacks what the
 /// store has goes on from there.
-fn join(db: &Db, stored: Version, mut journal: Journal, directory: &Path, id: StoreId) -> Result<Journal, OpenError> {
+fn join(
+    db: &Db,
+    data: &File,
+    stored: Version,
+    mut journal: Journal,
+    directory: &Path,
+    id: StoreId,
+) -> Result<Journal, OpenError> {
     let failed = OpenError::io(directory);
     if journal.version() > stored {
         tracing::info!(from = stored.0, to = journal.version().0, "the store takes over the end of the journal");
@@ -193,6 +202,8 @@ fn join(db: &Db, stored: Version, mut journal: Journal, directory: &Path, id: St
             version = stored.0,
             "the journal does not reach the store and begins anew: only a backup from now on can be brought up to date with it"
         );
+        // First: what a killed process left to the system to write may be all there is.
+        settle(db, data).map_err(|reason| failed(io::Error::other(reason)))?;
         journal.begin(stored).map_err(failed)?;
     }
     Ok(journal)
